@@ -1,0 +1,1 @@
+//! The core: calls, conferences, participants.

@@ -1,0 +1,1 @@
+//! Audio: RTP, jitter buffers, codecs, players, the mix.

@@ -1,0 +1,1 @@
+//! SIP and SDP: messages, transactions, dialogs, digest, offer and answer.

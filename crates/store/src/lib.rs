@@ -1,0 +1,1 @@
+//! The tables, in SQLite: rows, migrations, the callback outbox.

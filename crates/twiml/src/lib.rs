@@ -1,0 +1,1 @@
+//! TwiML: text to typed verbs, and which verb comes next.

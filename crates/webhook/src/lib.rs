@@ -1,0 +1,1 @@
+//! Signed HTTP to customers, behind an address guard.
