@@ -1,1 +1,27 @@
 //! The nouns: SIDs, statuses, resource records, timestamps.
+//!
+//! Hides how each is written: the 34 characters of a SID, RFC 2822 dates, Twilio's status words.
+//! It does not decide anything: what a call or a conference *does* is `exchange`'s.
+
+mod account;
+mod call;
+mod conference;
+mod notification;
+mod outbox;
+mod participant;
+mod sid;
+mod time;
+mod words;
+
+pub use account::{Account, ApiKey};
+pub use call::{Call, CallStatus, Direction};
+pub use conference::{Conference, ConferenceStatus, EndReason};
+pub use notification::{Level, Notification};
+pub use outbox::{Callback, CallbackState, Delivery};
+pub use participant::{Participant, ParticipantStatus};
+pub use sid::{
+    AccountSid, CallSid, CallbackSid, ConferenceSid, KeySid, NotificationSid, ParseSidError,
+    ParticipantSid, RequestSid,
+};
+pub use time::{Now, Rfc2822, Timestamp};
+pub use words::UnknownWord;

@@ -1,0 +1,135 @@
+//! SIDs: two letters for the kind, then 32 hexadecimal digits.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The text is not a SID of the kind that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected {0} and 32 hexadecimal digits")]
+pub struct ParseSidError(&'static str);
+
+macro_rules! sid {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        ///
+        /// Read with hexadecimal digits of either case, printed with lower-case ones.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// The two letters that every SID of this kind begins with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// Makes a SID of 16 octets that the caller drew at random.
+            pub const fn new(random: [u8; 16]) -> Self {
+                Self(random)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($prefix)?;
+                self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseSidError;
+
+            fn from_str(text: &str) -> Result<Self, ParseSidError> {
+                text.strip_prefix($prefix).and_then(octets).map(Self).ok_or(ParseSidError($prefix))
+            }
+        }
+    };
+}
+
+sid!(
+    /// An account.
+    AccountSid,
+    "AC"
+);
+sid!(
+    /// A call: one leg between a phone and us.
+    CallSid,
+    "CA"
+);
+sid!(
+    /// A conference.
+    ConferenceSid,
+    "CF"
+);
+sid!(
+    /// A participant's place in paging tokens; its address is the [`CallSid`].
+    ParticipantSid,
+    "CP"
+);
+sid!(
+    /// An API key.
+    KeySid,
+    "SK"
+);
+sid!(
+    /// An entry of the debugger log.
+    NotificationSid,
+    "NO"
+);
+sid!(
+    /// One HTTP request to the API.
+    RequestSid,
+    "RQ"
+);
+sid!(
+    /// One callback in the outbox.
+    CallbackSid,
+    "EV"
+);
+
+fn octets(digits: &str) -> Option<[u8; 16]> {
+    let digits = digits.as_bytes();
+    if digits.len() != 32 {
+        return None;
+    }
+    let mut octets = [0; 16];
+    for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
+        *octet = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(octets)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sid_prints_as_it_was_read_but_in_lower_case() {
+        let text = "CA0123456789ABCDEFabcdef0123456789";
+        let sid: CallSid = text.parse().expect("a SID");
+        assert_eq!(sid.to_string(), "CA0123456789abcdefabcdef0123456789");
+    }
+
+    #[test]
+    fn other_kinds_lengths_and_digits_are_refused() {
+        for text in [
+            "",
+            "CA",
+            "CF0123456789abcdef0123456789abcdef",
+            "ca0123456789abcdef0123456789abcdef",
+            "CA0123456789abcdef0123456789abcde",
+            "CA0123456789abcdef0123456789abcdef0",
+            "CA0123456789abcdef0123456789abcdeg",
+            "CA0123456789abcdef0123456789abcd\u{e9}",
+        ] {
+            assert!(text.parse::<CallSid>().is_err(), "{text}");
+        }
+    }
+}
