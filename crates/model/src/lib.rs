@@ -5,6 +5,7 @@
 
 mod account;
 mod call;
+mod change;
 mod conference;
 mod notification;
 mod outbox;
@@ -15,6 +16,7 @@ mod words;
 
 pub use account::{Account, ApiKey};
 pub use call::{Call, CallStatus, Direction};
+pub use change::Change;
 pub use conference::{Conference, ConferenceStatus, EndReason};
 pub use notification::{Level, Notification};
 pub use outbox::{Callback, CallbackState, Delivery};

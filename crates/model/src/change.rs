@@ -1,0 +1,50 @@
+//! What a command changes in the tables: one word for each kind of row.
+
+use crate::{Account, ApiKey, Call, CallSid, Callback, Conference, Notification, Participant};
+
+/// One row to write. A command's changes are committed together or not at all.
+///
+/// `state` is what a restart needs and no reader sees: JSON that only `exchange` reads.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Inserts or replaces an account.
+    Account(Account),
+    /// Inserts an API key.
+    ApiKey(ApiKey),
+    /// Inserts or replaces a call.
+    Call {
+        /// What readers see.
+        record: Box<Call>,
+        /// What a restart needs; empty once the call is over.
+        state: String,
+    },
+    /// Deletes the record of a call that is over.
+    DeleteCall(CallSid),
+    /// Inserts or replaces a conference.
+    Conference {
+        /// What readers see.
+        record: Box<Conference>,
+        /// What a restart needs; empty once the conference is completed.
+        state: String,
+    },
+    /// Inserts or replaces a participant.
+    Participant {
+        /// What readers see.
+        record: Box<Participant>,
+        /// What a restart needs; empty once the participant has left.
+        state: String,
+    },
+    /// Inserts or replaces a callback in the outbox.
+    Callback(Box<Callback>),
+    /// Appends to the debugger log.
+    Notification(Box<Notification>),
+    /// Inserts or replaces what it takes to end or take up a call's SIP dialog.
+    Dialog {
+        /// Whose dialog it is.
+        call: CallSid,
+        /// JSON that only `node` reads.
+        state: String,
+    },
+    /// Deletes a dialog that is over.
+    DeleteDialog(CallSid),
+}
