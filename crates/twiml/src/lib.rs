@@ -1,19 +1,50 @@
-//! TwiML: text to typed verbs, and which verb comes next.
+//! TwiML: text to typed verbs.
+//!
+//! Hides XML, the defaults and codes of every attribute, and what public programs write in other
+//! ways than the documentation does. It runs nothing: which verb comes next, and what it does, is
+//! `exchange`'s.
+//!
+//! Source: Twilio "TwiML for Programmable Voice".
 
-/// A part of what a `<Say>` speaks.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Segment {
-    /// Words, and how they are spoken; each factor is 1.0 where nothing is asked for.
-    Text {
-        /// The words.
-        text: String,
-        /// How fast.
-        rate: f32,
-        /// How high.
-        pitch: f32,
-        /// How loud.
-        volume: f32,
-    },
-    /// Silence.
-    Break(std::time::Duration),
+mod conference;
+mod document;
+pub mod label;
+mod limits;
+mod say;
+mod verb;
+
+pub use conference::{Beep, Conference, ConferenceEvent};
+pub use document::{Document, Error, Warning, parse};
+pub use limits::{ATTRIBUTES_MAX, DEPTH_MAX, NODES_MAX, SIZE_MAX};
+pub use say::{Say, Segment};
+pub use verb::{Dial, LOOPS_MAX, Play, Verb};
+
+/// A reference that is neither an absolute http address nor relative to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an http or https address")]
+pub struct UrlError;
+
+/// Makes `reference` absolute, relative to the document's own address `base`.
+///
+/// # Errors
+/// Where the result is not an http or https address.
+pub fn resolve(base: &str, reference: &str) -> Result<String, UrlError> {
+    let reference = reference.trim();
+    let url = match url::Url::parse(reference) {
+        Ok(url) => url,
+        Err(url::ParseError::RelativeUrlWithoutBase) => {
+            url::Url::parse(base).and_then(|base| base.join(reference)).map_err(|_| UrlError)?
+        }
+        Err(_) => return Err(UrlError),
+    };
+    let fetchable = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if !fetchable {
+        return Err(UrlError);
+    }
+    // An absolute address goes out as it was written: its signature covers every octet.
+    let absolute = url::Url::parse(reference).is_ok();
+    Ok(if absolute { reference.to_owned() } else { url.into() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,675 @@
+//! One call: offered or dialled, answered, through its TwiML, to its end.
+//!
+//! Source: Twilio API 2010-04-01, Call resource; Twilio "TwiML for Programmable Voice".
+
+use std::time::{Duration, Instant};
+
+use model::{Call as Record, CallSid, CallStatus, Change, Direction, Level, Timestamp};
+use twiml::Dial;
+
+use crate::callbacks::{self, CallProgress};
+use crate::context::{Context, Owner};
+use crate::exchange::World;
+use crate::participants::LeaveReason;
+use crate::program::{Client, Outcome, Program};
+use crate::{
+    Audience, CallChanges, CreateCall, Dialling, Document, Effect, End, Failure, Fetched, Gone,
+    Instructions, JoinOptions, Refusal, Reply, Route, Speech, StatusCallback,
+};
+
+/// How long an outbound call rings where the caller does not say. Source: Twilio, `Timeout`.
+const RING_TIMEOUT: Duration = Duration::from_secs(60);
+/// What Twilio adds to `Timeout`.
+const RING_TIMEOUT_EXTRA: Duration = Duration::from_secs(5);
+/// How long a call may last. Source: Twilio, `timeLimit` of `<Dial>` and error 32015.
+const TIME_LIMIT: Duration = Duration::from_secs(4 * 3_600);
+/// What a caller hears whose document could not be had.
+const APPLICATION_ERROR: &str = "We are sorry. An application error has occurred. Goodbye.";
+
+/// How a call came into its conference, which says what follows when it leaves.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// By `<Dial><Conference>`: its action, or the next verb, follows.
+    Dial(Box<Dial>),
+    /// By the API: nothing follows.
+    Api,
+}
+
+/// A call that is not over.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) record: Record,
+    pub(crate) instructions: Option<Instructions>,
+    pub(crate) fallback: Option<Document>,
+    pub(crate) status_callback: StatusCallback,
+    pub(crate) sequence: u32,
+    pub(crate) program: Option<Program>,
+    pub(crate) joined: Option<(model::ConferenceSid, Origin)>,
+    pub(crate) send_digits: Option<String>,
+    pub(crate) headers: Vec<(String, String)>,
+    /// When ringing has lasted too long.
+    pub(crate) rings_until: Option<Instant>,
+    pub(crate) time_limit: Duration,
+    /// When the call has lasted too long.
+    pub(crate) ends_at: Option<Instant>,
+    /// When its `<Dial>` has lasted too long.
+    pub(crate) leaves_at: Option<Instant>,
+    /// Whether it only waits for a last sentence to end.
+    pub(crate) ending: bool,
+}
+
+impl Call {
+    fn new(record: Record, instructions: Option<Instructions>) -> Self {
+        let fallback = match &instructions {
+            Some(Instructions::Url { fallback, .. }) => fallback.clone(),
+            Some(Instructions::Twiml(_) | Instructions::Join(_)) | None => None,
+        };
+        Self {
+            record,
+            instructions,
+            fallback,
+            status_callback: StatusCallback::default(),
+            sequence: 0,
+            program: None,
+            joined: None,
+            send_digits: None,
+            headers: Vec::new(),
+            rings_until: None,
+            time_limit: TIME_LIMIT,
+            ends_at: None,
+            leaves_at: None,
+            ending: false,
+        }
+    }
+
+    /// Its own deadlines; its participant's programs have theirs.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let program = self.program.as_ref().and_then(Program::deadline);
+        [self.rings_until, self.ends_at, self.leaves_at, program].into_iter().flatten().min()
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.record.status == CallStatus::InProgress
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client {
+            owner: Owner::Call(self.record.sid),
+            account: self.record.account,
+            call: Some(self.record.sid),
+            conference: self.joined.as_ref().map(|(conference, _)| *conference),
+            audience: Audience::Call(self.record.sid),
+            params: callbacks::voice_params(&self.record, &self.headers),
+        }
+    }
+}
+
+/// What a call looks like before anything has happened to it.
+fn record(
+    sid: CallSid,
+    account: model::AccountSid,
+    direction: Direction,
+    status: CallStatus,
+    at: Timestamp,
+) -> Record {
+    Record {
+        sid,
+        account,
+        parent: None,
+        to: String::new(),
+        from: String::new(),
+        status,
+        direction,
+        date_created: at,
+        date_updated: at,
+        start_time: None,
+        end_time: None,
+        answered_at: None,
+        caller_name: None,
+        queue_time_ms: 0,
+    }
+}
+
+impl World {
+    /// Takes a call that a phone makes to us.
+    #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
+    pub(crate) fn offered(
+        &mut self,
+        call: CallSid,
+        account: model::AccountSid,
+        from: String,
+        to: String,
+        caller_name: Option<String>,
+        instructions: Instructions,
+        headers: Vec<(String, String)>,
+        ctx: &mut Context<'_>,
+    ) {
+        let mut record =
+            record(call, account, Direction::Inbound, CallStatus::Ringing, ctx.now.wall);
+        record.from = from;
+        record.to = to;
+        record.caller_name = caller_name;
+        record.start_time = Some(ctx.now.wall);
+        let mut entry = Call::new(record, Some(instructions));
+        entry.headers = headers;
+        self.calls.insert(call, entry);
+        self.touch(call);
+        self.begin(call, ctx);
+    }
+
+    /// Dials for the API.
+    pub(crate) fn create_call(
+        &mut self,
+        create: CreateCall,
+        ctx: &mut Context<'_>,
+    ) -> Result<Reply, Refusal> {
+        self.check_reachable(&create.dialling.to)?;
+        let sid = self.dial(create.account, &create.dialling, Some(create.instructions), None, ctx);
+        let call = self.calls.get_mut(&sid).expect("it was just made");
+        call.send_digits = create.send_digits;
+        Ok(Reply::Call(Box::new(call.record.clone())))
+    }
+
+    /// Refuses an address that nobody answers to; a number or name is a registered user's.
+    pub(crate) fn check_reachable(&self, to: &str) -> Result<(), Refusal> {
+        let sip = to.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"));
+        let user = to.strip_prefix("client:").unwrap_or(to);
+        let user = user.split('?').next().unwrap_or(user);
+        if sip || self.registered.contains(user) {
+            Ok(())
+        } else {
+            Err(Refusal::Unreachable(to.to_owned()))
+        }
+    }
+
+    /// Makes an outbound call and dials it.
+    pub(crate) fn dial(
+        &mut self,
+        account: model::AccountSid,
+        dialling: &Dialling,
+        instructions: Option<Instructions>,
+        jitter_buffer_size: Option<String>,
+        ctx: &mut Context<'_>,
+    ) -> CallSid {
+        let sid = ctx.names.call();
+        let mut record =
+            record(sid, account, Direction::OutboundApi, CallStatus::Queued, ctx.now.wall);
+        record.to.clone_from(&dialling.to);
+        record.from.clone_from(&dialling.from);
+        record.start_time = Some(ctx.now.wall);
+        let mut call = Call::new(record, instructions);
+        call.status_callback = dialling.status_callback.clone();
+        let timeout = dialling.timeout.unwrap_or(RING_TIMEOUT) + RING_TIMEOUT_EXTRA;
+        call.rings_until = Some(ctx.now.instant + timeout);
+        call.time_limit = dialling.time_limit.unwrap_or(TIME_LIMIT);
+        ctx.push(Effect::Dial {
+            call: sid,
+            to: dialling.to.clone(),
+            from: dialling.caller_id.clone().unwrap_or_else(|| dialling.from.clone()),
+            display_name: dialling.caller_display_name.clone(),
+            auth: dialling.sip_auth.clone(),
+            jitter_buffer_size,
+        });
+        callbacks::call_progress(&mut call, CallProgress::Initiated, ctx);
+        self.calls.insert(sid, call);
+        self.touch(sid);
+        sid
+    }
+
+    /// The phone that we dial rings.
+    pub(crate) fn ringing(&mut self, sid: CallSid, early_media: bool, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        if call.record.status == CallStatus::Queued {
+            call.record.status = CallStatus::Ringing;
+            call.record.date_updated = ctx.now.wall;
+            callbacks::call_progress(call, CallProgress::Ringing, ctx);
+            self.touch(sid);
+        }
+        self.participant_ringing(sid, early_media, ctx);
+    }
+
+    /// The phone that we dial answered.
+    pub(crate) fn answered(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        if call.is_up() {
+            return;
+        }
+        Self::put_in_progress(call, ctx);
+        self.touch(sid);
+        if self.calls.get(&sid).is_some_and(|call| call.joined.is_some()) {
+            self.participant_connected(sid, ctx);
+        } else {
+            self.begin(sid, ctx);
+        }
+    }
+
+    fn put_in_progress(call: &mut Call, ctx: &mut Context<'_>) {
+        call.record.status = CallStatus::InProgress;
+        call.record.answered_at = Some(ctx.now.wall);
+        call.record.start_time = Some(ctx.now.wall);
+        call.record.date_updated = ctx.now.wall;
+        call.rings_until = None;
+        call.ends_at = Some(ctx.now.instant + call.time_limit);
+        callbacks::call_progress(call, CallProgress::Answered, ctx);
+        if let Some(digits) = call.send_digits.take() {
+            let play = ctx.names.beep();
+            ctx.push(Effect::Play {
+                play,
+                account: call.record.account,
+                audience: Audience::Call(call.record.sid),
+                sound: crate::Sound::Digits(digits),
+                loops: 1,
+                paused: false,
+            });
+        }
+    }
+
+    /// Sets a call on its first document.
+    fn begin(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        let Some(instructions) = call.instructions.take() else { return };
+        let client = call.client();
+        match instructions {
+            Instructions::Url { document, .. } => {
+                call.program = Some(Program::fetch(document, &client, ctx));
+            }
+            Instructions::Twiml(text) => match Program::text(&text, "", &client, ctx) {
+                Ok(mut program) => {
+                    let early = self.answer_first(sid, &program, ctx);
+                    let client = if early { client } else { self.calls[&sid].client() };
+                    let outcome = program.advance(&client, ctx);
+                    self.proceed(sid, program, outcome, ctx);
+                }
+                Err(failure) => self.document_failed(sid, &failure, ctx),
+            },
+            Instructions::Join(name) => {
+                self.answer(sid, ctx);
+                let dial = Box::new(Dial::conference(name));
+                self.join_by_dial(sid, dial, ctx);
+            }
+        }
+        self.touch(sid);
+    }
+
+    /// Answers an offered call unless its first verb comes before the answer.
+    /// Returns whether the call stays unanswered.
+    fn answer_first(&mut self, sid: CallSid, program: &Program, ctx: &mut Context<'_>) -> bool {
+        let waits = program.delays_answer();
+        if !waits {
+            self.answer(sid, ctx);
+        }
+        waits
+    }
+
+    /// Answers an offered call; nothing for one that is up.
+    fn answer(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        if call.record.direction == Direction::Inbound && call.record.status == CallStatus::Ringing
+        {
+            ctx.push(Effect::Answer(sid));
+            Self::put_in_progress(call, ctx);
+            self.touch(sid);
+        }
+    }
+
+    /// Takes the answer to a request of a call's TwiML.
+    pub(crate) fn call_fetched(
+        &mut self,
+        sid: CallSid,
+        result: Result<Fetched, Failure>,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        let Some(mut program) = call.program.take() else { return };
+        if let Err(failure) = program.load(result, &call.client(), ctx) {
+            self.document_failed(sid, &failure, ctx);
+            return;
+        }
+        self.answer_first(sid, &program, ctx);
+        self.advance_call(sid, program, ctx);
+    }
+
+    /// Takes the end of a sound of a call's TwiML.
+    pub(crate) fn call_play_ended(
+        &mut self,
+        sid: CallSid,
+        result: Result<(), Failure>,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        let Some(mut program) = call.program.take() else { return };
+        let outcome = program.play_ended(result, &call.client(), ctx);
+        self.proceed(sid, program, outcome, ctx);
+    }
+
+    fn advance_call(&mut self, sid: CallSid, mut program: Program, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get(&sid) else { return };
+        let outcome = program.advance(&call.client(), ctx);
+        self.proceed(sid, program, outcome, ctx);
+    }
+
+    /// Carries out what a call's program came to.
+    fn proceed(
+        &mut self,
+        sid: CallSid,
+        program: Program,
+        outcome: Outcome,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        self.touched.insert(crate::exchange::Touched::Call(sid));
+        call.program = Some(program);
+        match outcome {
+            Outcome::Going => {}
+            Outcome::Ended | Outcome::HangUp => self.hang_up(sid, ctx),
+            Outcome::Reject(status) => self.reject(sid, status, ctx),
+            Outcome::Failed(failure) => self.document_failed(sid, &failure, ctx),
+            Outcome::Dial(dial) => {
+                self.answer(sid, ctx);
+                self.join_by_dial(sid, dial, ctx);
+            }
+        }
+    }
+
+    /// Tries the fallback document, or says that there was an error and hangs up.
+    fn document_failed(&mut self, sid: CallSid, failure: &Failure, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        let client = call.client();
+        let url = call.program.as_ref().map_or("", Program::url).to_owned();
+        ctx.notify(client.about(&url), Level::Error, failure);
+        if let Some(fallback) = call.fallback.take() {
+            let mut client = client;
+            client.params.push(("ErrorCode".to_owned(), failure.code.to_string()));
+            client.params.push(("ErrorUrl".to_owned(), url));
+            call.program = Some(Program::fetch(fallback, &client, ctx));
+            self.touch(sid);
+            return;
+        }
+        if call.ending {
+            self.hang_up(sid, ctx);
+            return;
+        }
+        call.ending = true;
+        self.answer(sid, ctx);
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        let client = call.client();
+        let sentence = Speech::plain(APPLICATION_ERROR.to_owned());
+        call.program = Some(Program::speech(sentence, &client, ctx));
+        self.touch(sid);
+    }
+
+    /// Ends a call from our side.
+    pub(crate) fn hang_up(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get(&sid) else { return };
+        let status = match call.record.status {
+            CallStatus::InProgress => CallStatus::Completed,
+            _ if call.record.direction == Direction::Inbound => CallStatus::Completed,
+            _ => CallStatus::Canceled,
+        };
+        ctx.push(Effect::HangUp(sid));
+        self.end_call(sid, status, LeaveReason::HungUp, ctx);
+    }
+
+    fn reject(&mut self, sid: CallSid, status: u16, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get(&sid) else { return };
+        if call.is_up() {
+            // Too late to turn it away: the verbs before this one answered it.
+            self.hang_up(sid, ctx);
+            return;
+        }
+        ctx.push(Effect::Reject { call: sid, status });
+        let status = if status == 486 { CallStatus::Busy } else { CallStatus::Completed };
+        self.end_call(sid, status, LeaveReason::HungUp, ctx);
+    }
+
+    /// The phone that we dial will not answer.
+    pub(crate) fn failed(&mut self, sid: CallSid, status: u16, ctx: &mut Context<'_>) {
+        let status = match status {
+            486 | 600 => CallStatus::Busy,
+            408 | 480 | 487 | 603 => CallStatus::NoAnswer,
+            _ => CallStatus::Failed,
+        };
+        self.end_call(sid, status, LeaveReason::AddFailed, ctx);
+    }
+
+    /// A phone is gone.
+    pub(crate) fn gone(&mut self, sid: CallSid, why: Gone, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get(&sid) else { return };
+        let status = if call.is_up() {
+            CallStatus::Completed
+        } else if call.record.direction == Direction::Inbound {
+            CallStatus::NoAnswer
+        } else {
+            CallStatus::Failed
+        };
+        match why {
+            Gone::HungUp | Gone::Lost => {}
+            Gone::NoAudio => {
+                let message = "the call was ended because no audio came".to_owned();
+                let failure = Failure { code: 32014, message };
+                ctx.notify(call.client().about(""), Level::Error, &failure);
+                ctx.push(Effect::HangUp(sid));
+            }
+        }
+        self.end_call(sid, status, LeaveReason::HungUp, ctx);
+    }
+
+    /// Closes a call's record and all that hangs on it.
+    pub(crate) fn end_call(
+        &mut self,
+        sid: CallSid,
+        status: CallStatus,
+        reason: LeaveReason,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        if let Some(mut program) = call.program.take() {
+            program.stop(ctx);
+        }
+        call.record.status = status;
+        call.record.end_time = Some(ctx.now.wall);
+        call.record.date_updated = ctx.now.wall;
+        callbacks::call_progress(call, CallProgress::Completed, ctx);
+        self.leave(sid, reason, ctx);
+        if let Some(call) = self.calls.remove(&sid) {
+            self.forget_deadline(sid);
+            let record = Box::new(call.record);
+            ctx.push(Effect::Write(Change::Call { record, state: String::new() }));
+        }
+    }
+
+    /// `POST .../Calls/{Sid}.json`
+    pub(crate) fn update_call(
+        &mut self,
+        account: model::AccountSid,
+        sid: CallSid,
+        changes: CallChanges,
+        ctx: &mut Context<'_>,
+    ) -> Result<Reply, Refusal> {
+        let call = self
+            .calls
+            .get_mut(&sid)
+            .filter(|call| call.record.account == account)
+            .ok_or(Refusal::CallNotFound)?;
+        if changes.redirect.is_some() && !call.is_up() {
+            return Err(Refusal::CallNotInProgress);
+        }
+        if changes.end == Some(End::Canceled) && call.is_up() {
+            return Err(Refusal::CallNotInProgress);
+        }
+        if let Some((url, method)) = changes.status_callback {
+            call.status_callback.url = Some(url);
+            call.status_callback.method = method;
+        }
+        if let Some(limit) = changes.time_limit {
+            call.time_limit = limit;
+            if call.is_up() {
+                call.ends_at = Some(ctx.now.instant + limit);
+            }
+        }
+        if changes.fallback.is_some() {
+            call.fallback = changes.fallback;
+        }
+        call.record.date_updated = ctx.now.wall;
+        let mut shown = call.record.clone();
+        self.touch(sid);
+        if changes.end.is_some() {
+            shown.status =
+                if call_is_up(&shown) { CallStatus::Completed } else { CallStatus::Canceled };
+            shown.end_time = Some(ctx.now.wall);
+            self.hang_up(sid, ctx);
+        } else if let Some(instructions) = changes.redirect {
+            self.redirect(sid, instructions, ctx);
+        }
+        Ok(Reply::Call(Box::new(shown)))
+    }
+
+    /// Takes a call out of what it does and sets it on other instructions.
+    fn redirect(&mut self, sid: CallSid, instructions: Instructions, ctx: &mut Context<'_>) {
+        if let Some(call) = self.calls.get_mut(&sid) {
+            if let Some(mut program) = call.program.take() {
+                program.stop(ctx);
+            }
+            if let Instructions::Url { fallback: Some(fallback), .. } = &instructions {
+                call.fallback = Some(fallback.clone());
+            }
+            call.instructions = Some(instructions);
+            call.ending = false;
+        }
+        self.leave(sid, LeaveReason::Redirected, ctx);
+        self.begin(sid, ctx);
+    }
+
+    /// `DELETE .../Calls/{Sid}.json`, for a call that `api` has found in its account.
+    pub(crate) fn delete_call(
+        &mut self,
+        sid: CallSid,
+        ctx: &mut Context<'_>,
+    ) -> Result<Reply, Refusal> {
+        if self.calls.contains_key(&sid) {
+            return Err(Refusal::CallNotFinished);
+        }
+        ctx.push(Effect::Write(Change::DeleteCall(sid)));
+        Ok(Reply::Done)
+    }
+
+    /// Takes a key press: `*` leaves a `<Dial hangupOnStar>`.
+    pub(crate) fn digit(&mut self, sid: CallSid, digit: char, ctx: &mut Context<'_>) {
+        let hangs_up = self.calls.get(&sid).is_some_and(|call| {
+            matches!(&call.joined, Some((_, Origin::Dial(dial))) if dial.hangup_on_star)
+        });
+        if hangs_up && digit == '*' {
+            self.leave(sid, LeaveReason::HungUp, ctx);
+            self.after_conference(sid, ctx);
+        }
+    }
+
+    /// Joins the conference that a `<Dial>` names, or goes on where it cannot.
+    fn join_by_dial(&mut self, sid: CallSid, dial: Box<Dial>, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        let base = call.program.as_ref().map_or("", Program::url).to_owned();
+        let time_limit = dial.time_limit;
+        let options = JoinOptions::from_twiml(&dial.noun, &base);
+        match self.join(sid, &dial, options, ctx) {
+            Ok(()) => {
+                if let Some(call) = self.calls.get_mut(&sid) {
+                    call.leaves_at = time_limit.map(|limit| ctx.now.instant + limit);
+                }
+                self.touch(sid);
+            }
+            Err(failure) => {
+                if let Some(call) = self.calls.get_mut(&sid) {
+                    ctx.notify(call.client().about(&base), Level::Error, &failure);
+                    call.joined = None;
+                }
+                self.continue_after_dial(sid, &dial, "failed", ctx);
+            }
+        }
+    }
+
+    /// Goes on with a call that has left its conference: the action, the next verb, or nothing.
+    pub(crate) fn after_conference(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        match call.joined.take() {
+            Some((_, Origin::Dial(dial))) => {
+                self.continue_after_dial(sid, &dial, "answered", ctx);
+            }
+            Some((_, Origin::Api)) => self.hang_up(sid, ctx),
+            None => {}
+        }
+    }
+
+    fn continue_after_dial(
+        &mut self,
+        sid: CallSid,
+        dial: &Dial,
+        status: &str,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        call.leaves_at = None;
+        let program = call.program.take();
+        match (&dial.action, program) {
+            (Some(action), program) => {
+                let base = program.as_ref().map_or("", Program::url);
+                let mut client = call.client();
+                client.params.push(("DialCallStatus".to_owned(), status.to_owned()));
+                match twiml::resolve(base, action) {
+                    Ok(url) => {
+                        let document = Document { url, method: dial.method.clone() };
+                        call.program = Some(Program::fetch(document, &client, ctx));
+                        self.touch(sid);
+                    }
+                    Err(_) => {
+                        let message = "the action of <Dial> is no absolute address".to_owned();
+                        self.document_failed(sid, &Failure { code: 11100, message }, ctx);
+                    }
+                }
+            }
+            (None, Some(program)) => self.advance_call(sid, program, ctx),
+            (None, None) => self.hang_up(sid, ctx),
+        }
+    }
+
+    /// Does what is due for one call.
+    pub(crate) fn call_timeout(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= ctx.now.instant);
+        if due(call.rings_until) {
+            ctx.push(Effect::HangUp(sid));
+            self.end_call(sid, CallStatus::NoAnswer, LeaveReason::AddFailed, ctx);
+        } else if due(call.ends_at) {
+            let message = "the call reached its maximum duration".to_owned();
+            let failure = Failure { code: 32015, message };
+            ctx.notify(call.client().about(""), Level::Warning, &failure);
+            self.hang_up(sid, ctx);
+        } else if due(call.leaves_at) {
+            call.leaves_at = None;
+            self.touch(sid);
+            self.leave(sid, LeaveReason::HungUp, ctx);
+            self.after_conference(sid, ctx);
+        } else if due(call.program.as_ref().and_then(Program::deadline)) {
+            let Some(mut program) = call.program.take() else { return };
+            // A leading pause has delayed the answer for long enough.
+            self.answer(sid, ctx);
+            let Some(call) = self.calls.get(&sid) else { return };
+            let outcome = program.handle_timeout(&call.client(), ctx);
+            self.proceed(sid, program, outcome, ctx);
+        }
+    }
+
+    /// Wires a call back to nobody but itself.
+    pub(crate) fn unroute(sid: CallSid, ctx: &mut Context<'_>) {
+        let route = Route {
+            conference: None,
+            speaks: crate::Speaks::Nobody,
+            hears: false,
+            ducked: false,
+        };
+        ctx.push(Effect::Route { call: sid, route });
+    }
+}
+
+fn call_is_up(record: &Record) -> bool {
+    record.status == CallStatus::InProgress
+}

@@ -1,0 +1,253 @@
+//! The parameters of each status callback, in the contract's spelling.
+//!
+//! Source: Twilio "Call status callbacks"; TwiML `<Conference>`, `statusCallbackEvent`.
+
+use model::{Call as Record, Callback, CallbackState, Change};
+
+use crate::call::Call;
+use crate::conference::Conference;
+use crate::context::Context;
+use crate::participants::{LeaveReason, Participant};
+use crate::{Effect, Failure};
+
+type Params = Vec<(String, String)>;
+
+/// A step in a call's life that its status callback may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallProgress {
+    Initiated,
+    Ringing,
+    Answered,
+    Completed,
+}
+
+impl CallProgress {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Initiated => "initiated",
+            Self::Ringing => "ringing",
+            Self::Answered => "answered",
+            Self::Completed => "completed",
+        }
+    }
+}
+
+fn push(params: &mut Params, name: &str, value: impl ToString) {
+    params.push((name.to_owned(), value.to_string()));
+}
+
+/// The fields of a voice request, and the first ones of a call's status callback.
+pub(crate) fn voice_params(call: &Record, headers: &[(String, String)]) -> Params {
+    let mut params = Vec::new();
+    push(&mut params, "CallSid", call.sid);
+    push(&mut params, "AccountSid", call.account);
+    push(&mut params, "From", &call.from);
+    push(&mut params, "To", &call.to);
+    push(&mut params, "Caller", &call.from);
+    push(&mut params, "Called", &call.to);
+    push(&mut params, "CallStatus", call.status);
+    push(&mut params, "ApiVersion", "2010-04-01");
+    push(&mut params, "Direction", call.direction);
+    if let Some(name) = &call.caller_name {
+        push(&mut params, "CallerName", name);
+    }
+    if let Some(parent) = call.parent {
+        push(&mut params, "ParentCallSid", parent);
+    }
+    params.extend(headers.iter().cloned());
+    params
+}
+
+/// Tells a call's receiver of a step, if it asked for it.
+pub(crate) fn call_progress(call: &mut Call, progress: CallProgress, ctx: &mut Context<'_>) {
+    let Some(url) = call.status_callback.url.clone() else { return };
+    let asked = &call.status_callback.events;
+    let wanted = if asked.is_empty() {
+        progress == CallProgress::Completed
+    } else {
+        asked.iter().any(|event| event == progress.as_str())
+    };
+    if !wanted {
+        return;
+    }
+    let record = &call.record;
+    let mut params = voice_params(record, &[]);
+    if let Some(seconds) = record.duration_seconds() {
+        push(&mut params, "CallDuration", seconds);
+        push(&mut params, "Duration", seconds.div_ceil(60));
+    }
+    push(&mut params, "Timestamp", ctx.now.wall.rfc2822());
+    push(&mut params, "CallbackSource", "call-progress-events");
+    push(&mut params, "SequenceNumber", call.sequence);
+    call.sequence += 1;
+    let callback = Callback {
+        sid: ctx.names.callback(),
+        account: record.account,
+        conference: None,
+        call: Some(record.sid),
+        url,
+        method: method(&call.status_callback.method),
+        params,
+        date_created: ctx.now.wall,
+        state: CallbackState::Pending,
+        attempts: 0,
+        last_error: None,
+    };
+    ctx.push(Effect::Write(Change::Callback(Box::new(callback))));
+}
+
+fn method(method: &str) -> String {
+    if method.is_empty() { "POST".to_owned() } else { method.to_owned() }
+}
+
+/// Tells a conference's receiver of an event of `group`, if it asked for that group.
+fn conference_event(
+    conference: &mut Conference,
+    group: &str,
+    event: &str,
+    about: Option<&Participant>,
+    more: Params,
+    ctx: &mut Context<'_>,
+) {
+    let Some(url) = conference.callback.url.clone() else { return };
+    if !conference.callback.events.iter().any(|asked| asked == group) {
+        return;
+    }
+    conference.sequence += 1;
+    let record = &conference.record;
+    let mut params = Vec::new();
+    push(&mut params, "ConferenceSid", record.sid);
+    push(&mut params, "FriendlyName", &record.friendly_name);
+    push(&mut params, "AccountSid", record.account);
+    push(&mut params, "SequenceNumber", conference.sequence);
+    push(&mut params, "Timestamp", ctx.now.wall.rfc2822());
+    push(&mut params, "StatusCallbackEvent", event);
+    if let Some(participant) = about {
+        let record = &participant.record;
+        push(&mut params, "CallSid", record.call);
+        push(&mut params, "Muted", record.muted);
+        push(&mut params, "Hold", record.hold);
+        push(&mut params, "Coaching", record.coaching);
+        push(&mut params, "EndConferenceOnExit", record.end_conference_on_exit);
+        push(&mut params, "StartConferenceOnEnter", record.start_conference_on_enter);
+        if let Some(label) = &record.label {
+            push(&mut params, "ParticipantLabel", label);
+        }
+    }
+    params.extend(more);
+    let callback = Callback {
+        sid: ctx.names.callback(),
+        account: record.account,
+        conference: Some(record.sid),
+        call: about.map(|participant| participant.record.call),
+        url,
+        method: method(&conference.callback.method),
+        params,
+        date_created: ctx.now.wall,
+        state: CallbackState::Pending,
+        attempts: 0,
+        last_error: None,
+    };
+    ctx.push(Effect::Write(Change::Callback(Box::new(callback))));
+}
+
+/// The conference has started.
+pub(crate) fn conference_started(conference: &mut Conference, ctx: &mut Context<'_>) {
+    conference_event(conference, "start", "conference-start", None, Vec::new(), ctx);
+}
+
+/// The conference has ended; `ending` is who ended it by leaving.
+pub(crate) fn conference_ended(
+    conference: &mut Conference,
+    ending: Option<&Participant>,
+    ctx: &mut Context<'_>,
+) {
+    let mut more = Vec::new();
+    if let Some(participant) = ending {
+        push(&mut more, "CallSidEndingConference", participant.record.call);
+        if let Some(label) = &participant.record.label {
+            push(&mut more, "ParticipantLabelEndingConference", label);
+        }
+    }
+    if let Some(reason) = conference.record.end_reason {
+        push(&mut more, "ReasonConferenceEnded", reason);
+        push(&mut more, "Reason", sentence(reason, ending));
+    }
+    conference_event(conference, "end", "conference-end", None, more, ctx);
+}
+
+fn sentence(reason: model::EndReason, ending: Option<&Participant>) -> String {
+    use model::EndReason as E;
+    let who = ending.map_or_else(String::new, |participant| participant.record.call.to_string());
+    match reason {
+        E::ViaApi => "Conference ended via API".to_owned(),
+        E::EndOnExitLeft => {
+            format!("Participant {who} with EndConferenceOnExit left the conference")
+        }
+        E::EndOnExitKicked => {
+            format!("Participant {who} with EndConferenceOnExit was removed from the conference")
+        }
+        E::LastKicked => format!("Last participant {who} was removed from the conference"),
+        E::LastLeft => format!("Last participant {who} left the conference"),
+    }
+}
+
+/// An event of one participant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ParticipantEvent {
+    Join,
+    Mute,
+    Unmute,
+    Hold,
+    Unhold,
+    Modify,
+}
+
+/// Something befell a participant.
+pub(crate) fn participant_event(
+    conference: &mut Conference,
+    participant: &Participant,
+    event: ParticipantEvent,
+    ctx: &mut Context<'_>,
+) {
+    let (group, name) = match event {
+        ParticipantEvent::Join => ("join", "participant-join"),
+        ParticipantEvent::Mute => ("mute", "participant-mute"),
+        ParticipantEvent::Unmute => ("mute", "participant-unmute"),
+        ParticipantEvent::Hold => ("hold", "participant-hold"),
+        ParticipantEvent::Unhold => ("hold", "participant-unhold"),
+        ParticipantEvent::Modify => ("modify", "participant-modify"),
+    };
+    conference_event(conference, group, name, Some(participant), Vec::new(), ctx);
+}
+
+/// A participant has left.
+pub(crate) fn participant_left(
+    conference: &mut Conference,
+    participant: &Participant,
+    call_status: &str,
+    reason: LeaveReason,
+    ctx: &mut Context<'_>,
+) {
+    let mut more = Vec::new();
+    push(&mut more, "ParticipantCallStatus", call_status);
+    push(&mut more, "ReasonParticipantLeft", reason.as_str());
+    conference_event(conference, "leave", "participant-leave", Some(participant), more, ctx);
+}
+
+/// An announcement was played, or could not be.
+pub(crate) fn announcement_over(
+    conference: &mut Conference,
+    participant: Option<&Participant>,
+    url: &str,
+    failure: Option<&Failure>,
+    ctx: &mut Context<'_>,
+) {
+    let mut more = Vec::new();
+    push(&mut more, "AnnounceUrl", url);
+    if let Some(failure) = failure {
+        push(&mut more, "ReasonAnnouncementFailed", &failure.message);
+    }
+    let event = if failure.is_some() { "announcement-fail" } else { "announcement-end" };
+    conference_event(conference, "announcement", event, participant, more, ctx);
+}

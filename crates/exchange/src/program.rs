@@ -1,0 +1,396 @@
+//! A document on its way: fetched, walked verb by verb, played to an audience.
+//!
+//! A call's TwiML, a wait or hold document and an announcement are all programs; they differ in
+//! the verbs they may use and in who listens.
+
+use std::time::{Duration, Instant};
+
+use model::{AccountSid, CallSid, ConferenceSid, Level};
+use twiml::{Dial, Verb};
+
+use crate::context::{About, Context, Owner};
+use crate::{Audience, Document, Effect, Failure, FetchId, Fetched, PlayId, Sound, Speech};
+
+/// Most redirects in a row with no sound or pause between them.
+pub const REDIRECTS_MAX: u32 = 10;
+
+/// For whom a program runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) owner: Owner,
+    pub(crate) account: AccountSid,
+    pub(crate) call: Option<CallSid>,
+    pub(crate) conference: Option<ConferenceSid>,
+    pub(crate) audience: Audience,
+    /// The form fields of its requests.
+    pub(crate) params: Vec<(String, String)>,
+}
+
+impl Client {
+    fn is_call(&self) -> bool {
+        matches!(self.owner, Owner::Call(_))
+    }
+
+    pub(crate) fn about(&self, url: &str) -> About {
+        About {
+            account: self.account,
+            call: self.call,
+            conference: self.conference,
+            url: (!url.is_empty()).then(|| url.to_owned()),
+        }
+    }
+}
+
+/// What a program came to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It waits for an answer, the end of a sound, or the end of a pause.
+    Going,
+    /// No verb is left.
+    Ended,
+    /// It cannot go on.
+    Failed(Failure),
+    /// A call is to dial.
+    Dial(Box<Dial>),
+    /// A call is to hang up.
+    HangUp,
+    /// A call is to be turned away with this SIP status.
+    Reject(u16),
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Nothing goes on.
+    Idle,
+    Fetching(FetchId),
+    Playing(PlayId),
+    Pausing(Instant),
+    /// A pause that was halted, and what was left of it.
+    Halted(Duration),
+}
+
+/// One document and how far it has come.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// What an empty `<Redirect>` asks again.
+    source: Option<Document>,
+    /// What relative addresses are relative to.
+    url: String,
+    /// The text, kept for a restart.
+    text: String,
+    verbs: Vec<Verb>,
+    next: usize,
+    stage: Stage,
+    redirects: u32,
+    paused: bool,
+}
+
+impl Program {
+    /// Begins by asking `document`; silence where its address is empty.
+    pub(crate) fn fetch(document: Document, client: &Client, ctx: &mut Context<'_>) -> Self {
+        let mut program = Self::idle(Some(document.clone()), document.url.clone());
+        if !document.url.is_empty() {
+            program.ask(document, client, ctx);
+        }
+        program
+    }
+
+    /// Takes TwiML that is at hand; [`Self::advance`] starts it.
+    ///
+    /// # Errors
+    /// The text is not TwiML.
+    pub(crate) fn text(
+        text: &str,
+        url: &str,
+        client: &Client,
+        ctx: &mut Context<'_>,
+    ) -> Result<Self, Failure> {
+        let mut program = Self::idle(None, url.to_owned());
+        program.read(text, client, ctx)?;
+        Ok(program)
+    }
+
+    fn idle(source: Option<Document>, url: String) -> Self {
+        Self {
+            source,
+            url,
+            text: String::new(),
+            verbs: Vec::new(),
+            next: 0,
+            stage: Stage::Idle,
+            redirects: 0,
+            paused: false,
+        }
+    }
+
+    /// Where the document came from, for relative addresses.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Whether the next verb keeps a call unanswered: a leading `<Pause>` or `<Reject>`.
+    pub(crate) fn delays_answer(&self) -> bool {
+        matches!(self.verbs.get(self.next), Some(Verb::Pause { .. } | Verb::Reject { .. }))
+    }
+
+    /// Whether anything of it can be heard now.
+    pub(crate) fn is_playing(&self) -> bool {
+        matches!(self.stage, Stage::Playing(_))
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Pausing(until) => Some(until),
+            Stage::Idle | Stage::Fetching(_) | Stage::Playing(_) | Stage::Halted(_) => None,
+        }
+    }
+
+    fn ask(&mut self, document: Document, client: &Client, ctx: &mut Context<'_>) {
+        let fetch = ctx.names.fetch(client.owner);
+        self.stage = Stage::Fetching(fetch);
+        ctx.push(Effect::Fetch {
+            fetch,
+            account: client.account,
+            call: client.call,
+            document,
+            params: client.params.clone(),
+        });
+    }
+
+    fn read(&mut self, text: &str, client: &Client, ctx: &mut Context<'_>) -> Result<(), Failure> {
+        let document = twiml::parse(text)
+            .map_err(|error| Failure { code: error.code, message: error.message })?;
+        for warning in document.warnings {
+            let failure = Failure { code: warning.code, message: warning.message };
+            ctx.notify(client.about(&self.url), Level::Warning, &failure);
+        }
+        self.text = text.to_owned();
+        self.verbs = document.verbs;
+        self.next = 0;
+        Ok(())
+    }
+
+    /// Takes the answer to its request.
+    pub(crate) fn fetched(
+        &mut self,
+        result: Result<Fetched, Failure>,
+        client: &Client,
+        ctx: &mut Context<'_>,
+    ) -> Outcome {
+        self.stage = Stage::Idle;
+        match result {
+            Err(failure) => Outcome::Failed(failure),
+            Ok(Fetched::Twiml { text, url }) => {
+                self.url = url;
+                match self.read(&text, client, ctx) {
+                    Ok(()) => self.advance(client, ctx),
+                    Err(failure) => Outcome::Failed(failure),
+                }
+            }
+            Ok(Fetched::Text(text)) => {
+                self.verbs.clear();
+                self.next = 0;
+                self.play(Sound::Speech(Speech::plain(text)), 1, client, ctx);
+                Outcome::Going
+            }
+            Ok(Fetched::Audio(audio)) => {
+                self.verbs.clear();
+                self.next = 0;
+                self.play(Sound::Audio(audio), 1, client, ctx);
+                Outcome::Going
+            }
+        }
+    }
+
+    /// Takes the end of its sound, or its failure: a sound that cannot be played is skipped.
+    pub(crate) fn play_ended(
+        &mut self,
+        result: Result<(), Failure>,
+        client: &Client,
+        ctx: &mut Context<'_>,
+    ) -> Outcome {
+        self.stage = Stage::Idle;
+        if let Err(failure) = result {
+            ctx.notify(client.about(&self.url), Level::Error, &failure);
+            if self.next >= self.verbs.len() {
+                return Outcome::Failed(failure);
+            }
+        }
+        self.advance(client, ctx)
+    }
+
+    /// Goes on after a pause that is over.
+    pub(crate) fn handle_timeout(&mut self, client: &Client, ctx: &mut Context<'_>) -> Outcome {
+        match self.stage {
+            Stage::Pausing(until) if until <= ctx.now.instant => self.advance(client, ctx),
+            Stage::Idle
+            | Stage::Fetching(_)
+            | Stage::Playing(_)
+            | Stage::Pausing(_)
+            | Stage::Halted(_) => Outcome::Going,
+        }
+    }
+
+    /// Runs verbs until one takes time or belongs to the call.
+    pub(crate) fn advance(&mut self, client: &Client, ctx: &mut Context<'_>) -> Outcome {
+        self.stage = Stage::Idle;
+        let Some(verb) = self.verbs.get(self.next).cloned() else {
+            return Outcome::Ended;
+        };
+        self.next += 1;
+        match verb {
+            Verb::Say(say) => {
+                let speech =
+                    Speech { voice: say.voice, language: say.language, segments: say.segments };
+                self.play(Sound::Speech(speech), say.loops, client, ctx);
+                Outcome::Going
+            }
+            Verb::Play(play) => self.play_verb(play, client, ctx),
+            Verb::Pause { length } => {
+                self.redirects = 0;
+                self.stage = if self.paused {
+                    Stage::Halted(length)
+                } else {
+                    Stage::Pausing(ctx.now.instant + length)
+                };
+                Outcome::Going
+            }
+            Verb::Redirect { url, method } => self.redirect(&url, method, client, ctx),
+            Verb::Hangup if client.is_call() => Outcome::HangUp,
+            Verb::Reject { busy } if client.is_call() => {
+                Outcome::Reject(if busy { 486 } else { 603 })
+            }
+            Verb::Dial(dial) if client.is_call() => Outcome::Dial(dial),
+            Verb::NotBuilt { name } if client.is_call() => Outcome::Failed(Failure {
+                code: 12200,
+                message: format!("<{name}> is not built yet"),
+            }),
+            Verb::Hangup | Verb::Reject { .. } | Verb::Dial(_) | Verb::NotBuilt { .. } => {
+                Outcome::Failed(Failure {
+                    code: 13238,
+                    message: "a wait, hold or announcement document may hold Play, Say, Pause \
+                              and Redirect only"
+                        .to_owned(),
+                })
+            }
+        }
+    }
+
+    fn play_verb(
+        &mut self,
+        play: twiml::Play,
+        client: &Client,
+        ctx: &mut Context<'_>,
+    ) -> Outcome {
+        if let Some(digits) = play.digits {
+            self.play(Sound::Digits(digits), 1, client, ctx);
+            return Outcome::Going;
+        }
+        match play.url.as_deref().map(|url| twiml::resolve(&self.url, url)) {
+            Some(Ok(url)) => {
+                self.play(Sound::Url(url), play.loops, client, ctx);
+                Outcome::Going
+            }
+            Some(Err(_)) => {
+                let message = "<Play> names no absolute address".to_owned();
+                let failure = Failure { code: 11100, message };
+                ctx.notify(client.about(&self.url), Level::Error, &failure);
+                self.advance(client, ctx)
+            }
+            None => self.advance(client, ctx),
+        }
+    }
+
+    fn redirect(
+        &mut self,
+        url: &str,
+        method: String,
+        client: &Client,
+        ctx: &mut Context<'_>,
+    ) -> Outcome {
+        self.redirects += 1;
+        if self.redirects > REDIRECTS_MAX {
+            let message = format!("more than {REDIRECTS_MAX} redirects with no sound between");
+            return Outcome::Failed(Failure { code: 11215, message });
+        }
+        let document = match (url.trim(), &self.source) {
+            ("", Some(source)) => source.clone(),
+            (url, _) => match twiml::resolve(&self.url, url) {
+                Ok(url) => Document { url, method },
+                Err(_) => {
+                    let message = "<Redirect> names no absolute address".to_owned();
+                    return Outcome::Failed(Failure { code: 11100, message });
+                }
+            },
+        };
+        self.source = Some(document.clone());
+        self.ask(document, client, ctx);
+        Outcome::Going
+    }
+
+    fn play(&mut self, sound: Sound, loops: u32, client: &Client, ctx: &mut Context<'_>) {
+        self.redirects = 0;
+        let play = ctx.names.play(client.owner);
+        self.stage = Stage::Playing(play);
+        ctx.push(Effect::Play {
+            play,
+            account: client.account,
+            audience: client.audience.clone(),
+            sound,
+            loops,
+            paused: self.paused,
+        });
+    }
+
+    /// Halts the program where it is, or lets it go on.
+    pub(crate) fn pause(&mut self, paused: bool, ctx: &mut Context<'_>) {
+        if self.paused == paused {
+            return;
+        }
+        self.paused = paused;
+        let now = ctx.now.instant;
+        match (&self.stage, paused) {
+            (Stage::Playing(play), _) => ctx.push(Effect::Pause { play: *play, paused }),
+            (Stage::Pausing(until), true) => {
+                self.stage = Stage::Halted(until.saturating_duration_since(now));
+            }
+            (Stage::Halted(left), false) => self.stage = Stage::Pausing(now + *left),
+            (Stage::Idle | Stage::Fetching(_) | Stage::Pausing(_) | Stage::Halted(_), _) => {}
+        }
+    }
+
+    /// Abandons the program; nothing of it is heard any more.
+    pub(crate) fn stop(&mut self, ctx: &mut Context<'_>) {
+        match self.stage {
+            Stage::Playing(play) => {
+                ctx.names.take_play(play);
+                ctx.push(Effect::Stop(play));
+            }
+            Stage::Fetching(fetch) => {
+                ctx.names.take_fetch(fetch);
+            }
+            Stage::Idle | Stage::Pausing(_) | Stage::Halted(_) => {}
+        }
+        self.stage = Stage::Idle;
+        self.verbs.clear();
+    }
+
+    /// What a restart needs to know of it.
+    pub(crate) fn position(&self) -> Position {
+        Position {
+            source: self.source.clone(),
+            url: self.url.clone(),
+            text: self.text.clone(),
+            next: self.next,
+        }
+    }
+}
+
+/// Where a program stands, for a row.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Position {
+    source: Option<Document>,
+    url: String,
+    text: String,
+    next: usize,
+}
