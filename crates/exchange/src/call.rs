@@ -349,13 +349,7 @@ impl World {
     }
 
     /// Carries out what a call's program came to.
-    fn proceed(
-        &mut self,
-        sid: CallSid,
-        program: Program,
-        outcome: Outcome,
-        ctx: &mut Context<'_>,
-    ) {
+    fn proceed(&mut self, sid: CallSid, program: Program, outcome: Outcome, ctx: &mut Context<'_>) {
         let Some(call) = self.calls.get_mut(&sid) else { return };
         self.touched.insert(crate::exchange::Touched::Call(sid));
         call.program = Some(program);
@@ -555,9 +549,9 @@ impl World {
 
     /// Takes a key press: `*` leaves a `<Dial hangupOnStar>`.
     pub(crate) fn digit(&mut self, sid: CallSid, digit: char, ctx: &mut Context<'_>) {
-        let hangs_up = self.calls.get(&sid).is_some_and(|call| {
-            matches!(&call.joined, Some((_, Origin::Dial(dial))) if dial.hangup_on_star)
-        });
+        let hangs_up = self.calls.get(&sid).is_some_and(
+            |call| matches!(&call.joined, Some((_, Origin::Dial(dial))) if dial.hangup_on_star),
+        );
         if hangs_up && digit == '*' {
             self.leave(sid, LeaveReason::HungUp, ctx);
             self.after_conference(sid, ctx);
@@ -660,12 +654,8 @@ impl World {
 
     /// Wires a call back to nobody but itself.
     pub(crate) fn unroute(sid: CallSid, ctx: &mut Context<'_>) {
-        let route = Route {
-            conference: None,
-            speaks: crate::Speaks::Nobody,
-            hears: false,
-            ducked: false,
-        };
+        let route =
+            Route { conference: None, speaks: crate::Speaks::Nobody, hears: false, ducked: false };
         ctx.push(Effect::Route { call: sid, route });
     }
 }

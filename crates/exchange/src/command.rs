@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::{AccountSid, Call, CallSid, Change, Conference, ConferenceSid, Participant};
 
 /// An address and the HTTP method to ask it with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Document {
     /// Absolute, http or https; empty where silence is meant.
     pub url: String,
@@ -109,7 +109,7 @@ pub enum Reply {
 }
 
 /// Where and when a call's progress is told.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct StatusCallback {
     /// The receiver; none: nothing is told.
     pub url: Option<String>,
@@ -195,7 +195,7 @@ pub enum End {
 }
 
 /// When a beep sounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Beep {
     /// When the participant comes.
     pub on_enter: bool,
@@ -245,8 +245,45 @@ pub struct JoinOptions {
     pub jitter_buffer_size: Option<String>,
 }
 
+impl JoinOptions {
+    /// Takes the attributes of a `<Conference>`; relative addresses are relative to `base`.
+    pub fn from_twiml(noun: &twiml::Conference, base: &str) -> Self {
+        let absolute = |url: &str| twiml::resolve(base, url).ok();
+        let wait = noun.wait_url.as_deref().and_then(|url| {
+            let url = if url.is_empty() { Some(String::new()) } else { absolute(url) };
+            url.map(|url| Document { url, method: noun.wait_method.clone() })
+        });
+        Self {
+            muted: noun.muted,
+            beep: match noun.beep {
+                twiml::Beep::True => Beep { on_enter: true, on_exit: true },
+                twiml::Beep::False => Beep { on_enter: false, on_exit: false },
+                twiml::Beep::OnEnter => Beep { on_enter: true, on_exit: false },
+                twiml::Beep::OnExit => Beep { on_enter: false, on_exit: true },
+            },
+            start_conference_on_enter: noun.start_conference_on_enter,
+            end_conference_on_exit: noun.end_conference_on_exit,
+            wait,
+            label: noun.participant_label.clone(),
+            coach: noun.coach.as_deref().and_then(|sid| sid.parse().ok()),
+            max_participants: noun.max_participants,
+            status_callback: ConferenceCallback {
+                url: noun.status_callback.as_deref().and_then(absolute),
+                method: noun.status_callback_method.clone(),
+                events: noun
+                    .status_callback_events
+                    .iter()
+                    .map(|event| event.as_str().to_owned())
+                    .collect(),
+            },
+            region: noun.region.clone(),
+            jitter_buffer_size: noun.jitter_buffer_size.clone(),
+        }
+    }
+}
+
 /// Where and when a conference's events are told.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct ConferenceCallback {
     /// The receiver; none: nothing is told.
     pub url: Option<String>,
@@ -506,6 +543,14 @@ pub struct Speech {
     pub language: String,
     /// What to say, with its prosody.
     pub segments: Vec<twiml::Segment>,
+}
+
+impl Speech {
+    /// Plain words in the default voice.
+    pub fn plain(text: String) -> Self {
+        let segment = twiml::Segment::Text { text, rate: 1.0, pitch: 1.0, volume: 1.0 };
+        Self { voice: "man".to_owned(), language: String::new(), segments: vec![segment] }
+    }
 }
 
 /// What is played.

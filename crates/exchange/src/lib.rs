@@ -3,6 +3,18 @@
 //! Pure: commands and events come in with the time, effects go out in order. No clock, socket or
 //! database is read here, and nothing is known of SIP, RTP or HTTP statuses.
 
+mod call;
+mod callbacks;
 mod command;
+mod conference;
+mod context;
+mod exchange;
+mod participants;
+mod program;
+mod recover;
 
 pub use command::*;
+pub use conference::{ANNOUNCEMENTS_MAX, NAME_LENGTH_MAX, PARTICIPANTS_MAX};
+pub use exchange::Exchange;
+pub use participants::DEFAULT_MUSIC_URL;
+pub use program::REDIRECTS_MAX;

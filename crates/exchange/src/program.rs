@@ -80,6 +80,9 @@ pub(crate) struct Program {
     text: String,
     verbs: Vec<Verb>,
     next: usize,
+    /// A sound that is the whole document, until it plays.
+    sound: Option<Sound>,
+    begun: bool,
     stage: Stage,
     redirects: u32,
     paused: bool,
@@ -117,10 +120,19 @@ impl Program {
             text: String::new(),
             verbs: Vec::new(),
             next: 0,
+            sound: None,
+            begun: false,
             stage: Stage::Idle,
             redirects: 0,
             paused: false,
         }
+    }
+
+    /// Speaks one sentence.
+    pub(crate) fn speech(speech: Speech, client: &Client, ctx: &mut Context<'_>) -> Self {
+        let mut program = Self::idle(None, String::new());
+        program.play(Sound::Speech(speech), 1, client, ctx);
+        program
     }
 
     /// Where the document came from, for relative addresses.
@@ -170,36 +182,52 @@ impl Program {
         Ok(())
     }
 
-    /// Takes the answer to its request.
+    /// Takes the answer to its request, without acting on it yet.
+    ///
+    /// # Errors
+    /// The request failed, or what came is not TwiML.
+    pub(crate) fn load(
+        &mut self,
+        result: Result<Fetched, Failure>,
+        client: &Client,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        self.stage = Stage::Idle;
+        match result? {
+            Fetched::Twiml { text, url } => {
+                self.url = url;
+                self.read(&text, client, ctx)?;
+            }
+            Fetched::Text(text) => self.hold(Sound::Speech(Speech::plain(text))),
+            Fetched::Audio(audio) => self.hold(Sound::Audio(audio)),
+        }
+        self.begun = true;
+        Ok(())
+    }
+
+    /// Keeps a sound that is the whole document.
+    fn hold(&mut self, sound: Sound) {
+        self.verbs.clear();
+        self.next = 0;
+        self.sound = Some(sound);
+    }
+
+    /// Takes the answer to its request and goes on.
     pub(crate) fn fetched(
         &mut self,
         result: Result<Fetched, Failure>,
         client: &Client,
         ctx: &mut Context<'_>,
     ) -> Outcome {
-        self.stage = Stage::Idle;
-        match result {
+        match self.load(result, client, ctx) {
+            Ok(()) => self.advance(client, ctx),
             Err(failure) => Outcome::Failed(failure),
-            Ok(Fetched::Twiml { text, url }) => {
-                self.url = url;
-                match self.read(&text, client, ctx) {
-                    Ok(()) => self.advance(client, ctx),
-                    Err(failure) => Outcome::Failed(failure),
-                }
-            }
-            Ok(Fetched::Text(text)) => {
-                self.verbs.clear();
-                self.next = 0;
-                self.play(Sound::Speech(Speech::plain(text)), 1, client, ctx);
-                Outcome::Going
-            }
-            Ok(Fetched::Audio(audio)) => {
-                self.verbs.clear();
-                self.next = 0;
-                self.play(Sound::Audio(audio), 1, client, ctx);
-                Outcome::Going
-            }
         }
+    }
+
+    /// Whether a document ever came.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// Takes the end of its sound, or its failure: a sound that cannot be played is skipped.
@@ -234,6 +262,10 @@ impl Program {
     /// Runs verbs until one takes time or belongs to the call.
     pub(crate) fn advance(&mut self, client: &Client, ctx: &mut Context<'_>) -> Outcome {
         self.stage = Stage::Idle;
+        if let Some(sound) = self.sound.take() {
+            self.play(sound, 1, client, ctx);
+            return Outcome::Going;
+        }
         let Some(verb) = self.verbs.get(self.next).cloned() else {
             return Outcome::Ended;
         };
@@ -276,12 +308,7 @@ impl Program {
         }
     }
 
-    fn play_verb(
-        &mut self,
-        play: twiml::Play,
-        client: &Client,
-        ctx: &mut Context<'_>,
-    ) -> Outcome {
+    fn play_verb(&mut self, play: twiml::Play, client: &Client, ctx: &mut Context<'_>) -> Outcome {
         if let Some(digits) = play.digits {
             self.play(Sound::Digits(digits), 1, client, ctx);
             return Outcome::Going;

@@ -1,0 +1,269 @@
+//! Routes each command, event and deadline to its call or conference; owns all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use model::{AccountSid, CallSid, Change, ConferenceSid, Now};
+
+use crate::call::Call;
+use crate::conference::Conference;
+use crate::context::{Context, Names, Owner};
+use crate::{Command, Effect, Event, Failure, Fetched, Refusal, Reply};
+
+/// What changed while one thing was handled, and is to be written when it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Touched {
+    Conference(ConferenceSid),
+    Call(CallSid),
+}
+
+/// All calls and conferences that are not over.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    pub(crate) calls: BTreeMap<CallSid, Call>,
+    pub(crate) conferences: BTreeMap<ConferenceSid, Conference>,
+    /// Each account's conferences by name.
+    pub(crate) names: BTreeMap<(AccountSid, String), ConferenceSid>,
+    /// The users who have registered a phone.
+    pub(crate) registered: BTreeSet<String>,
+    pub(crate) touched: BTreeSet<Touched>,
+    /// The deadlines in order, and each one's by its owner.
+    due: BTreeSet<(Instant, Touched)>,
+    deadlines: BTreeMap<Touched, Instant>,
+}
+
+/// The core: it decides what calls and conferences do.
+#[derive(Debug)]
+pub struct Exchange {
+    world: World,
+    names: Names,
+}
+
+impl Exchange {
+    /// Makes an empty exchange whose SIDs are drawn from `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self { world: World::default(), names: Names::new(seed) }
+    }
+
+    /// Applies `command` and pushes its effects, in order, onto `effects`.
+    ///
+    /// # Errors
+    /// A [`Refusal`] in the domain's own words; nothing has changed then and nothing was pushed.
+    pub fn handle_command(
+        &mut self,
+        command: Command,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply, Refusal> {
+        let ctx = &mut Context { now, names: &mut self.names, effects };
+        let world = &mut self.world;
+        let reply = match command {
+            Command::CreateCall(create) => world.create_call(*create, ctx),
+            Command::UpdateCall { account, call, changes } => {
+                world.update_call(account, call, *changes, ctx)
+            }
+            Command::DeleteCall { account: _, call } => world.delete_call(call, ctx),
+            Command::CreateParticipant(create) => world.create_participant(*create, ctx),
+            Command::UpdateParticipant { account, conference, participant, changes } => {
+                world.update_participant(account, conference, &participant, *changes, ctx)
+            }
+            Command::RemoveParticipant { account, conference, participant } => {
+                world.remove_participant(account, conference, &participant, ctx)
+            }
+            Command::UpdateConference { account, conference, complete, announce } => {
+                world.update_conference(account, conference, complete, announce, ctx)
+            }
+        };
+        world.flush(ctx);
+        reply
+    }
+
+    /// Takes what reached us from the wire, or the answer to a question of our own.
+    pub fn handle_event(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
+        let ctx = &mut Context { now, names: &mut self.names, effects };
+        let world = &mut self.world;
+        match event {
+            Event::CallOffered { call, account, from, to, caller_name, instructions, headers } => {
+                world.offered(call, account, from, to, caller_name, instructions, headers, ctx)
+            }
+            Event::CallRinging { call, early_media } => world.ringing(call, early_media, ctx),
+            Event::CallAnswered { call } => world.answered(call, ctx),
+            Event::CallFailed { call, status } => world.failed(call, status, ctx),
+            Event::CallGone { call, why } => world.gone(call, why, ctx),
+            Event::Digit { call, digit } => world.digit(call, digit, ctx),
+            Event::Fetched { fetch, result } => {
+                if let Some(owner) = ctx.names.take_fetch(fetch) {
+                    world.fetched(owner, result, ctx);
+                }
+            }
+            Event::PlayEnded { play, result } => {
+                if let Some(owner) = ctx.names.take_play(play) {
+                    world.play_ended(owner, result, ctx);
+                }
+            }
+            Event::Registered { user } => {
+                world.registered.insert(user);
+            }
+            Event::Unregistered { user } => {
+                world.registered.remove(&user);
+            }
+        }
+        world.flush(ctx);
+    }
+
+    /// Does what is due. Call it at [`Self::poll_timeout`].
+    pub fn handle_timeout(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let ctx = &mut Context { now, names: &mut self.names, effects };
+        let world = &mut self.world;
+        while let Some(&(at, owner)) = world.due.first()
+            && at <= now.instant
+        {
+            world.due.remove(&(at, owner));
+            world.deadlines.remove(&owner);
+            match owner {
+                Touched::Call(call) => world.participant_timeout(call, ctx),
+                Touched::Conference(conference) => world.conference_timeout(conference, ctx),
+            }
+            world.touched.insert(owner);
+            world.flush(ctx);
+        }
+    }
+
+    /// Returns when [`Self::handle_timeout`] next has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.world.due.first().map(|(at, _)| *at)
+    }
+
+    /// Whether no call and no conference is left, and no answer is waited for.
+    pub fn is_idle(&self) -> bool {
+        self.world.calls.is_empty() && self.world.conferences.is_empty() && self.names.is_quiet()
+    }
+
+    /// How many calls are not over.
+    pub fn calls(&self) -> usize {
+        self.world.calls.len()
+    }
+
+    /// Hangs up every call: the server goes down.
+    pub fn hang_up_all(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let ctx = &mut Context { now, names: &mut self.names, effects };
+        let calls: Vec<_> = self.world.calls.keys().copied().collect();
+        for call in calls {
+            self.world.hang_up(call, ctx);
+            self.world.flush(ctx);
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn touch(&mut self, call: CallSid) {
+        self.touched.insert(Touched::Call(call));
+    }
+
+    pub(crate) fn touch_conference(&mut self, conference: ConferenceSid) {
+        self.touched.insert(Touched::Conference(conference));
+    }
+
+    pub(crate) fn forget_deadline(&mut self, call: CallSid) {
+        self.set_deadline(Touched::Call(call), None);
+    }
+
+    pub(crate) fn forget_conference_deadline(&mut self, conference: ConferenceSid) {
+        self.set_deadline(Touched::Conference(conference), None);
+    }
+
+    fn set_deadline(&mut self, owner: Touched, at: Option<Instant>) {
+        if let Some(before) = self.deadlines.remove(&owner) {
+            self.due.remove(&(before, owner));
+        }
+        if let Some(at) = at {
+            self.deadlines.insert(owner, at);
+            self.due.insert((at, owner));
+        }
+    }
+
+    fn fetched(&mut self, owner: Owner, result: Result<Fetched, Failure>, ctx: &mut Context<'_>) {
+        match owner {
+            Owner::Call(call) => self.call_fetched(call, result, ctx),
+            Owner::Music(call) => self.music_fetched(call, result, ctx),
+            Owner::Announcement(call) => self.announcement_fetched(call, result, ctx),
+            Owner::ConferenceAnnouncement(conference) => {
+                self.conference_announcement_fetched(conference, result, ctx);
+            }
+        }
+    }
+
+    fn play_ended(&mut self, owner: Owner, result: Result<(), Failure>, ctx: &mut Context<'_>) {
+        match owner {
+            Owner::Call(call) => self.call_play_ended(call, result, ctx),
+            Owner::Music(call) => self.run_music(call, ctx, |program, client, ctx| {
+                program.play_ended(result, client, ctx)
+            }),
+            Owner::Announcement(call) => {
+                self.run_announcement(call, ctx, |program, client, ctx| {
+                    program.play_ended(result, client, ctx)
+                })
+            }
+            Owner::ConferenceAnnouncement(conference) => {
+                self.run_conference_announcement(conference, ctx, |program, client, ctx| {
+                    program.play_ended(result, client, ctx)
+                });
+            }
+        }
+    }
+
+    /// Does what is due for a call and for its participant.
+    fn participant_timeout(&mut self, call: CallSid, ctx: &mut Context<'_>) {
+        self.call_timeout(call, ctx);
+        self.run_music(call, ctx, |program, client, ctx| program.handle_timeout(client, ctx));
+        self.run_announcement(call, ctx, |program, client, ctx| {
+            program.handle_timeout(client, ctx)
+        });
+    }
+
+    fn conference_timeout(&mut self, conference: ConferenceSid, ctx: &mut Context<'_>) {
+        self.run_conference_announcement(conference, ctx, |program, client, ctx| {
+            program.handle_timeout(client, ctx)
+        });
+    }
+
+    /// Writes what changed, and notes when it is next due.
+    fn flush(&mut self, ctx: &mut Context<'_>) {
+        for touched in std::mem::take(&mut self.touched) {
+            match touched {
+                Touched::Call(call) => self.flush_call(call, ctx),
+                Touched::Conference(conference) => self.flush_conference(conference, ctx),
+            }
+        }
+    }
+
+    fn flush_call(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get(&sid) else { return };
+        let record = Box::new(call.record.clone());
+        let state = crate::recover::call_state(call, ctx.now);
+        ctx.push(Effect::Write(Change::Call { record, state }));
+        let mut deadline = call.deadline();
+        let participant = call
+            .joined
+            .as_ref()
+            .and_then(|(conference, _)| self.conferences.get(conference))
+            .and_then(|conference| conference.members.get(&sid));
+        if let Some(participant) = participant {
+            let record = Box::new(participant.record.clone());
+            let state = crate::recover::participant_state(participant);
+            ctx.push(Effect::Write(Change::Participant { record, state }));
+            deadline = deadline.into_iter().chain(participant.deadline()).min();
+        }
+        self.set_deadline(Touched::Call(sid), deadline);
+    }
+
+    fn flush_conference(&mut self, sid: ConferenceSid, ctx: &mut Context<'_>) {
+        let Some(conference) = self.conferences.get(&sid) else { return };
+        let record = Box::new(conference.record.clone());
+        let state = crate::recover::conference_state(conference);
+        ctx.push(Effect::Write(Change::Conference { record, state }));
+        let deadline =
+            conference.announcements.current.as_ref().and_then(|(_, program)| program.deadline());
+        self.set_deadline(Touched::Conference(sid), deadline);
+    }
+}
