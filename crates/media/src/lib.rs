@@ -1,1 +1,56 @@
-//! Audio: RTP, jitter buffers, codecs, players, the mix.
+//! Audio: RTP and RTCP, the jitter buffer, concealment, G.711, telephone events, players and the
+//! mix of a room.
+//!
+//! Hides everything between a datagram and an ear. Pure: time comes in as [`std::time::Instant`],
+//! datagrams come in and go out as octets. It knows nothing of SIP, of Twilio or of files, and it
+//! runs at 8 kHz throughout, so that a room of telephones is never resampled.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod command;
+mod conceal;
+mod dtmf;
+mod fade;
+mod g711;
+mod jitter;
+mod latch;
+mod leg;
+mod limiter;
+mod pacer;
+mod player;
+mod room;
+mod rtcp;
+mod rtp;
+mod shard;
+
+#[cfg(test)]
+mod tests;
+
+pub use command::{
+    Audible, Codec, Command, Event, LegId, LegOptions, LegStats, Pcm, PlayTo, PlayerId, RoomId,
+    Route, ShardStats, Speaks, TapId, Transmit,
+};
+pub use g711::{alaw_to_linear, linear_to_alaw, linear_to_ulaw, ulaw_to_linear};
+pub use jitter::{Bounds, DELAY_MAX};
+pub use leg::SILENT_AFTER;
+pub use rtp::{Header, PACKET_MAX};
+pub use shard::{Channel, LEGS_MAX, Shard};
+
+use std::time::Duration;
+
+/// Samples in a second, of every signal in this crate.
+pub const RATE: u32 = 8_000;
+
+/// Samples in a frame: 20 ms of mono at 8 kHz.
+pub const SAMPLES: usize = 160;
+
+/// The period of [`Shard::handle_tick`].
+pub const TICK: Duration = Duration::from_millis(20);
+
+/// Linear PCM, full scale ±32 767, of one tick.
+pub type Frame = [i16; SAMPLES];
+
+/// Returns the samples in `duration`, rounded down.
+fn samples_in(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos() * u128::from(RATE) / 1_000_000_000).unwrap_or(i64::MAX)
+}

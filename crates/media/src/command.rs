@@ -1,0 +1,213 @@
+//! The whole vocabulary of a shard.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::jitter::Bounds;
+use crate::rtp::PACKET_MAX;
+use crate::shard::Channel;
+
+/// One call's media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LegId(pub u64);
+
+/// One conference's mix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomId(pub u64);
+
+/// One sound that plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlayerId(pub u64);
+
+/// One listener without a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TapId(pub u64);
+
+/// A voice codec; both take one octet for a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// μ-law.
+    Pcmu,
+    /// A-law.
+    Pcma,
+}
+
+/// What was agreed on with the far end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegOptions {
+    /// The codec that we send, and take under its payload type.
+    pub codec: Codec,
+    /// Its payload type, both ways.
+    pub payload_type: u8,
+    /// Other codecs that the far end may switch to without asking.
+    pub also: Vec<(u8, Codec)>,
+    /// The payload type of telephone events, if agreed on.
+    pub telephone_event: Option<u8>,
+    /// Milliseconds of sound in each packet that we send: 10, 20, 30, 40 or 60.
+    pub ptime_ms: u8,
+    /// Where the far end asked to be sent RTP.
+    pub remote: SocketAddr,
+    /// Where the far end asked to be sent RTCP.
+    pub remote_rtcp: SocketAddr,
+    /// Whether we send; false while the far end has us on hold.
+    pub sends: bool,
+    /// Whether the far end sends.
+    pub receives: bool,
+    /// How much delay the jitter buffer may add.
+    pub bounds: Bounds,
+}
+
+/// To whom a leg's voice goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Speaks {
+    /// To nobody.
+    Nobody,
+    /// To all who hear the room.
+    Everyone,
+    /// To these alone.
+    Only(Vec<LegId>),
+}
+
+/// A leg's place in a mix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Its room; none: it hears only what is played to it.
+    pub room: Option<RoomId>,
+    /// Who hears it.
+    pub speaks: Speaks,
+    /// Whether it hears the room.
+    pub hears: bool,
+    /// By how much the room is turned down for it, linear: 1.0 is unchanged.
+    pub room_gain: f32,
+}
+
+/// Sound in memory: 8 kHz mono.
+pub type Pcm = Arc<[i16]>;
+
+/// Who hears a player.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlayTo {
+    /// One leg.
+    Leg(LegId),
+    /// All who hear the room.
+    Room(RoomId),
+}
+
+/// What is asked of a shard. It acts at the next tick.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Adds a leg; its sound goes nowhere until it is routed.
+    AddLeg(LegId, Box<LegOptions>),
+    /// Replaces what was agreed on.
+    UpdateLeg(LegId, Box<LegOptions>),
+    /// Sets how much delay a leg's buffer may add.
+    BoundJitter(LegId, Bounds),
+    /// Forgets a leg.
+    RemoveLeg(LegId),
+    /// Gives a leg its place.
+    Route(LegId, Route),
+    /// Begins a sound.
+    Play {
+        /// Its name.
+        player: PlayerId,
+        /// Who hears it.
+        to: PlayTo,
+        /// What.
+        pcm: Pcm,
+        /// How often; none: without end.
+        loops: Option<u32>,
+        /// Whether it waits for [`Command::Pause`] with `false`.
+        paused: bool,
+    },
+    /// Halts a sound where it is, or lets it go on.
+    Pause(PlayerId, bool),
+    /// Ends a sound; no [`Event::PlayerEnded`] follows.
+    Stop(PlayerId),
+    /// Sends keys as telephone events, in-band where none are agreed on. `w` waits half a second,
+    /// `W` a second. [`Event::PlayerEnded`] follows the last.
+    SendDigits(LegId, PlayerId, String),
+    /// Listens to a room without a leg.
+    OpenTap(TapId, RoomId),
+    /// Ends that.
+    CloseTap(TapId),
+}
+
+/// What a shard tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A sound was played to its end.
+    PlayerEnded(PlayerId),
+    /// A key was pressed.
+    Digit(LegId, char),
+    /// A leg that should be sending has sent nothing for [`crate::SILENT_AFTER`].
+    Silent(LegId),
+}
+
+/// One datagram to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// From which leg's socket.
+    pub leg: LegId,
+    /// From its RTP or its RTCP port.
+    pub channel: Channel,
+    /// Where to.
+    pub to: SocketAddr,
+    pub(crate) octets: [u8; PACKET_MAX],
+    pub(crate) length: usize,
+}
+
+impl Transmit {
+    /// Returns what to send.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
+}
+
+/// Whether one leg hears another, as the mix of the last tick had it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Audible {
+    /// Who hears.
+    pub listener: LegId,
+    /// Who is heard.
+    pub speaker: LegId,
+    /// Linear; 0.0 is not at all.
+    pub gain: f32,
+}
+
+/// What became of a leg's packets.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct LegStats {
+    /// RTP packets taken.
+    pub rx_packets: u64,
+    /// RTP packets sent.
+    pub tx_packets: u64,
+    /// Datagrams that were no RTP of this leg: junk, another's, or an unknown payload type.
+    pub rx_dropped: u64,
+    /// Packets whose time had passed.
+    pub rx_late: u64,
+    /// Samples that were concealed.
+    pub concealed_samples: u64,
+    /// Fraction of our packets that the far end says it lost, 0 to 1.
+    pub remote_loss: f32,
+    /// Interarrival jitter after RFC 3550, in milliseconds.
+    pub jitter_ms: f32,
+    /// Packets that never came.
+    pub rx_lost: u64,
+    /// Round trip by RTCP, in milliseconds.
+    pub round_trip_ms: Option<f32>,
+    /// Delay that the jitter buffer adds, in milliseconds.
+    pub delay_ms: f32,
+}
+
+/// Sums over a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ShardStats {
+    /// Legs now.
+    pub legs: usize,
+    /// Rooms now.
+    pub rooms: usize,
+    /// Sums over the legs of now and of the past.
+    pub total: LegStats,
+    /// Encodings made; with sharing this is less than the frames sent.
+    pub encoded: u64,
+}

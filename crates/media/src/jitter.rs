@@ -1,0 +1,254 @@
+//! The jitter buffer: samples by their RTP timestamp, and a play-out clock of its own.
+//!
+//! The buffer is a ring of samples, so packets of any length, order and number fit without
+//! allocation. Delay follows the network: the play-out point stays behind the fastest packet by
+//! as much as the slowest one of the last seconds was later.
+
+use std::time::{Duration, Instant};
+
+use crate::conceal::Concealer;
+use crate::{SAMPLES, samples_in};
+
+/// Samples in the ring: the hard bound of all delay and memory, 512 ms.
+const RING: usize = 4_096;
+/// The longest delay that any setting allows.
+pub const DELAY_MAX: Duration = Duration::from_millis(300);
+/// Added to what the network needs: 5 ms.
+const MARGIN: i64 = 40;
+/// Assumed of a network that is not known yet: 10 ms.
+const FIRST_DEVIATION: i64 = 80;
+/// How far play-out may be from where it should be before it is moved: 10 ms.
+const SLACK: i64 = 80;
+/// Most samples by which a frame is stretched or squeezed: 2.5 %.
+const SLIP_MAX: i64 = 4;
+/// How long a delay is remembered, in eighths.
+const WINDOW: Duration = Duration::from_millis(500);
+
+/// How much delay the buffer may add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// At most; [`DELAY_MAX`] is the most that can be asked for.
+    pub delay_max: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { delay_max: DELAY_MAX }
+    }
+}
+
+/// What a packet did to the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It will be heard.
+    InTime,
+    /// Its time has passed.
+    Late,
+}
+
+/// One leg's buffer.
+#[derive(Debug)]
+pub struct Jitter {
+    ring: Box<[i16; RING]>,
+    filled: Box<[bool; RING]>,
+    concealer: Concealer,
+    bounds: Bounds,
+    epoch: Option<Instant>,
+    last_timestamp: u32,
+    unwrapped: i64,
+    /// First sample that is not played yet, and first that was never received.
+    play: i64,
+    newest: i64,
+    started: bool,
+    /// Least and greatest transit in each of the last eighths of the window.
+    transits: [(i64, i64); 8],
+    eighth: i64,
+    /// The far end said that it is silent: a gap is silence, not loss.
+    silent: bool,
+    /// Play-out is on its way to where it should be.
+    moving: bool,
+}
+
+const NO_TRANSIT: (i64, i64) = (i64::MAX, i64::MIN);
+
+impl Jitter {
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            ring: Box::new([0; RING]),
+            filled: Box::new([false; RING]),
+            concealer: Concealer::new(),
+            bounds,
+            epoch: None,
+            last_timestamp: 0,
+            unwrapped: 0,
+            play: 0,
+            newest: 0,
+            started: false,
+            transits: [NO_TRANSIT; 8],
+            eighth: 0,
+            silent: false,
+            moving: false,
+        }
+    }
+
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
+    /// Forgets the timeline: another source speaks, or its timestamps jumped.
+    pub fn reset(&mut self) {
+        self.filled.fill(false);
+        self.started = false;
+        self.transits = [NO_TRANSIT; 8];
+        self.silent = false;
+        self.moving = false;
+    }
+
+    /// Takes a packet that came at `at`, decoded by `decode`.
+    pub fn insert(
+        &mut self,
+        timestamp: u32,
+        payload: &[u8],
+        decode: fn(u8) -> i16,
+        at: Instant,
+    ) -> Taken {
+        let position = self.unwrap(timestamp);
+        if self.started && (position - self.play).unsigned_abs() > RING as u64 {
+            self.reset();
+        }
+        let now = self.clock(at);
+        self.observe(now, position);
+        if !self.started {
+            self.started = true;
+            self.newest = position;
+            self.play = position - SAMPLES as i64;
+            self.play = self.wanted(now);
+        }
+        self.silent = false;
+        let mut taken = Taken::Late;
+        for (position, &octet) in (position..).zip(payload) {
+            if position >= self.play && position < self.play + RING as i64 {
+                let slot = position.rem_euclid(RING as i64) as usize;
+                self.ring[slot] = decode(octet);
+                self.filled[slot] = true;
+                self.newest = self.newest.max(position + 1);
+                taken = Taken::InTime;
+            }
+        }
+        taken
+    }
+
+    /// The far end stops sending because nobody speaks.
+    pub fn silence(&mut self) {
+        self.silent = true;
+    }
+
+    /// Fills one frame; returns how many of its samples were concealed, or nothing while there
+    /// has been no sound at all.
+    pub fn read(&mut self, frame: &mut [i16; SAMPLES], at: Instant) -> Option<usize> {
+        if !self.started {
+            return None;
+        }
+        let now = self.clock(at);
+        let wanted = self.wanted(now);
+        let off = wanted - self.play;
+        if off.abs() > 2 * RING as i64 {
+            self.reset();
+            return None;
+        }
+        let nothing_buffered = self.newest <= self.play;
+        if nothing_buffered && off.abs() > SLACK {
+            // Nothing is heard, so nothing is lost by going there at once.
+            self.play = wanted;
+        }
+        self.moving = off.abs() > if self.moving { SLIP_MAX } else { SLACK };
+        let slip =
+            if self.moving && !nothing_buffered { off.clamp(-SLIP_MAX, SLIP_MAX) } else { 0 };
+        if slip == 0 {
+            return Some(self.take(frame));
+        }
+        let mut stretched = [0; SAMPLES + SLIP_MAX as usize];
+        let length = (SAMPLES as i64 + slip) as usize;
+        let concealed = self.take(&mut stretched[..length]);
+        let ratio = (length - 1) as f32 / (SAMPLES - 1) as f32;
+        for (index, out) in frame.iter_mut().enumerate() {
+            let place = index as f32 * ratio;
+            let left = (place as usize).min(length - 2);
+            let weight = place - left as f32;
+            let (a, b) = (f32::from(stretched[left]), f32::from(stretched[left + 1]));
+            *out = (a + (b - a) * weight).round() as i16;
+        }
+        Some(concealed)
+    }
+
+    /// Returns the delay that is added at `at`, in samples.
+    pub fn delay(&self) -> i64 {
+        if self.started { (self.newest - self.play).clamp(0, RING as i64) } else { 0 }
+    }
+
+    /// Plays `out.len()` samples from the ring.
+    fn take(&mut self, out: &mut [i16]) -> usize {
+        let play = self.play;
+        let slot = |index: usize| (play + index as i64).rem_euclid(RING as i64) as usize;
+        let mut concealed = 0;
+        let mut start = 0;
+        while start < out.len() {
+            let present = self.filled[slot(start)];
+            let end = (start..out.len())
+                .find(|&index| self.filled[slot(index)] != present)
+                .unwrap_or(out.len());
+            for (index, sample) in out.iter_mut().enumerate().take(end).skip(start) {
+                *sample = if present { self.ring[slot(index)] } else { 0 };
+                self.filled[slot(index)] = false;
+            }
+            if present {
+                self.concealer.received(&mut out[start..end]);
+            } else {
+                self.concealer.conceal(&mut out[start..end]);
+                concealed += if self.silent { 0 } else { end - start };
+            }
+            start = end;
+        }
+        self.play += out.len() as i64;
+        concealed
+    }
+
+    /// Returns where play-out should be: behind the fastest packet by the slowest one's delay.
+    fn wanted(&self, now: i64) -> i64 {
+        let least = self.transits.iter().map(|t| t.0).min().unwrap_or(i64::MAX);
+        let greatest = self.transits.iter().map(|t| t.1).max().unwrap_or(i64::MIN);
+        if least > greatest {
+            return self.play + SAMPLES as i64; // No packet for seconds: as before.
+        }
+        let bound = samples_in(self.bounds.delay_max.min(DELAY_MAX));
+        let deviation = (greatest - least).max(FIRST_DEVIATION.min(bound)).min(bound);
+        now - least - deviation - MARGIN - SAMPLES as i64
+    }
+
+    fn observe(&mut self, now: i64, position: i64) {
+        let eighth = now / samples_in(WINDOW).max(1);
+        // Over a pause the last values stay: they are the best that is known.
+        if eighth != self.eighth {
+            for passed in 1..=(eighth - self.eighth).clamp(1, 8) {
+                self.transits[(self.eighth + passed).rem_euclid(8) as usize] = NO_TRANSIT;
+            }
+            self.eighth = eighth;
+        }
+        let transit = now - position;
+        let (least, greatest) = &mut self.transits[eighth.rem_euclid(8) as usize];
+        *least = transit.min(*least);
+        *greatest = transit.max(*greatest);
+    }
+
+    fn clock(&mut self, at: Instant) -> i64 {
+        let epoch = *self.epoch.get_or_insert(at);
+        samples_in(at.saturating_duration_since(epoch))
+    }
+
+    fn unwrap(&mut self, timestamp: u32) -> i64 {
+        let step = timestamp.wrapping_sub(self.last_timestamp) as i32;
+        self.unwrapped += i64::from(step);
+        self.last_timestamp = timestamp;
+        self.unwrapped
+    }
+}

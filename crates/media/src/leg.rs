@@ -1,0 +1,331 @@
+//! One call's media: what came from it, what it may say and hear, what goes to it.
+
+use std::time::{Duration, Instant};
+
+use crate::command::{Codec, LegId, LegOptions, LegStats, Pcm, PlayerId, Route, Speaks};
+use crate::dtmf;
+use crate::fade::Fade;
+use crate::g711;
+use crate::jitter::{Jitter, Taken};
+use crate::latch::Latch;
+use crate::limiter::Limiter;
+use crate::pacer::Pacer;
+use crate::player::Player;
+use crate::rtcp;
+use crate::rtp::Header;
+use crate::{Frame, SAMPLES};
+
+/// A leg that should be sending and has not for this long is reported.
+pub const SILENT_AFTER: Duration = Duration::from_secs(60);
+
+/// Comfort noise's static payload type. Source: RFC 3389.
+const COMFORT_NOISE: u8 = 13;
+/// Players on one leg.
+pub const PLAYERS_MAX: usize = 16;
+
+/// What came from the far end, counted as RFC 3550 appendix A has it.
+#[derive(Debug, Default)]
+struct Source {
+    ssrc: u32,
+    base: u16,
+    cycles: u32,
+    highest: u16,
+    received: u64,
+    transit: Option<i64>,
+    jitter: f32,
+    /// Expected and received at the last report.
+    reported: (u64, u64),
+    last_report: Option<(u32, Instant)>,
+}
+
+impl Source {
+    fn expected(&self) -> u64 {
+        let extended = u64::from(self.cycles) + u64::from(self.highest);
+        (extended + 1).saturating_sub(u64::from(self.base))
+    }
+}
+
+/// One call's media.
+#[derive(Debug)]
+pub struct Leg {
+    pub options: LegOptions,
+    pub latch: Latch,
+    pub latch_rtcp: Option<std::net::SocketAddr>,
+    source: Option<Source>,
+    jitter: Jitter,
+    keys_in: dtmf::Receiver,
+    pub keys_out: dtmf::Sender,
+    pub keys_player: Option<PlayerId>,
+    last_packet: Instant,
+    reported_silent: bool,
+    pub stats: LegStats,
+
+    /// This tick's frame, and what of it goes to the room.
+    pub voice: Frame,
+    pub spoken: [i32; SAMPLES],
+    pub speaks_now: bool,
+    pub voice_fade: Fade,
+    pub hear_fade: Fade,
+    /// Those who hear this leg alone.
+    pub edges: Vec<(LegId, Fade)>,
+    pub limiter: Limiter,
+    pub route: Route,
+    pub pending: Option<Pending>,
+    pub players: Vec<Player>,
+
+    pub pacer: Pacer,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub ssrc: u32,
+    pub marker: bool,
+    pub epoch: Instant,
+    pub report_at: Instant,
+    pub sent_octets: u32,
+}
+
+/// What becomes of a leg when its ramps are down.
+#[derive(Debug, PartialEq)]
+pub enum Pending {
+    Route(Route),
+    Remove,
+}
+
+/// What a datagram told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    Sound,
+    Digit(char),
+    Dropped,
+}
+
+impl Leg {
+    pub fn new(options: LegOptions, random: [u32; 2], now: Instant) -> Self {
+        Self {
+            latch: Latch::new(options.remote),
+            latch_rtcp: None,
+            source: None,
+            jitter: Jitter::new(options.bounds),
+            keys_in: dtmf::Receiver::default(),
+            keys_out: dtmf::Sender::default(),
+            keys_player: None,
+            last_packet: now,
+            reported_silent: false,
+            stats: LegStats::default(),
+            voice: [0; SAMPLES],
+            spoken: [0; SAMPLES],
+            speaks_now: false,
+            voice_fade: Fade::at(0.0),
+            hear_fade: Fade::at(0.0),
+            edges: Vec::new(),
+            limiter: Limiter::new(),
+            route: Route { room: None, speaks: Speaks::Nobody, hears: false, room_gain: 1.0 },
+            pending: None,
+            players: Vec::new(),
+            pacer: Pacer::new(options.ptime_ms),
+            sequence: random[0] as u16,
+            timestamp: random[1],
+            ssrc: random[0],
+            marker: true,
+            epoch: now,
+            report_at: now + rtcp::INTERVAL.mul_f32(0.5 + (random[1] % 1_000) as f32 / 1_000.0),
+            sent_octets: 0,
+            options,
+        }
+    }
+
+    pub fn update(&mut self, options: LegOptions, now: Instant) {
+        self.latch.signal(options.remote);
+        if options.ptime_ms != self.options.ptime_ms {
+            self.pacer = Pacer::new(options.ptime_ms);
+        }
+        self.jitter.set_bounds(options.bounds);
+        self.last_packet = now;
+        self.reported_silent = false;
+        self.options = options;
+    }
+
+    pub fn bound_jitter(&mut self, bounds: crate::Bounds) {
+        self.options.bounds = bounds;
+        self.jitter.set_bounds(bounds);
+    }
+
+    /// Takes one RTP datagram.
+    pub fn receive(&mut self, from: std::net::SocketAddr, packet: &[u8], at: Instant) -> Heard {
+        let Some((header, payload)) = Header::parse(packet) else { return self.drop_packet() };
+        let codec = self.codec(header.payload_type);
+        let event = self.options.telephone_event == Some(header.payload_type);
+        if codec.is_none() && !event && header.payload_type != COMFORT_NOISE
+            || !self.latch.admits(from, header.ssrc, at)
+        {
+            return self.drop_packet();
+        }
+        self.count(&header, at);
+        self.last_packet = at;
+        self.reported_silent = false;
+        if event {
+            return self
+                .keys_in
+                .receive(header.timestamp, payload)
+                .map_or(Heard::Sound, Heard::Digit);
+        }
+        let Some(codec) = codec else {
+            self.jitter.silence();
+            return Heard::Sound;
+        };
+        let decode = match codec {
+            Codec::Pcmu => g711::ulaw_to_linear,
+            Codec::Pcma => g711::alaw_to_linear,
+        };
+        if self.jitter.insert(header.timestamp, payload, decode, at) == Taken::Late {
+            self.stats.rx_late += 1;
+        }
+        Heard::Sound
+    }
+
+    fn codec(&self, payload_type: u8) -> Option<Codec> {
+        let options = &self.options;
+        if payload_type == options.payload_type {
+            return Some(options.codec);
+        }
+        options.also.iter().find(|(number, _)| *number == payload_type).map(|&(_, codec)| codec)
+    }
+
+    fn drop_packet(&mut self) -> Heard {
+        self.stats.rx_dropped += 1;
+        Heard::Dropped
+    }
+
+    fn count(&mut self, header: &Header, at: Instant) {
+        self.stats.rx_packets += 1;
+        if self.source.as_ref().is_none_or(|source| source.ssrc != header.ssrc) {
+            if self.source.is_some() {
+                self.jitter.reset();
+            }
+            let start = header.sequence;
+            self.source = Some(Source {
+                ssrc: header.ssrc,
+                base: start,
+                highest: start,
+                ..Source::default()
+            });
+        }
+        let Some(source) = &mut self.source else { return };
+        let ahead = header.sequence.wrapping_sub(source.highest);
+        if ahead < 0x8000 {
+            if header.sequence < source.highest {
+                source.cycles = source.cycles.wrapping_add(0x1_0000);
+            }
+            source.highest = header.sequence;
+        }
+        source.received += 1;
+        let now = crate::samples_in(at.saturating_duration_since(self.epoch));
+        let transit = now - i64::from(header.timestamp);
+        if let Some(last) = source.transit {
+            // A jump of the clock is not jitter.
+            let step = ((transit - last).unsigned_abs() as f32).min(8_000.0);
+            source.jitter += (step - source.jitter) / 16.0;
+        }
+        source.transit = Some(transit);
+        self.stats.jitter_ms = source.jitter / 8.0;
+        self.stats.rx_lost = source.expected().saturating_sub(source.received);
+    }
+
+    /// Takes one RTCP datagram.
+    pub fn receive_rtcp(&mut self, packet: &[u8], at: Instant) {
+        let heard = rtcp::read(packet, self.ssrc);
+        if let (Some(report), Some(source)) = (heard.report, &mut self.source) {
+            source.last_report = Some((report, at));
+        }
+        if let Some(loss) = heard.loss {
+            self.stats.remote_loss = loss;
+        }
+        if let Some((last, held)) = heard.echo {
+            let now = (rtcp::ntp(self.epoch, at) >> 16) as u32;
+            let trip = now.wrapping_sub(last).wrapping_sub(held) as i32;
+            self.stats.round_trip_ms = Some(trip.max(0) as f32 / 65.536);
+        }
+    }
+
+    /// Writes a report; returns its length.
+    pub fn report(&mut self, packet: &mut [u8], now: Instant) -> usize {
+        let block = self.source.as_mut().map(|source| {
+            let (expected, received) = (source.expected(), source.received);
+            let (expected_then, received_then) = source.reported;
+            source.reported = (expected, received);
+            let in_interval = expected.saturating_sub(expected_then);
+            let lost = in_interval.saturating_sub(received.saturating_sub(received_then));
+            rtcp::Block {
+                ssrc: source.ssrc,
+                fraction_lost: (lost * 256).checked_div(in_interval).unwrap_or(0).min(255) as u8,
+                lost: expected.saturating_sub(received).min(0x7f_ffff) as u32,
+                highest: source.cycles.wrapping_add(u32::from(source.highest)),
+                jitter: source.jitter as u32,
+                last_report: source.last_report,
+            }
+        });
+        let sent = rtcp::Sent {
+            ssrc: self.ssrc,
+            timestamp: self.timestamp,
+            packets: self.stats.tx_packets as u32,
+            octets: self.sent_octets,
+        };
+        rtcp::write(packet, &sent, block.as_ref(), rtcp::ntp(self.epoch, now), now)
+    }
+
+    /// Fetches this tick's frame and what of it goes to the room.
+    pub fn listen(&mut self, now: Instant) {
+        self.voice = [0; SAMPLES];
+        let concealed = self.jitter.read(&mut self.voice, now);
+        self.stats.concealed_samples += concealed.unwrap_or(0) as u64;
+        self.stats.delay_ms = self.jitter.delay() as f32 / 8.0;
+        self.spoken = [0; SAMPLES];
+        self.speaks_now = false;
+        if self.voice != [0; SAMPLES] || !self.voice_fade.is_unity() {
+            let wide = self.voice.map(i32::from);
+            self.voice_fade.add(&mut self.spoken, &wide);
+            self.speaks_now = self.spoken != [0; SAMPLES];
+        }
+    }
+
+    /// Whether the far end is due to have sent something; says so once.
+    pub fn has_fallen_silent(&mut self, now: Instant) -> bool {
+        let silent = self.options.receives
+            && now.saturating_duration_since(self.last_packet) >= SILENT_AFTER;
+        silent && !std::mem::replace(&mut self.reported_silent, true)
+    }
+
+    /// Starts the ramps towards `route`, in the room where the leg is.
+    pub fn take_route(&mut self, route: Route) {
+        self.voice_fade.to(if route.speaks == Speaks::Everyone { 1.0 } else { 0.0 });
+        self.hear_fade.to(if route.hears { route.room_gain } else { 0.0 });
+        let only: &[LegId] = if let Speaks::Only(legs) = &route.speaks { legs } else { &[] };
+        for (to, fade) in &mut self.edges {
+            fade.to(if only.contains(to) { 1.0 } else { 0.0 });
+        }
+        for &to in only {
+            if !self.edges.iter().any(|(known, _)| *known == to) {
+                let mut fade = Fade::at(0.0);
+                fade.to(1.0);
+                self.edges.push((to, fade));
+            }
+        }
+        self.route = route;
+    }
+
+    /// Lowers all ramps before the leg goes elsewhere.
+    pub fn fade_out(&mut self) {
+        self.voice_fade.to(0.0);
+        self.hear_fade.to(0.0);
+        for (_, fade) in &mut self.edges {
+            fade.to(0.0);
+        }
+    }
+
+    pub fn play(&mut self, id: PlayerId, pcm: Pcm, loops: Option<u32>, paused: bool) -> bool {
+        if self.players.len() >= PLAYERS_MAX {
+            return false;
+        }
+        self.players.push(Player::new(id, pcm, loops, paused));
+        true
+    }
+}

@@ -1,0 +1,84 @@
+//! Sound from memory.
+
+use crate::SAMPLES;
+use crate::command::{Pcm, PlayerId};
+use crate::fade::Fade;
+
+/// One sound that plays.
+#[derive(Debug)]
+pub struct Player {
+    pub id: PlayerId,
+    pcm: Pcm,
+    at: usize,
+    /// How often it plays after this time; none: without end.
+    left: Option<u32>,
+    fade: Fade,
+    stopping: bool,
+    ended: bool,
+}
+
+/// Whether a player is still needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    Plays,
+    Ended,
+    Stopped,
+}
+
+impl Player {
+    pub fn new(id: PlayerId, pcm: Pcm, loops: Option<u32>, paused: bool) -> Self {
+        let mut fade = Fade::at(0.0);
+        fade.to(if paused { 0.0 } else { 1.0 });
+        let left = loops.map(|loops| loops.saturating_sub(1));
+        Self { id, pcm, at: 0, left, fade, stopping: false, ended: false }
+    }
+
+    pub fn pause(&mut self, paused: bool) {
+        if !self.stopping {
+            self.fade.to(if paused { 0.0 } else { 1.0 });
+        }
+    }
+
+    pub fn stop(&mut self) {
+        self.fade.to(0.0);
+        self.stopping = true;
+    }
+
+    /// Adds this tick's samples to `sum`.
+    pub fn advance(&mut self, sum: &mut [i32; SAMPLES]) {
+        if self.fade.is_silent() {
+            return;
+        }
+        let mut frame = [0_i32; SAMPLES];
+        for sample in &mut frame {
+            if self.at >= self.pcm.len() && !self.rewind() {
+                self.ended = true;
+                break;
+            }
+            *sample = i32::from(self.pcm[self.at]);
+            self.at += 1;
+        }
+        self.fade.add(sum, &frame);
+    }
+
+    /// Returns whether the player is still needed.
+    pub fn progress(&self) -> Progress {
+        match () {
+            () if self.stopping && self.fade.is_silent() => Progress::Stopped,
+            () if self.ended && !self.stopping => Progress::Ended,
+            () if self.ended => Progress::Stopped,
+            () => Progress::Plays,
+        }
+    }
+
+    fn rewind(&mut self) -> bool {
+        match &mut self.left {
+            _ if self.pcm.is_empty() => return false,
+            Some(0) => return false,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        self.at = 0;
+        true
+    }
+}

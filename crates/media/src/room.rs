@@ -1,0 +1,97 @@
+//! One conference's sum: everyone hears the sum of the others.
+
+use std::collections::BTreeSet;
+
+use crate::command::{Codec, LegId, TapId};
+use crate::g711;
+use crate::limiter::Limiter;
+use crate::player::Player;
+use crate::{Frame, SAMPLES};
+
+/// Samples that wait in a tap for its reader: 2 s.
+const TAP_MAX: usize = 16_000;
+
+/// What a listener without a leg hears.
+#[derive(Debug)]
+pub struct Tap {
+    pub id: TapId,
+    pub heard: std::collections::VecDeque<i16>,
+}
+
+impl Tap {
+    /// Keeps a frame; the oldest sound goes when nobody reads.
+    pub fn push(&mut self, frame: &Frame) {
+        let surplus = (self.heard.len() + SAMPLES).saturating_sub(TAP_MAX);
+        self.heard.drain(..surplus);
+        self.heard.extend(frame);
+    }
+}
+
+/// One conference's mix.
+#[derive(Debug)]
+pub struct Room {
+    pub members: BTreeSet<LegId>,
+    pub players: Vec<Player>,
+    pub taps: Vec<Tap>,
+    /// The sum of all who speak, as wide as it takes.
+    pub sum: [i32; SAMPLES],
+    limiter: Limiter,
+    /// What those hear who add nothing themselves, and its encodings.
+    common: Frame,
+    pcmu: Option<[u8; SAMPLES]>,
+    pcma: Option<[u8; SAMPLES]>,
+}
+
+impl Room {
+    pub fn new() -> Self {
+        Self {
+            members: BTreeSet::new(),
+            players: Vec::new(),
+            taps: Vec::new(),
+            sum: [0; SAMPLES],
+            limiter: Limiter::new(),
+            common: [0; SAMPLES],
+            pcmu: None,
+            pcma: None,
+        }
+    }
+
+    pub fn is_needed(&self) -> bool {
+        !(self.members.is_empty() && self.players.is_empty() && self.taps.is_empty())
+    }
+
+    /// Begins a tick: whoever speaks adds to [`Self::sum`] after this.
+    pub fn clear(&mut self) {
+        self.sum = [0; SAMPLES];
+        self.pcmu = None;
+        self.pcma = None;
+    }
+
+    /// Closes the sum: the common mix is made and the taps get it.
+    pub fn close(&mut self) {
+        self.limiter.limit(&self.sum, &mut self.common);
+        for tap in &mut self.taps {
+            tap.push(&self.common);
+        }
+    }
+
+    /// Returns the common mix in `codec`, encoded at most once in a tick.
+    pub fn encoded(&mut self, codec: Codec, count: &mut u64) -> [u8; SAMPLES] {
+        let cached = match codec {
+            Codec::Pcmu => &mut self.pcmu,
+            Codec::Pcma => &mut self.pcma,
+        };
+        *cached.get_or_insert_with(|| {
+            *count += 1;
+            encode(codec, &self.common)
+        })
+    }
+}
+
+/// Encodes one frame.
+pub fn encode(codec: Codec, frame: &Frame) -> [u8; SAMPLES] {
+    match codec {
+        Codec::Pcmu => frame.map(g711::linear_to_ulaw),
+        Codec::Pcma => frame.map(g711::linear_to_alaw),
+    }
+}

@@ -1,0 +1,111 @@
+//! The RTP header.
+//!
+//! Source: RFC 3550 section 5.1 and appendix A.1.
+
+/// Longest packet that we send: a header and 60 ms of G.711.
+pub const PACKET_MAX: usize = 12 + 480;
+
+/// What the mix needs of an RTP packet's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Begins a talk spurt.
+    pub marker: bool,
+    /// 0 to 127.
+    pub payload_type: u8,
+    /// Counts packets.
+    pub sequence: u16,
+    /// Counts samples.
+    pub timestamp: u32,
+    /// Who sends.
+    pub ssrc: u32,
+}
+
+impl Header {
+    /// Takes a packet apart; nothing where it is not RTP of version 2.
+    pub fn parse(packet: &[u8]) -> Option<(Self, &[u8])> {
+        let [first, second, ..] = *packet else { return None };
+        if packet.len() < 12 || first >> 6 != 2 {
+            return None;
+        }
+        let mut start = 12 + usize::from(first & 0x0f) * 4;
+        if first & 0x10 != 0 {
+            let extension = packet.get(start..start + 4)?;
+            let words = usize::from(u16::from_be_bytes([extension[2], extension[3]]));
+            start += 4 + words * 4;
+        }
+        let mut end = packet.len();
+        if first & 0x20 != 0 {
+            let padding = usize::from(*packet.last()?);
+            if padding == 0 || padding > end - 12 {
+                return None;
+            }
+            end -= padding;
+        }
+        let payload = packet.get(start..end)?;
+        let header = Self {
+            marker: second & 0x80 != 0,
+            payload_type: second & 0x7f,
+            sequence: u16::from_be_bytes([packet[2], packet[3]]),
+            timestamp: u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]),
+            ssrc: u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]),
+        };
+        Some((header, payload))
+    }
+
+    /// Writes the header and `payload` into `packet`; returns the length.
+    pub fn write(&self, payload: &[u8], packet: &mut [u8; PACKET_MAX]) -> usize {
+        let length = payload.len().min(PACKET_MAX - 12);
+        packet[0] = 0x80;
+        packet[1] = u8::from(self.marker) << 7 | self.payload_type & 0x7f;
+        packet[2..4].copy_from_slice(&self.sequence.to_be_bytes());
+        packet[4..8].copy_from_slice(&self.timestamp.to_be_bytes());
+        packet[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
+        packet[12..12 + length].copy_from_slice(&payload[..length]);
+        12 + length
+    }
+}
+
+/// Returns whether a datagram on a shared port is RTCP.
+///
+/// Source: RFC 5761 section 4.
+pub fn is_rtcp(packet: &[u8]) -> bool {
+    matches!(packet, [first, 192..=223, ..] if first >> 6 == 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: Header =
+        Header { marker: true, payload_type: 8, sequence: 65_535, timestamp: 7, ssrc: 0xdead_beef };
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut packet = [0; PACKET_MAX];
+        let length = HEADER.write(&[1, 2, 3], &mut packet);
+        assert_eq!(Header::parse(&packet[..length]), Some((HEADER, &[1, 2, 3][..])));
+    }
+
+    #[test]
+    fn contributors_extension_and_padding_are_passed_over() {
+        let mut packet = vec![0x80 | 0x20 | 0x10 | 2, 8, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];
+        packet.extend([9; 8]); // Two contributing sources.
+        packet.extend([0xbe, 0xde, 0, 1, 7, 7, 7, 7]);
+        packet.extend([42, 43, 0, 2]);
+        let (_, payload) = Header::parse(&packet).unwrap();
+        assert_eq!(payload, [42, 43]);
+    }
+
+    #[test]
+    fn what_is_cut_short_or_of_another_version_is_refused() {
+        let mut packet = [0; PACKET_MAX];
+        let length = HEADER.write(&[1; 20], &mut packet);
+        for end in 0..12 {
+            assert_eq!(Header::parse(&packet[..end]), None);
+        }
+        for first in [0x00, 0x40, 0xc0, 0xbf] {
+            packet[0] = first;
+            assert_eq!(Header::parse(&packet[..length]), None, "{first:x}");
+        }
+    }
+}

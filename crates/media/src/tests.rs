@@ -1,0 +1,290 @@
+//! The shard by ear: packets in, packets out, judged by what is heard.
+
+#![allow(clippy::disallowed_methods)] // The tests may read the clock for an epoch.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::*;
+
+const TONES: [f32; 4] = [400.0, 730.0, 1_250.0, 1_810.0];
+
+fn address(leg: u64) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 10_000 + leg as u16 * 2))
+}
+
+/// Phones around one shard, each sending a tone of its own.
+struct Street {
+    shard: Shard,
+    start: Instant,
+    tick: u32,
+    phones: Vec<u64>,
+    ptime_ms: u64,
+    /// By how much the phones' clocks are fast, in millionths.
+    ppm: f64,
+    heard: Vec<Vec<i16>>,
+    amplitude: f32,
+}
+
+impl Street {
+    fn new(phones: usize) -> Self {
+        let mut street = Self {
+            shard: Shard::new(7),
+            start: Instant::now(),
+            tick: 0,
+            phones: vec![0; phones],
+            ptime_ms: 20,
+            ppm: 0.0,
+            heard: vec![Vec::new(); phones],
+            amplitude: 3_000.0,
+        };
+        for leg in 0..phones as u64 {
+            street.command(Command::AddLeg(LegId(leg), Box::new(options(leg, 20))));
+            street.route(leg, Speaks::Everyone, true);
+        }
+        street
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = self.now();
+        self.shard.handle_command(command, now);
+    }
+
+    fn route(&mut self, leg: u64, speaks: Speaks, hears: bool) {
+        let route = Route { room: Some(RoomId(1)), speaks, hears, room_gain: 1.0 };
+        self.command(Command::Route(LegId(leg), route));
+    }
+
+    fn now(&self) -> Instant {
+        self.start + TICK * self.tick
+    }
+
+    /// Lets `ms` milliseconds pass; returns what each phone heard in them.
+    fn run(&mut self, ms: u32) -> Vec<Vec<i16>> {
+        self.heard.iter_mut().for_each(Vec::clear);
+        for _ in 0..ms / 20 {
+            let now = self.now();
+            for leg in 0..self.phones.len() {
+                let elapsed_ms = f64::from(self.tick * 20) * (1.0 + self.ppm / 1e6);
+                while (self.phones[leg] + 1) as f64 * self.ptime_ms as f64 <= elapsed_ms {
+                    self.speak(leg, now);
+                }
+            }
+            self.shard.handle_tick(now);
+            self.tick += 1;
+            let due = self.now() - Duration::from_millis(1);
+            while let Some(transmit) = self.shard.poll_transmit(due) {
+                if transmit.channel == Channel::Rtp {
+                    let (_, payload) = Header::parse(transmit.octets()).unwrap();
+                    let leg = transmit.leg.0 as usize;
+                    self.heard[leg].extend(payload.iter().map(|&octet| ulaw_to_linear(octet)));
+                }
+            }
+        }
+        self.heard.clone()
+    }
+
+    fn speak(&mut self, leg: usize, now: Instant) {
+        let number = self.phones[leg];
+        let length = self.ptime_ms * 8;
+        let payload: Vec<u8> = (number * length..(number + 1) * length)
+            .map(|sample| linear_to_ulaw(self.tone(leg, sample)))
+            .collect();
+        let header = Header {
+            marker: false,
+            payload_type: 0,
+            sequence: (number as u16).wrapping_add(65_500),
+            timestamp: ((number * length) as u32).wrapping_sub(4_000),
+            ssrc: leg as u32 + 1,
+        };
+        let mut packet = [0; PACKET_MAX];
+        let end = header.write(&payload, &mut packet);
+        let id = LegId(leg as u64);
+        self.shard.handle_datagram(id, Channel::Rtp, address(id.0), &packet[..end], now);
+        self.phones[leg] += 1;
+    }
+
+    fn tone(&self, leg: usize, sample: u64) -> i16 {
+        let phase = sample as f32 % 8_000.0 / 8_000.0 * TONES[leg];
+        ((phase * std::f32::consts::TAU).sin() * self.amplitude) as i16
+    }
+}
+
+fn options(leg: u64, ptime_ms: u8) -> LegOptions {
+    LegOptions {
+        codec: Codec::Pcmu,
+        payload_type: 0,
+        also: vec![(8, Codec::Pcma)],
+        telephone_event: Some(101),
+        ptime_ms,
+        remote: address(leg),
+        remote_rtcp: address(leg),
+        sends: true,
+        receives: true,
+        bounds: Bounds::default(),
+    }
+}
+
+/// Returns the amplitude of `frequency` in `sound`.
+fn level(sound: &[i16], frequency: f32) -> f32 {
+    let (mut real, mut imaginary) = (0.0, 0.0);
+    for (index, &sample) in sound.iter().enumerate() {
+        let phase = index as f32 * frequency / 8_000.0 * std::f32::consts::TAU;
+        real += f32::from(sample) * phase.cos();
+        imaginary += f32::from(sample) * phase.sin();
+    }
+    real.hypot(imaginary) * 2.0 / sound.len() as f32
+}
+
+/// Asserts who hears whom: one row for each listener, `x` where the speaker is heard.
+#[track_caller]
+fn check(heard: &[Vec<i16>], expected: &[&str]) {
+    let rows: Vec<String> = heard
+        .iter()
+        .map(|sound| {
+            let audible = |tone: &f32| if level(sound, *tone) > 1_000.0 { 'x' } else { '.' };
+            TONES[..heard.len()].iter().map(audible).collect()
+        })
+        .collect();
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn everyone_hears_the_others_and_not_themselves() {
+    let mut street = Street::new(3);
+    street.run(400);
+    let heard = street.run(400);
+    check(&heard, &[".xx", "x.x", "xx."]);
+    for (own, tone) in TONES[..3].iter().enumerate() {
+        assert!(level(&heard[own], *tone) < 9.0, "own voice below -50 dB");
+    }
+}
+
+#[test]
+fn a_muted_leg_hears_and_is_not_heard() {
+    let mut street = Street::new(3);
+    street.run(400);
+    street.route(1, Speaks::Nobody, true);
+    street.run(60);
+    check(&street.run(400), &["..x", "x.x", "x.."]);
+}
+
+#[test]
+fn a_coach_is_heard_by_the_coached_alone() {
+    let mut street = Street::new(4);
+    street.route(3, Speaks::Only(vec![LegId(0)]), true);
+    street.run(400);
+    check(&street.run(400), &[".xxx", "x.x.", "xx..", "xxx."]);
+}
+
+#[test]
+fn a_held_leg_hears_only_what_is_played_to_it() {
+    let mut street = Street::new(2);
+    let pcm: Arc<[i16]> =
+        (0..8_000).map(|i| ((i as f32 * 0.981_75).sin() * 3_000.0) as i16).collect();
+    street.route(0, Speaks::Nobody, false);
+    let (player, to) = (PlayerId(9), PlayTo::Leg(LegId(0)));
+    street.command(Command::Play { player, to, pcm, loops: Some(1), paused: false });
+    street.run(400);
+    let heard = street.run(400);
+    check(&heard, &["..", ".."]);
+    assert!(level(&heard[0], 1_250.0) > 2_000.0 && level(&heard[1], 1_250.0) < 10.0);
+    street.run(400);
+    assert_eq!(
+        std::iter::from_fn(|| street.shard.poll_event()).last(),
+        Some(Event::PlayerEnded(player))
+    );
+}
+
+#[test]
+fn one_talker_passes_bit_exact() {
+    for ptime_ms in [10, 20, 30, 40, 60] {
+        let mut street = Street::new(2);
+        street.ptime_ms = ptime_ms;
+        street.route(1, Speaks::Nobody, true);
+        street.run(600);
+        let heard = &street.run(2_000)[1];
+        let said: Vec<i16> = (0..24_000)
+            .map(|sample| ulaw_to_linear(linear_to_ulaw(street.tone(0, sample))))
+            .collect();
+        let start = (0..8_000).find(|&at| said[at..at + 400] == heard[..400]);
+        let start = start.unwrap_or_else(|| panic!("found at {ptime_ms} ms"));
+        assert_eq!(said[start..start + heard.len()], heard[..], "{ptime_ms}");
+    }
+}
+
+#[test]
+fn a_mute_is_no_click() {
+    let mut street = Street::new(2);
+    street.run(400);
+    street.route(0, Speaks::Nobody, true);
+    let heard = &street.run(200)[1];
+    let step = heard.windows(2).map(|w| (i32::from(w[0]) - i32::from(w[1])).abs()).max().unwrap();
+    assert!(step < 1_050, "a 400 Hz tone moves by 940 at most: {step}");
+    assert!(heard[800..].iter().all(|&sample| sample.abs() < 10));
+}
+
+#[test]
+fn delay_stays_bounded_while_the_clocks_drift() {
+    for ppm in [200.0, -200.0] {
+        let mut street = Street::new(2);
+        street.ppm = ppm;
+        street.run(1_000);
+        for _ in 0..6 {
+            street.run(100_000);
+            let delay = street.shard.leg_stats(LegId(0)).unwrap().delay_ms;
+            assert!(delay < 80.0, "{ppm} ppm: {delay} ms");
+        }
+        let stats = street.shard.leg_stats(LegId(0)).unwrap();
+        assert!(stats.concealed_samples < 1_600, "{ppm} ppm: {stats:?}");
+    }
+}
+
+#[test]
+fn junk_on_one_leg_harms_nobody() {
+    let mut street = Street::new(3);
+    let mut random = 1_u32;
+    for _ in 0..40 {
+        for _ in 0..20 {
+            let junk: Vec<u8> = (0..1_500)
+                .map(|_| {
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (random >> 24) as u8
+                })
+                .collect();
+            let now = street.now();
+            street.shard.handle_datagram(LegId(0), Channel::Rtp, address(50), &junk, now);
+        }
+        street.run(20);
+    }
+    check(&street.run(400), &[".xx", "x.x", "xx."]);
+}
+
+#[test]
+fn keys_reach_the_far_end_and_come_from_it() {
+    let mut street = Street::new(1);
+    street.command(Command::SendDigits(LegId(0), PlayerId(1), "12".to_owned()));
+    street.run(1_000);
+    assert_eq!(street.shard.poll_event(), Some(Event::PlayerEnded(PlayerId(1))));
+    let header = Header { marker: true, payload_type: 101, sequence: 1, timestamp: 99, ssrc: 1 };
+    let mut packet = [0; PACKET_MAX];
+    let end = header.write(&[11, 10, 0, 160], &mut packet);
+    for _ in 0..3 {
+        let now = street.now();
+        street.shard.handle_datagram(LegId(0), Channel::Rtp, address(0), &packet[..end], now);
+    }
+    assert_eq!(street.shard.poll_event(), Some(Event::Digit(LegId(0), '#')));
+    assert_eq!(street.shard.poll_event(), None);
+}
+
+#[test]
+fn a_leg_that_leaves_is_gone_after_its_ramp() {
+    let mut street = Street::new(2);
+    street.run(400);
+    street.command(Command::RemoveLeg(LegId(1)));
+    street.run(20);
+    assert_eq!(street.shard.stats().legs, 1);
+    street.run(100);
+    check(&street.run(200)[..1], &["."]);
+}
