@@ -257,3 +257,21 @@ impl Store {
         })
     }
 }
+
+impl Store {
+    /// Closes truthfully what was alive when the server last ended: its sound is gone.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn close_what_was_alive(&self, now: Timestamp) -> Result<(), StoreFailed> {
+        self.writer.direct(format!(
+            "UPDATE calls SET status = CASE status WHEN 'in-progress' THEN 'completed' ELSE 'failed' END,
+                 end_time = {now}, date_updated = {now}, state = '' WHERE state <> '';
+             UPDATE participants SET status = 'complete', date_updated = {now}, state = ''
+                 WHERE state <> '';
+             UPDATE conferences SET status = 'completed', date_updated = {now}, state = ''
+                 WHERE state <> '';",
+            now = now.0
+        ))
+    }
+}

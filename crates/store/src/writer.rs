@@ -20,6 +20,7 @@ pub type Committed = oneshot::Receiver<Result<(), StoreFailed>>;
 
 struct Batch {
     changes: Vec<Change>,
+    statements: String,
     done: oneshot::Sender<Result<(), StoreFailed>>,
 }
 
@@ -50,9 +51,26 @@ impl Writer {
     pub fn apply(&self, changes: Vec<Change>) -> Result<Committed, StoreFailed> {
         let (done, committed) = oneshot::channel();
         self.queue
-            .try_send(Batch { changes, done })
+            .try_send(Batch { changes, statements: String::new(), done })
             .map_err(|_| StoreFailed("the writer's queue is full".to_owned()))?;
         Ok(committed)
+    }
+
+    /// Runs statements of our own and waits for their commit.
+    pub fn direct(&self, statements: String) -> Result<(), StoreFailed> {
+        let (done, mut committed) = oneshot::channel();
+        self.queue
+            .send(Batch { changes: Vec::new(), statements, done })
+            .map_err(|_| StoreFailed("the writer is gone".to_owned()))?;
+        loop {
+            match committed.try_recv() {
+                Ok(result) => return result,
+                Err(oneshot::error::TryRecvError::Empty) => {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+                Err(error) => return Err(StoreFailed(error.to_string())),
+            }
+        }
     }
 
     pub fn is_failing(&self) -> bool {
@@ -79,8 +97,11 @@ fn run(mut connection: Connection, batches: &Receiver<Batch>, failing: &AtomicBo
 
 fn commit(connection: &mut Connection, group: &[Batch]) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    for change in group.iter().flat_map(|batch| &batch.changes) {
-        row::write(&transaction, change)?;
+    for batch in group {
+        transaction.execute_batch(&batch.statements)?;
+        for change in &batch.changes {
+            row::write(&transaction, change)?;
+        }
     }
     transaction.commit()
 }
