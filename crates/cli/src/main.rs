@@ -1,5 +1,50 @@
-//! The one binary, `sidetone`.
+//! The one binary: `sidetone dev` and `sidetone listen`.
 
-fn main() {
-    println!("sidetone {}", env!("CARGO_PKG_VERSION"));
+mod admin;
+mod demo;
+mod dev;
+mod listen;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A self-hosted conference server that speaks Twilio's API.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs in the foreground on loopback, with a database of its own.
+    Dev(dev::Arguments),
+    /// Saves what one listener hears of a conference as a WAV file.
+    Listen(listen::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("no threads can be started: {error}")),
+    };
+    let result = match arguments.command {
+        Command::Dev(arguments) => runtime.block_on(dev::run(arguments)),
+        Command::Listen(arguments) => runtime.block_on(listen::run(arguments)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(&message),
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("sidetone: {message}");
+    ExitCode::FAILURE
 }

@@ -29,7 +29,7 @@ pub use exchange::{
     CallChanges, Command, ConferenceKey, CreateCall, CreateParticipant, Dialling, Document, End,
     Instructions, JoinOptions, ParticipantChanges, ParticipantKey, Refusal, Reply, StatusCallback,
 };
-pub use store::{CallFilter, ConferenceFilter, DateFilter, Page, ParticipantFilter};
+pub use store::{CallFilter, ConferenceFilter, DateFilter, Page, ParticipantFilter, StoreFailed};
 pub use webhook::Guard;
 
 /// Commands that wait for the core; beyond, the API answers 429.

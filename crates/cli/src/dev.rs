@@ -1,0 +1,142 @@
+//! `sidetone dev`: the whole server on a laptop.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use node::{Config, Guard, Handle, Node};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{admin, demo};
+
+/// Flags of `sidetone dev`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where the database and the credentials are kept.
+    #[arg(long, default_value = "sidetone-data")]
+    data: PathBuf,
+    /// Where the API listens; port 0 is any free one.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    /// Where SIP listens.
+    #[arg(long, default_value = "127.0.0.1:5060")]
+    sip: SocketAddr,
+    /// Where health and metrics are served.
+    #[arg(long, default_value = "127.0.0.1:9090")]
+    admin: SocketAddr,
+    /// Ports for sound.
+    #[arg(long, default_value = "20000-29999", value_parser = ports)]
+    rtp_ports: (u16, u16),
+    /// Binds SIP and sound beyond loopback and puts this address into SDP and Contact.
+    #[arg(long)]
+    advertise: Option<IpAddr>,
+    /// Asked, by a signed POST, what to do with every call that comes in.
+    #[arg(long)]
+    voice_url: Option<String>,
+    /// Written, whole or not at all, when everything listens.
+    #[arg(long)]
+    ready_file: Option<PathBuf>,
+    /// Lets three synthetic talkers call into a conference named `demo`.
+    #[arg(long)]
+    demo: bool,
+}
+
+fn ports(text: &str) -> Result<(u16, u16), String> {
+    let told = || format!("{text:?} is no range of ports such as 20000-29999");
+    let (first, last) = text.split_once('-').ok_or_else(told)?;
+    let (first, last) = (first.parse().map_err(|_| told())?, last.parse().map_err(|_| told())?);
+    if first < 1_024 || first + 3 > last { Err(told()) } else { Ok((first, last)) }
+}
+
+/// Runs until SIGTERM or Ctrl-C.
+pub async fn run(arguments: Arguments) -> Result<(), String> {
+    let listen = async |address: SocketAddr, flag: &str| {
+        TcpListener::bind(address)
+            .await
+            .map_err(|error| format!("{address}: {error}; choose another address with {flag}"))
+    };
+    let http = listen(arguments.http, "--http").await?;
+    let admin_listener = listen(arguments.admin, "--admin").await?;
+    let sip = match arguments.advertise {
+        Some(_) if arguments.sip.ip().is_loopback() => {
+            SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), arguments.sip.port())
+        }
+        _ => arguments.sip,
+    };
+    let config = Config {
+        data: arguments.data.clone(),
+        sip,
+        rtp_ports: arguments.rtp_ports,
+        advertise: arguments.advertise,
+        voice_url: arguments.voice_url,
+        guard: Guard { loopback: true, private: false },
+    };
+    let node = Node::start(config).await.map_err(|error| error.to_string())?;
+    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
+    let ready = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "api_url": format!("http://{}", address(&http)?),
+        "account_sid": node.account().sid.to_string(),
+        "auth_token": node.account().auth_token,
+        "sip_uri": format!("sip:{}", node.sip()),
+        "admin_url": format!("http://{}", address(&admin_listener)?),
+        "console_url": null,
+    });
+    let router = api::router(node.clone());
+    tokio::spawn(async move { axum::serve(http, router).await });
+    let router = admin::router(node.clone());
+    tokio::spawn(async move { axum::serve(admin_listener, router).await });
+    write_whole(&arguments.data.join("ready.json"), &ready.to_string())?;
+    if let Some(file) = &arguments.ready_file {
+        write_whole(file, &ready.to_string())?;
+    }
+    let talkers = if arguments.demo { demo::start(&node).await? } else { Vec::new() };
+    banner(&ready, &node, &arguments.data, !talkers.is_empty()).await;
+    wait_for_the_end().await?;
+    tokio::select! {
+        () = node.stop() => {}
+        second = wait_for_the_end() => second?,
+    }
+    drop(talkers);
+    Ok(())
+}
+
+async fn wait_for_the_end() -> Result<(), String> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(|error| error.to_string()),
+    }
+}
+
+/// Writes beside the place and moves there, so that nobody reads half of it.
+fn write_whole(path: &Path, text: &str) -> Result<(), String> {
+    let beside = path.with_extension("part");
+    std::fs::write(&beside, text)
+        .and_then(|()| std::fs::rename(&beside, path))
+        .map_err(|error| format!("{}: {error}; choose another place", path.display()))
+}
+
+async fn banner(ready: &serde_json::Value, node: &Handle, data: &Path, demo: bool) {
+    let text = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
+    let (api, sid, token) = (text("api_url"), text("account_sid"), text("auth_token"));
+    let sip = node.sip();
+    println!("Sidetone {}\n", text("version"));
+    println!("  API      {api}\n  account  {sid}\n  token    {token}");
+    println!("  SIP      {}\n  admin    {}\n", text("sip_uri"), text("admin_url"));
+    println!("Dial sip:NAME@{sip} with any softphone to join the conference NAME.\n");
+    println!("List the conferences:\n");
+    println!("  curl -u {sid}:{token} {api}/2010-04-01/Accounts/{sid}/Conferences.json\n");
+    if demo && let Some((conference, call)) = demo::first_talker(node) {
+        let base = format!("{api}/2010-04-01/Accounts/{sid}/Conferences/{conference}");
+        println!("Three talkers are in the conference demo. Mute the first one:\n");
+        println!("  curl -u {sid}:{token} -d Muted=true {base}/Participants/{call}.json\n");
+        println!("Hear it: dial sip:demo@{sip}, or without a phone:\n");
+        let data = data.display();
+        println!("  sidetone listen {conference} --data {data} --wav out.wav --for 10s\n");
+    }
+    println!("Python:  Client('{sid}', '{token}') with the API's address in place of Twilio's");
+    println!("Ctrl-C ends the server.");
+}

@@ -1,0 +1,63 @@
+//! `sidetone listen`: what one who is not there would hear, as a file.
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+/// Flags of `sidetone listen`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The conference's SID.
+    conference: String,
+    /// The data folder of the running server.
+    #[arg(long, default_value = "sidetone-data")]
+    data: PathBuf,
+    /// Where the sound goes.
+    #[arg(long)]
+    wav: PathBuf,
+    /// How long to listen, in seconds: `10s`.
+    #[arg(long = "for", default_value = "10s", value_parser = seconds)]
+    length: u64,
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let number = text.strip_suffix('s').unwrap_or(text).parse();
+    number.ok().filter(|s| (1..=60).contains(s)).ok_or_else(|| format!("{text:?} is not 1s to 60s"))
+}
+
+/// Listens and writes the file.
+pub async fn run(arguments: Arguments) -> Result<(), String> {
+    let file = arguments.data.join("ready.json");
+    let ready = std::fs::read_to_string(&file).map_err(|error| {
+        format!("{}: {error}; start the server, or name its folder with --data", file.display())
+    })?;
+    let ready: Value = serde_json::from_str(&ready).map_err(|error| error.to_string())?;
+    let of = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
+    let url = format!(
+        "{}/sidetone/v1/Conferences/{}/Listen?Seconds={}",
+        of("api_url"),
+        arguments.conference,
+        arguments.length
+    );
+    let told = |error: reqwest::Error| format!("the server does not answer: {error}");
+    let response = reqwest::Client::new()
+        .get(url)
+        .basic_auth(of("account_sid"), Some(of("auth_token")))
+        .send()
+        .await
+        .map_err(told)?;
+    let body = response.bytes().await.map_err(told)?;
+    let body: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+    let Some(pcm) = body["pcm_s16le"].as_str() else {
+        return Err(body["message"].as_str().unwrap_or("no sound came").to_owned());
+    };
+    let octets = STANDARD.decode(pcm).map_err(|error| error.to_string())?;
+    let samples: Vec<i16> =
+        octets.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+    std::fs::write(&arguments.wav, sound::wav(&samples))
+        .map_err(|error| format!("{}: {error}", arguments.wav.display()))?;
+    println!("{}: {:.1} s", arguments.wav.display(), samples.len() as f64 / 8_000.0);
+    Ok(())
+}

@@ -1,0 +1,321 @@
+//! Phones that do not exist: they call over real sockets, send real RTP and keep what they hear.
+//!
+//! A phone is a thread of its own with two sockets. It shares the SIP agent and the G.711 tables
+//! with the server, and nothing else: who hears whom is judged from what comes out of the wire.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use media::{Header, PACKET_MAX, linear_to_ulaw, ulaw_to_linear};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use sip::{Agent, CallId, Config, Event};
+
+const TICK: Duration = Duration::from_millis(20);
+const SAMPLES: usize = 160;
+/// Most that a phone remembers: 60 s.
+const HEARD_MAX: usize = 8_000 * 60;
+
+/// Where a call has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing happens.
+    Idle,
+    /// It rings, here or there.
+    Ringing,
+    /// Both sides talk.
+    Up,
+    /// It is over, or never came about: with the SIP status where there is one.
+    Over(Option<u16>),
+}
+
+/// What a phone sends in an endless loop: 8 kHz linear PCM.
+pub type Voice = Arc<[i16]>;
+
+/// Returns one second of a tone, which is seamless where `hertz` is whole.
+pub fn tone(hertz: u32) -> Voice {
+    (0..8_000_u32)
+        .map(|index| {
+            let phase = (index * hertz % 8_000) as f32 / 8_000.0 * std::f32::consts::TAU;
+            (phase.sin() * 3_000.0) as i16
+        })
+        .collect()
+}
+
+/// Returns how strong a tone is in what was heard, as its amplitude.
+pub fn level(heard: &[i16], hertz: u32) -> f32 {
+    let (mut real, mut imaginary) = (0.0_f64, 0.0_f64);
+    for (index, &sample) in heard.iter().enumerate() {
+        let phase = index as f64 * f64::from(hertz) / 8_000.0 * std::f64::consts::TAU;
+        real += f64::from(sample) * phase.cos();
+        imaginary += f64::from(sample) * phase.sin();
+    }
+    (real.hypot(imaginary) * 2.0 / heard.len().max(1) as f64) as f32
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: State,
+    heard: Vec<i16>,
+    digits: String,
+}
+
+/// One phone; it hangs up when it is dropped.
+#[derive(Debug)]
+pub struct Phone {
+    shared: Arc<Mutex<Shared>>,
+    hang_up: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    /// Where it can be called.
+    pub uri: String,
+}
+
+impl Phone {
+    /// Calls `user` at `server` from a port of its own.
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn call(server: SocketAddr, user: &str, voice: Voice) -> io::Result<Self> {
+        Self::start(server.ip(), voice, Some((server, user.to_owned())))
+    }
+
+    /// Waits to be called, and answers.
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn listen(ip: IpAddr, voice: Voice) -> io::Result<Self> {
+        Self::start(ip, voice, None)
+    }
+
+    fn start(ip: IpAddr, voice: Voice, calls: Option<(SocketAddr, String)>) -> io::Result<Self> {
+        let signalling = UdpSocket::bind((ip, 0))?;
+        let sound = UdpSocket::bind((ip, 0))?;
+        signalling.set_nonblocking(true)?;
+        sound.set_nonblocking(true)?;
+        let address = signalling.local_addr()?;
+        let shared = Shared { state: State::Idle, heard: Vec::new(), digits: String::new() };
+        let shared = Arc::new(Mutex::new(shared));
+        let hang_up = Arc::new(AtomicBool::new(false));
+        let mut random = ChaCha12Rng::from_os_rng();
+        let mut seed = [0; 32];
+        random.fill_bytes(&mut seed);
+        let line = Line {
+            agent: Agent::new(Config { address, seed }),
+            media: sound.local_addr()?,
+            signalling,
+            sound,
+            voice,
+            call: None,
+            remote: None,
+            header: Header {
+                marker: true,
+                payload_type: 0,
+                sequence: random.next_u32() as u16,
+                timestamp: random.next_u32(),
+                ssrc: random.next_u32(),
+            },
+            at: 0,
+            event: None,
+            shared: Arc::clone(&shared),
+        };
+        let stop = Arc::clone(&hang_up);
+        let thread = std::thread::Builder::new()
+            .name("phone".to_owned())
+            .spawn(move || line.run(calls, &stop))?;
+        Ok(Self { shared, hang_up, thread: Some(thread), uri: format!("sip:phone@{address}") })
+    }
+
+    /// Returns where the call has come to.
+    pub fn state(&self) -> State {
+        self.lock().state
+    }
+
+    /// Waits until the call is up; false when it is over first, or does not come about in time.
+    pub fn wait_up(&self, limit: Duration) -> bool {
+        self.wait(limit, |state| state != State::Idle && state != State::Ringing) == State::Up
+    }
+
+    /// Waits until the call is over.
+    pub fn wait_over(&self, limit: Duration) -> bool {
+        matches!(self.wait(limit, |state| matches!(state, State::Over(_))), State::Over(_))
+    }
+
+    fn wait(&self, limit: Duration, enough: impl Fn(State) -> bool) -> State {
+        let until = Instant::now() + limit;
+        loop {
+            let state = self.state();
+            if enough(state) || Instant::now() >= until {
+                return state;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Forgets what was heard so far, listens for so long and returns it.
+    pub fn hear(&self, length: Duration) -> Vec<i16> {
+        self.lock().heard.clear();
+        std::thread::sleep(length);
+        std::mem::take(&mut self.lock().heard)
+    }
+
+    /// Forgets what was heard so far.
+    pub fn forget(&self) {
+        self.lock().heard.clear();
+    }
+
+    /// Returns what was heard since it was last forgotten.
+    pub fn heard(&self) -> Vec<i16> {
+        std::mem::take(&mut self.lock().heard)
+    }
+
+    /// Returns the keys that were sent to it.
+    pub fn digits(&self) -> String {
+        self.lock().digits.clone()
+    }
+
+    /// Hangs up.
+    pub fn hang_up(&self) {
+        self.hang_up.store(true, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        self.hang_up();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Line {
+    agent: Agent,
+    signalling: UdpSocket,
+    sound: UdpSocket,
+    media: SocketAddr,
+    voice: Voice,
+    call: Option<CallId>,
+    remote: Option<SocketAddr>,
+    header: Header,
+    at: usize,
+    event: Option<u32>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl Line {
+    fn run(mut self, calls: Option<(SocketAddr, String)>, hang_up: &AtomicBool) {
+        if let Some((server, user)) = calls {
+            let call = self.agent.new_call();
+            let uri = format!("sip:{user}@{server}");
+            self.agent.invite(call, &uri, server, ("phone", None), self.media, Instant::now());
+            self.call = Some(call);
+        }
+        let mut tick_at = Instant::now();
+        let mut end: Option<Instant> = None;
+        while end.is_none_or(|end| Instant::now() < end) {
+            if end.is_none() && hang_up.load(Ordering::Relaxed) {
+                if let Some(call) = self.call {
+                    self.agent.hang_up(call, Instant::now());
+                }
+                // Time for the far end to answer the BYE.
+                end = Some(Instant::now() + Duration::from_millis(60));
+                self.remote = None;
+            }
+            self.signal();
+            self.listen();
+            self.speak();
+            tick_at += TICK;
+            std::thread::sleep(tick_at.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    fn signal(&mut self) {
+        let mut datagram = [0; 4_096];
+        while let Ok((length, from)) = self.signalling.recv_from(&mut datagram) {
+            self.agent.handle_message(from, &datagram[..length], Instant::now());
+        }
+        self.agent.handle_timeout(Instant::now());
+        while let Some(event) = self.agent.poll_event() {
+            self.signalled(event);
+        }
+        while let Some(transmit) = self.agent.poll_transmit() {
+            let _ = self.signalling.send_to(&transmit.octets, transmit.to);
+        }
+    }
+
+    fn signalled(&mut self, event: Event) {
+        let state = match event {
+            Event::Invite(invitation) => {
+                self.call = Some(invitation.call);
+                self.remote = invitation.offer.map(|session| session.audio.address);
+                self.agent.ring(invitation.call);
+                self.agent.answer(invitation.call, self.media, Instant::now());
+                State::Ringing
+            }
+            Event::Ringing(..) => State::Ringing,
+            Event::Answered(_, session) => {
+                self.remote = session.map(|session| session.audio.address);
+                State::Up
+            }
+            Event::Acknowledged(..) => State::Up,
+            Event::Failed(_, status) => self.over(Some(status)),
+            Event::Ended(..) => self.over(None),
+            Event::MediaChanged(..)
+            | Event::Digit(..)
+            | Event::Registered(_)
+            | Event::Unregistered(_) => return,
+        };
+        self.lock().state = state;
+    }
+
+    fn over(&mut self, status: Option<u16>) -> State {
+        self.remote = None;
+        self.call = None;
+        State::Over(status)
+    }
+
+    fn listen(&mut self) {
+        let mut datagram = [0; 2_048];
+        while let Ok((length, _)) = self.sound.recv_from(&mut datagram) {
+            let Some((header, payload)) = Header::parse(&datagram[..length]) else { continue };
+            if header.payload_type == 101 {
+                if self.event.replace(header.timestamp) != Some(header.timestamp) {
+                    let key =
+                        payload.first().and_then(|&e| "0123456789*#ABCD".chars().nth(e.into()));
+                    self.lock().digits.extend(key);
+                }
+                continue;
+            }
+            let mut shared = self.lock();
+            if shared.heard.len() < HEARD_MAX {
+                shared.heard.extend(payload.iter().map(|&octet| ulaw_to_linear(octet)));
+            }
+        }
+    }
+
+    fn speak(&mut self) {
+        let Some(remote) = self.remote else { return };
+        let payload: [u8; SAMPLES] = std::array::from_fn(|index| {
+            linear_to_ulaw(self.voice[(self.at + index) % self.voice.len()])
+        });
+        self.at = (self.at + SAMPLES) % self.voice.len();
+        let mut packet = [0; PACKET_MAX];
+        let length = self.header.write(&payload, &mut packet);
+        self.header.sequence = self.header.sequence.wrapping_add(1);
+        self.header.timestamp = self.header.timestamp.wrapping_add(SAMPLES as u32);
+        self.header.marker = false;
+        let _ = self.sound.send_to(&packet[..length], remote);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
