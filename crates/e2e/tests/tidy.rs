@@ -18,6 +18,7 @@ const LONG_ALREADY: &[(&str, usize)] = &[
     ("crates/exchange/src/call.rs", 665),
     ("crates/exchange/src/command.rs", 657),
     ("crates/exchange/src/participants.rs", 719),
+    ("crates/sip/src/agent.rs", 948),
 ];
 
 /// Which of the two halves below `node` a crate belongs to; they meet in `node` alone.
@@ -54,6 +55,7 @@ const HOUSE: &[Place] = &[
     pure("model", 1, Half::Twilio),
     pure("media", 1, Half::Wire),
     pure("sip", 1, Half::Wire),
+    acts("sound", 1, Half::Wire), // Opens no file, but has no `clippy.toml` that would hold it to that.
     pure("twiml", 2, Half::Twilio),
     acts("store", 2, Half::Twilio),
     acts("webhook", 2, Half::Twilio),

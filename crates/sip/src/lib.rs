@@ -1,1 +1,17 @@
-//! SIP and SDP: messages, transactions, dialogs, digest, offer and answer.
+//! SIP and SDP: messages, transactions, dialogs, offer and answer.
+//!
+//! Sans-IO: datagrams and the time come in, datagrams and events go out; no socket, task or clock
+//! is owned here. It knows nothing of Twilio, of conferences or of RTP.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod agent;
+mod message;
+mod sdp;
+
+#[cfg(test)]
+mod tests;
+
+pub use agent::{Agent, CALLS_MAX, CallId, Config, Ended, Event, Invitation, Transmit};
+pub use message::{HEADERS_MAX, MESSAGE_MAX, Message, ParseError, Start, uri_of};
+pub use sdp::{Codec, Media, Session, answer, offer};

@@ -1,1 +1,108 @@
-//! The tables, in SQLite: rows, migrations, the callback outbox.
+//! The tables, in SQLite: one writer that groups what waits into one transaction, and readers that
+//! never disturb it.
+//!
+//! What was committed survives a crash: the log is synced before anyone is told. It decides
+//! nothing: which rows change is `exchange`'s.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod query;
+mod row;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+pub use query::{CallFilter, ConferenceFilter, DateFilter, PAGE_SIZE_MAX, Page, ParticipantFilter};
+pub use writer::{Committed, QUEUE_MAX};
+
+/// The store could not be opened: the message names the folder and the fix.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {reason}; choose another folder with --data, or mend this one")]
+pub struct OpenError {
+    path: String,
+    reason: String,
+}
+
+/// A question could not be answered, or rows could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the store failed: {0}")]
+pub struct StoreFailed(String);
+
+impl From<rusqlite::Error> for StoreFailed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_first.sql")];
+
+/// The tables. Cloning gives another handle on the same.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: writer::Writer,
+    reader: Arc<Mutex<Connection>>,
+}
+
+impl Store {
+    /// Opens the database in this folder, making both where they are missing.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written or the file is no database of ours.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        let path: PathBuf = folder.join("sidetone.db");
+        let told = |reason: String| OpenError { path: path.display().to_string(), reason };
+        std::fs::create_dir_all(folder).map_err(|error| told(error.to_string()))?;
+        let mut connection = connect(&path).map_err(|error| told(error.to_string()))?;
+        migrate(&mut connection).map_err(|error| told(error.to_string()))?;
+        let reader = connect(&path).map_err(|error| told(error.to_string()))?;
+        reader.pragma_update(None, "query_only", true).map_err(|e| told(e.to_string()))?;
+        let writer = writer::Writer::start(connection).map_err(|error| told(error.to_string()))?;
+        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)) })
+    }
+
+    /// Queues these rows; they are committed together, and not before [`Committed`] says so.
+    ///
+    /// # Errors
+    /// When the queue is full or the writer is gone.
+    pub fn apply(&self, changes: Vec<model::Change>) -> Result<Committed, StoreFailed> {
+        self.writer.apply(changes)
+    }
+
+    /// Whether the last transaction failed.
+    pub fn is_failing(&self) -> bool {
+        self.writer.is_failing()
+    }
+
+    fn read<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreFailed> {
+        let connection = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(question(&connection)?)
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let version: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", index + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

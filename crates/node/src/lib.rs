@@ -1,0 +1,255 @@
+//! The running server: where the exchange, SIP, media, the store and HTTP meet.
+//!
+//! It owns the sockets, the threads and the clock, and carries out what the exchange decides. It
+//! decides nothing about calls or conferences itself.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod assets;
+mod core;
+mod dispatch;
+mod media_thread;
+mod outbox;
+mod ports;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use media::ShardStats;
+use model::{Account, AccountSid, CallSid, Change, ConferenceSid, Now, Timestamp};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use store::Store;
+use tokio::sync::{mpsc, oneshot};
+
+pub use exchange::{Beep, ConferenceCallback, DEFAULT_MUSIC_URL, PARTICIPANTS_MAX};
+pub use exchange::{
+    CallChanges, Command, ConferenceKey, CreateCall, CreateParticipant, Dialling, Document, End,
+    Instructions, JoinOptions, ParticipantChanges, ParticipantKey, Refusal, Reply, StatusCallback,
+};
+pub use store::{CallFilter, ConferenceFilter, DateFilter, Page, ParticipantFilter};
+pub use webhook::Guard;
+
+/// Commands that wait for the core; beyond, the API answers 429.
+const COMMANDS_MAX: usize = 1_024;
+/// How long the calls get to end when the server stops.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(8);
+
+/// How the server is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the database is.
+    pub data: PathBuf,
+    /// Where SIP listens; port 0 is any.
+    pub sip: SocketAddr,
+    /// Ports for RTP and RTCP.
+    pub rtp_ports: (u16, u16),
+    /// The address for SDP and `Contact`, where it is not the one that SIP listens on.
+    pub advertise: Option<IpAddr>,
+    /// Asked what to do with a call that comes in; none: it joins the conference of its name.
+    pub voice_url: Option<String>,
+    /// What may be fetched and called beyond the public internet.
+    pub guard: Guard,
+}
+
+/// Why the server could not start: one line that names the fix.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// A port or another thing of the system.
+    #[error("{what}: {error}; choose another with {fix}")]
+    Io {
+        /// What could not be had.
+        what: String,
+        /// Why.
+        error: std::io::Error,
+        /// The flag that helps.
+        fix: &'static str,
+    },
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Who hears whom, as the mix of the last tick had it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pair {
+    /// Who hears.
+    pub listener: CallSid,
+    /// Who is heard.
+    pub speaker: CallSid,
+    /// Linear; 0.0 is not at all.
+    pub gain: f32,
+}
+
+/// What the metrics show.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stats {
+    /// Of the media thread.
+    pub media: ShardStats,
+    /// Ticks so far, those that were late by more than a period, and the latest in microseconds.
+    pub ticks: (u64, u64, u64),
+    /// Calls that are not over.
+    pub calls: usize,
+}
+
+/// The way to a running server. Cloning gives another handle on the same.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    inputs: mpsc::Sender<core::Input>,
+    store: Store,
+    account: Account,
+    sip: SocketAddr,
+}
+
+impl Handle {
+    /// Carries out a command; the answer comes after its rows are committed.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; nothing has changed then.
+    pub async fn submit(&self, command: Command) -> Result<Reply, Refusal> {
+        if self.store.is_failing() {
+            return Err(Refusal::StoreUnavailable);
+        }
+        let (reply, answer) = oneshot::channel();
+        let input = core::Input::Command(Box::new(command), reply);
+        self.inputs.try_send(input).map_err(|_| Refusal::Overloaded)?;
+        answer.await.unwrap_or(Err(Refusal::ShuttingDown))
+    }
+
+    /// Returns the tables.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns the account that the server was made with.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Returns where SIP listens.
+    pub fn sip(&self) -> SocketAddr {
+        self.sip
+    }
+
+    /// Says who hears whom.
+    pub async fn audibility(&self, conference: ConferenceSid) -> Vec<Pair> {
+        self.ask(|reply| core::Input::Audibility(conference, reply)).await.unwrap_or_default()
+    }
+
+    /// Returns what one who is not there would hear of a conference, from now on for so long.
+    pub async fn listen(&self, conference: ConferenceSid, length: Duration) -> Option<Vec<i16>> {
+        let tap = self.ask(|reply| core::Input::OpenTap(conference, reply)).await??;
+        let mut heard = Vec::new();
+        let wanted = usize::try_from(length.as_millis() * 8).unwrap_or(usize::MAX);
+        let until = Instant::now() + length + Duration::from_secs(2);
+        while heard.len() < wanted && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            heard.extend(self.ask(|reply| core::Input::ReadTap(tap, reply)).await?);
+        }
+        let _ = self.inputs.send(core::Input::CloseTap(tap)).await;
+        heard.truncate(wanted);
+        Some(heard)
+    }
+
+    /// Returns the figures for the metrics.
+    pub async fn stats(&self) -> Stats {
+        self.ask(core::Input::Stats).await.unwrap_or_default()
+    }
+
+    /// Hangs up every call and returns when their rows are committed, or after [`DRAIN_LIMIT`].
+    pub async fn stop(&self) {
+        let stopped = self.ask(core::Input::Stop);
+        if tokio::time::timeout(DRAIN_LIMIT, stopped).await.is_err() {
+            tracing::warn!("calls were still open when the server stopped");
+        }
+    }
+
+    async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> core::Input) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.inputs.send(input(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// The server.
+#[derive(Debug)]
+pub struct Node;
+
+impl Node {
+    /// Opens the store, binds the ports and starts all threads and tasks.
+    ///
+    /// # Errors
+    /// [`StartError`] names what is in the way and the flag that helps.
+    pub async fn start(config: Config) -> Result<Handle, StartError> {
+        let store = Store::open(&config.data)?;
+        let account = first_account(&store).await?;
+        store.close_what_was_alive(wall()).map_err(|error| StartError::Other(error.to_string()))?;
+        let io = |what: String, fix| move |error| StartError::Io { what, error, fix };
+        let socket = tokio::net::UdpSocket::bind(config.sip)
+            .await
+            .map_err(io(format!("SIP at {}", config.sip), "--sip"))?;
+        let bound = socket.local_addr().map_err(io("SIP".to_owned(), "--sip"))?;
+        let sip = SocketAddr::new(config.advertise.unwrap_or(bound.ip()), bound.port());
+        let client = webhook::Client::new(config.guard)
+            .map_err(|failure| StartError::Other(failure.to_string()))?;
+        let (inputs, inbox) = mpsc::channel(COMMANDS_MAX);
+        let (callbacks, owed) = mpsc::unbounded_channel();
+        for callback in
+            store.callbacks_owed().map_err(|error| StartError::Other(error.to_string()))?
+        {
+            let _ = callbacks.send(callback);
+        }
+        tokio::spawn(outbox::run(owed, client.clone(), account.clone(), store.clone()));
+        let parts = core::Parts {
+            config: Arc::new(config),
+            store: store.clone(),
+            account: account.clone(),
+            client,
+            socket,
+            sip,
+            inputs: inputs.clone(),
+            callbacks,
+        };
+        core::start(parts, inbox).map_err(io("the media thread".to_owned(), "fewer threads"))?;
+        Ok(Handle { inputs, store, account, sip })
+    }
+}
+
+async fn first_account(store: &Store) -> Result<Account, StartError> {
+    let told = |error: store::StoreFailed| StartError::Other(error.to_string());
+    if let Some(account) = store.first_account().map_err(told)? {
+        return Ok(account);
+    }
+    let mut random = [0; 32];
+    ChaCha12Rng::from_os_rng().fill_bytes(&mut random);
+    let mut sid = [0; 16];
+    sid.copy_from_slice(&random[..16]);
+    let auth_token = random[16..].iter().map(|octet| format!("{octet:02x}")).collect();
+    let account = Account {
+        sid: AccountSid::new(sid),
+        friendly_name: "Sidetone".to_owned(),
+        auth_token,
+        date_created: wall(),
+        date_updated: wall(),
+    };
+    let committed = store.apply(vec![Change::Account(account.clone())]).map_err(told)?;
+    match committed.await {
+        Ok(result) => result.map_err(told)?,
+        Err(_) => return Err(StartError::Other("the store's writer ended".to_owned())),
+    }
+    Ok(account)
+}
+
+fn wall() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn now() -> Now {
+    Now { instant: Instant::now(), wall: wall() }
+}

@@ -1,0 +1,259 @@
+//! The grammar of messages, as far as a user agent needs it, behind a strict gate.
+//!
+//! Source: RFC 3261 sections 7, 8.1.1 and 25.
+
+use std::fmt::Write;
+
+/// Longest message that is read: what fits a UDP datagram.
+pub const MESSAGE_MAX: usize = 65_535;
+/// Most header lines of one message.
+pub const HEADERS_MAX: usize = 128;
+
+/// How a message begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// A request.
+    Request {
+        /// In the case in which it was written: methods are case-sensitive.
+        method: String,
+        /// The Request-URI.
+        uri: String,
+    },
+    /// A response.
+    Response {
+        /// 100 to 699.
+        status: u16,
+        /// For people.
+        reason: String,
+    },
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its first line.
+    pub start: Start,
+    /// Its header fields in order, under their long names.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// Why octets are no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Only line ends: a keep-alive.
+    #[error("a keep-alive")]
+    KeepAlive,
+    /// The first line is neither a request's nor a response's.
+    #[error("malformed start line")]
+    StartLine,
+    /// A version other than SIP/2.0.
+    #[error("version not supported")]
+    Version,
+    /// A header line breaks the grammar, or there are too many.
+    #[error("malformed header")]
+    Header,
+    /// Less body than `Content-Length` says.
+    #[error("body shorter than Content-Length")]
+    Body,
+}
+
+const COMPACT: [(&str, &str); 11] = [
+    ("i", "Call-ID"),
+    ("m", "Contact"),
+    ("e", "Content-Encoding"),
+    ("l", "Content-Length"),
+    ("c", "Content-Type"),
+    ("f", "From"),
+    ("s", "Subject"),
+    ("k", "Supported"),
+    ("t", "To"),
+    ("v", "Via"),
+    ("x", "Session-Expires"),
+];
+
+impl Message {
+    /// Reads one datagram.
+    ///
+    /// # Errors
+    /// What breaks the grammar so that nothing sure can be said of it.
+    pub fn parse(datagram: &[u8]) -> Result<Self, ParseError> {
+        let start = datagram.iter().position(|&octet| !matches!(octet, b'\r' | b'\n' | 0));
+        let datagram = &datagram[start.ok_or(ParseError::KeepAlive)?..];
+        let end = find(datagram, b"\r\n\r\n").map(|at| (at, at + 4));
+        let (head, body) = end.unwrap_or((datagram.len(), datagram.len()));
+        let text = std::str::from_utf8(&datagram[..head]).map_err(|_| ParseError::Header)?;
+        let mut lines = text.split("\r\n");
+        let start = parse_start(lines.next().unwrap_or_default())?;
+        let mut headers: Vec<(String, String)> = Vec::new();
+        for line in lines {
+            if line.starts_with([' ', '\t']) {
+                let (_, value) = headers.last_mut().ok_or(ParseError::Header)?;
+                value.push(' ');
+                value.push_str(line.trim());
+                continue;
+            }
+            let (name, value) = line.split_once(':').ok_or(ParseError::Header)?;
+            let name = name.trim_end();
+            let token = |c: char| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c);
+            if name.is_empty() || !name.chars().all(token) || headers.len() >= HEADERS_MAX {
+                return Err(ParseError::Header);
+            }
+            let long = COMPACT.iter().find(|(short, _)| short.eq_ignore_ascii_case(name));
+            headers.push((long.map_or(name, |(_, long)| long).to_owned(), value.trim().to_owned()));
+        }
+        let mut message = Self { start, headers, body: Vec::new() };
+        let rest = &datagram[body..];
+        let length = match message.header("Content-Length") {
+            Some(length) => length.parse::<usize>().map_err(|_| ParseError::Header)?,
+            None => rest.len(),
+        };
+        message.body = rest.get(..length).ok_or(ParseError::Body)?.to_vec();
+        Ok(message)
+    }
+
+    /// Returns the first field of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let named = |(known, _): &&(String, String)| known.eq_ignore_ascii_case(name);
+        self.headers.iter().find(named).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns every field of this name, in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers
+            .iter()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the number and the method of `CSeq`.
+    pub fn cseq(&self) -> Option<(u32, &str)> {
+        let (number, method) = self.header("CSeq")?.split_once(char::is_whitespace)?;
+        Some((number.parse().ok()?, method.trim()))
+    }
+
+    /// Returns the tag of a `From` or `To`.
+    pub fn tag(&self, header: &str) -> Option<&str> {
+        parameter(after_address(self.header(header)?), "tag")
+    }
+
+    /// Returns the branch of the topmost `Via`.
+    pub fn branch(&self) -> Option<&str> {
+        parameter(self.header("Via")?.split(',').next()?, "branch")
+    }
+
+    /// Writes the message with its true `Content-Length`.
+    pub fn write(&self) -> Vec<u8> {
+        let mut text = match &self.start {
+            Start::Request { method, uri } => format!("{method} {uri} SIP/2.0\r\n"),
+            Start::Response { status, reason } => format!("SIP/2.0 {status} {reason}\r\n"),
+        };
+        for (name, value) in &self.headers {
+            if !name.eq_ignore_ascii_case("Content-Length") {
+                let _ = write!(text, "{name}: {value}\r\n");
+            }
+        }
+        let _ = write!(text, "Content-Length: {}\r\n\r\n", self.body.len());
+        let mut octets = text.into_bytes();
+        octets.extend(&self.body);
+        octets
+    }
+
+    /// Makes a response with what RFC 3261 section 8.2.6.2 copies from the request.
+    pub fn response(&self, status: u16, to_tag: Option<&str>) -> Self {
+        let copied = ["Via", "From", "To", "Call-ID", "CSeq", "Record-Route"];
+        let wanted = |name: &str| {
+            copied.iter().any(|c| c.eq_ignore_ascii_case(name))
+                && (status < 300 || !name.eq_ignore_ascii_case("Record-Route"))
+        };
+        let mut headers: Vec<_> =
+            self.headers.iter().filter(|(name, _)| wanted(name)).cloned().collect();
+        if let Some(tag) = to_tag
+            && self.tag("To").is_none()
+        {
+            for (_, value) in headers.iter_mut().filter(|(n, _)| n.eq_ignore_ascii_case("To")) {
+                let _ = write!(value, ";tag={tag}");
+            }
+        }
+        let start = Start::Response { status, reason: reason(status).to_owned() };
+        Self { start, headers, body: Vec::new() }
+    }
+}
+
+fn parse_start(line: &str) -> Result<Start, ParseError> {
+    if let Some(rest) = line.strip_prefix("SIP/2.0 ") {
+        let (status, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+        let status = status.parse().map_err(|_| ParseError::StartLine)?;
+        if !(100..700).contains(&status) {
+            return Err(ParseError::StartLine);
+        }
+        return Ok(Start::Response { status, reason: reason.to_owned() });
+    }
+    let mut words = line.split(' ');
+    let (Some(method), Some(uri), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(ParseError::StartLine);
+    };
+    if !version.starts_with("SIP/") || method.is_empty() || uri.is_empty() {
+        return Err(ParseError::StartLine);
+    }
+    if version != "SIP/2.0" {
+        return Err(ParseError::Version);
+    }
+    Ok(Start::Request { method: method.to_owned(), uri: uri.to_owned() })
+}
+
+/// Returns the address inside a `From`, `To`, `Contact` or route: without name and parameters.
+pub fn uri_of(value: &str) -> &str {
+    match (value.find('<'), value.find('>')) {
+        (Some(open), Some(close)) if open < close => &value[open + 1..close],
+        _ => value.split([';', ',']).next().unwrap_or(value).trim(),
+    }
+}
+
+/// Returns what follows the address: the header's own parameters.
+fn after_address(value: &str) -> &str {
+    value.find('>').map_or_else(|| value.find(';').map_or("", |at| &value[at..]), |at| &value[at..])
+}
+
+/// Returns the value of a parameter.
+pub fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
+    value.split(';').skip(1).find_map(|part| {
+        let (key, value) = part.split_once('=')?;
+        key.trim().eq_ignore_ascii_case(name).then_some(value.trim())
+    })
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        183 => "Session Progress",
+        200 => "OK",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        420 => "Bad Extension",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        483 => "Too Many Hops",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        491 => "Request Pending",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "Version Not Supported",
+        603 => "Decline",
+        _ => "Unknown",
+    }
+}

@@ -1,0 +1,277 @@
+//! One function for each question. Lists are newest first and paged by key, so that rows which
+//! come in between move nothing.
+
+use model::{
+    Account, AccountSid, ApiKey, Call, CallSid, CallStatus, Callback, Conference, ConferenceSid,
+    ConferenceStatus, KeySid, Participant, Timestamp,
+};
+use rusqlite::ToSql;
+
+use crate::{Store, StoreFailed, row};
+
+/// Most records on a page.
+pub const PAGE_SIZE_MAX: usize = 1_000;
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The records, newest first.
+    pub records: Vec<T>,
+    /// Whether older ones follow.
+    pub more: bool,
+}
+
+/// A range of dates; both ends may be open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DateFilter {
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+}
+
+/// Which calls to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallFilter {
+    /// `To`.
+    pub to: Option<String>,
+    /// `From`.
+    pub from: Option<String>,
+    /// `ParentCallSid`.
+    pub parent: Option<CallSid>,
+    /// `Status`.
+    pub status: Option<CallStatus>,
+    /// `StartTime`.
+    pub start_time: DateFilter,
+    /// `EndTime`.
+    pub end_time: DateFilter,
+}
+
+/// Which conferences to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConferenceFilter {
+    /// `FriendlyName`.
+    pub friendly_name: Option<String>,
+    /// `Status`.
+    pub status: Option<ConferenceStatus>,
+    /// `DateCreated`.
+    pub date_created: DateFilter,
+    /// `DateUpdated`.
+    pub date_updated: DateFilter,
+}
+
+/// Which participants to list: of those who take part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ParticipantFilter {
+    /// `Muted`.
+    pub muted: Option<bool>,
+    /// `Hold`.
+    pub hold: Option<bool>,
+    /// `Coaching`.
+    pub coaching: Option<bool>,
+}
+
+/// A `WHERE` in the making.
+#[derive(Default)]
+struct Where {
+    text: String,
+    values: Vec<Box<dyn ToSql>>,
+}
+
+impl Where {
+    fn and(&mut self, condition: &str, value: Option<impl ToSql + 'static>) {
+        let Some(value) = value else { return };
+        self.values.push(Box::new(value));
+        let glue = if self.text.is_empty() { "WHERE" } else { " AND" };
+        self.text.push_str(&format!("{glue} {condition} ?{}", self.values.len()));
+    }
+
+    fn dates(&mut self, column: &str, filter: DateFilter) {
+        self.and(&format!("{column} >="), filter.from.map(|date| date.0));
+        self.and(&format!("{column} <"), filter.until.map(|date| date.0));
+    }
+}
+
+impl Store {
+    /// Returns the first account: the one that the server was made with.
+    ///
+    /// # Errors
+    /// When the database cannot be read; so below.
+    pub fn first_account(&self) -> Result<Option<Account>, StoreFailed> {
+        let statement = "SELECT * FROM accounts ORDER BY date_created, sid LIMIT 1";
+        self.read(|db| row::first(db, statement, &[], row::account))
+    }
+
+    /// Returns an account.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn account(&self, sid: AccountSid) -> Result<Option<Account>, StoreFailed> {
+        let statement = "SELECT * FROM accounts WHERE sid = ?1";
+        self.read(|db| row::first(db, statement, &[&sid.to_string()], row::account))
+    }
+
+    /// Returns an API key.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn api_key(&self, sid: KeySid) -> Result<Option<ApiKey>, StoreFailed> {
+        let statement = "SELECT account, friendly_name, secret_sha256, date_created \
+                         FROM api_keys WHERE sid = ?1";
+        let found = self.read(|db| {
+            row::first(db, statement, &[&sid.to_string()], |row| {
+                let account: String = row.get(0)?;
+                Ok((account, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+        })?;
+        Ok(found.and_then(|(account, friendly_name, secret_sha256, date)| {
+            let account = account.parse().ok()?;
+            let date_created = Timestamp(date);
+            Some(ApiKey { sid, account, friendly_name, secret_sha256, date_created })
+        }))
+    }
+
+    /// Returns a call of this account.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn call(&self, account: AccountSid, sid: CallSid) -> Result<Option<Call>, StoreFailed> {
+        let statement = "SELECT * FROM calls WHERE sid = ?1 AND account = ?2";
+        let key = [sid.to_string(), account.to_string()];
+        self.read(|db| row::first(db, statement, &[&key[0], &key[1]], row::call))
+    }
+
+    /// Lists calls; `after` is the last one of the page before.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn calls(
+        &self,
+        account: AccountSid,
+        filter: &CallFilter,
+        page_size: usize,
+        after: Option<String>,
+    ) -> Result<Page<Call>, StoreFailed> {
+        let mut wanted = Where::default();
+        wanted.and("account =", Some(account.to_string()));
+        wanted.and("callee =", filter.to.clone());
+        wanted.and("caller =", filter.from.clone());
+        wanted.and("parent =", filter.parent.map(|sid| sid.to_string()));
+        wanted.and("status =", filter.status.map(|status| status.as_str()));
+        wanted.dates("start_time", filter.start_time);
+        wanted.dates("end_time", filter.end_time);
+        self.page("calls", wanted, page_size, after, row::call)
+    }
+
+    /// Returns a conference of this account.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn conference(
+        &self,
+        account: AccountSid,
+        sid: ConferenceSid,
+    ) -> Result<Option<Conference>, StoreFailed> {
+        let statement = "SELECT * FROM conferences WHERE sid = ?1 AND account = ?2";
+        let key = [sid.to_string(), account.to_string()];
+        self.read(|db| row::first(db, statement, &[&key[0], &key[1]], row::conference))
+    }
+
+    /// Lists conferences; `after` is the last one of the page before.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn conferences(
+        &self,
+        account: AccountSid,
+        filter: &ConferenceFilter,
+        page_size: usize,
+        after: Option<String>,
+    ) -> Result<Page<Conference>, StoreFailed> {
+        let mut wanted = Where::default();
+        wanted.and("account =", Some(account.to_string()));
+        wanted.and("friendly_name =", filter.friendly_name.clone());
+        wanted.and("status =", filter.status.map(|status| status.as_str()));
+        wanted.dates("date_created", filter.date_created);
+        wanted.dates("date_updated", filter.date_updated);
+        self.page("conferences", wanted, page_size, after, row::conference)
+    }
+
+    /// Lists those who take part in a conference; `after` is the last one of the page before.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn participants(
+        &self,
+        conference: ConferenceSid,
+        filter: ParticipantFilter,
+        page_size: usize,
+        after: Option<String>,
+    ) -> Result<Page<Participant>, StoreFailed> {
+        let mut wanted = Where::default();
+        wanted.and("conference =", Some(conference.to_string()));
+        wanted.and("state <>", Some(""));
+        wanted.and("muted =", filter.muted);
+        wanted.and("hold =", filter.hold);
+        wanted.and("coaching =", filter.coaching);
+        self.page("participants", wanted, page_size, after, row::participant)
+    }
+
+    /// Returns the callbacks that are owed, oldest first.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn callbacks_owed(&self) -> Result<Vec<Callback>, StoreFailed> {
+        let statement = "SELECT * FROM callbacks WHERE state = 'pending' ORDER BY seq";
+        self.read(|db| db.prepare_cached(statement)?.query_map([], row::callback)?.collect())
+    }
+
+    fn page<T>(
+        &self,
+        table: &str,
+        mut wanted: Where,
+        page_size: usize,
+        after: Option<String>,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Page<T>, StoreFailed> {
+        let page_size = page_size.clamp(1, PAGE_SIZE_MAX);
+        self.read(|db| {
+            if let Some(after) = after {
+                let place = format!("SELECT seq FROM {table} WHERE sid = ?1");
+                let seq: Option<i64> = row::first(db, &place, &[&after], |row| row.get(0))?;
+                wanted.and("seq <", Some(seq.unwrap_or(0)));
+            }
+            let statement = format!(
+                "SELECT * FROM {table} {} ORDER BY seq DESC LIMIT {}",
+                wanted.text,
+                page_size + 1
+            );
+            let values: Vec<&dyn ToSql> = wanted.values.iter().map(|value| &**value).collect();
+            let mut records = db
+                .prepare_cached(&statement)?
+                .query_map(values.as_slice(), read)?
+                .collect::<rusqlite::Result<Vec<T>>>()?;
+            let more = records.len() > page_size;
+            records.truncate(page_size);
+            Ok(Page { records, more })
+        })
+    }
+}
+
+impl Store {
+    /// Closes truthfully what was alive when the server last ended: its sound is gone.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn close_what_was_alive(&self, now: Timestamp) -> Result<(), StoreFailed> {
+        self.writer.direct(format!(
+            "UPDATE calls SET status = CASE status WHEN 'in-progress' THEN 'completed' ELSE 'failed' END,
+                 end_time = {now}, date_updated = {now}, state = '' WHERE state <> '';
+             UPDATE participants SET status = 'complete', date_updated = {now}, state = ''
+                 WHERE state <> '';
+             UPDATE conferences SET status = 'completed', date_updated = {now}, state = ''
+                 WHERE state <> '';",
+            now = now.0
+        ))
+    }
+}

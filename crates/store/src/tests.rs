@@ -1,0 +1,73 @@
+use model::{Account, AccountSid, Change, Conference, ConferenceSid, ConferenceStatus, Timestamp};
+
+use crate::{ConferenceFilter, Store};
+
+const ACCOUNT: AccountSid = AccountSid::new([1; 16]);
+
+fn conference(number: u8) -> Change {
+    let record = Conference {
+        sid: ConferenceSid::new([number; 16]),
+        account: ACCOUNT,
+        friendly_name: format!("room {}", number % 2),
+        status: ConferenceStatus::Init,
+        region: "us1".to_owned(),
+        date_created: Timestamp(i64::from(number)),
+        date_updated: Timestamp(i64::from(number)),
+        end_reason: None,
+        call_ending: None,
+    };
+    Change::Conference { record: Box::new(record), state: "{}".to_owned() }
+}
+
+fn committed(store: &Store, changes: Vec<Change>) {
+    store.apply(changes).unwrap().blocking_recv().unwrap().unwrap();
+}
+
+#[test]
+fn what_is_committed_is_there_after_opening_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let account = Account {
+        sid: ACCOUNT,
+        friendly_name: "mine".to_owned(),
+        auth_token: "secret".to_owned(),
+        date_created: Timestamp(1),
+        date_updated: Timestamp(2),
+    };
+    let store = Store::open(folder.path()).unwrap();
+    committed(&store, vec![Change::Account(account.clone()), conference(1)]);
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.first_account().unwrap(), Some(account));
+    let found = store.conference(ACCOUNT, ConferenceSid::new([1; 16])).unwrap().unwrap();
+    assert_eq!(found.friendly_name, "room 1");
+}
+
+#[test]
+fn pages_are_newest_first_and_do_not_move() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    committed(&store, (1..=5).map(conference).collect());
+    let filter = ConferenceFilter::default();
+    let first = store.conferences(ACCOUNT, &filter, 2, None).unwrap();
+    committed(&store, vec![conference(6), conference(1)]);
+    let last = first.records[1].sid.to_string();
+    let second = store.conferences(ACCOUNT, &filter, 10, Some(last)).unwrap();
+    let numbers = |records: &[Conference]| -> Vec<i64> {
+        records.iter().map(|record| record.date_created.0).collect()
+    };
+    assert_eq!((numbers(&first.records), first.more), (vec![5, 4], true));
+    assert_eq!((numbers(&second.records), second.more), (vec![3, 2, 1], false));
+    let filter = ConferenceFilter { friendly_name: Some("room 0".to_owned()), ..filter };
+    let even = store.conferences(ACCOUNT, &filter, 10, None).unwrap();
+    assert_eq!(numbers(&even.records), [6, 4, 2]);
+}
+
+#[test]
+fn a_folder_that_can_not_be_is_refused_with_the_fix() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = Store::open(file.path()).unwrap_err().to_string();
+    assert!(error.contains("--data"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("sidetone.db"), "this is no database, surely not").unwrap();
+    assert!(Store::open(folder.path()).is_err());
+}
