@@ -1,49 +1,117 @@
 //! Sidetone's checks and chores, as `cargo xtask NAME`.
 //!
-//! `test` is everything that CI runs; it prints what each stage took.
+//! `test` is everything that CI runs; it brings what a check needs, pinned, and prints what each
+//! stage took. Nothing of what it brings leaves `target/`, but for Debian packages, which it
+//! installs only where it was allowed to.
 
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+mod shell;
+mod stages;
+mod tools;
 
-/// The stages of `cargo xtask test`, in order: a name and a command line.
-const STAGES: &[(&str, &[&str])] = &[
-    ("format", &["cargo", "fmt", "--all", "--check"]),
-    ("clippy", &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-    ("docs", &["cargo", "doc", "--workspace", "--no-deps", "--document-private-items"]),
-    ("tests", &["cargo", "test", "--workspace"]),
-];
+use std::path::Path;
+use std::process::ExitCode;
+
+use shell::Shell;
+use stages::Stage;
+
+const USAGE: &str = "\
+usage: cargo xtask test [--fast] [--install]
+       cargo xtask deep [--install]
+
+  test       everything that CI runs; all stages run, and the failed ones are named at the end
+  deep       what needs volume, in release mode with SIDETONE_DEEP=1: hours, not minutes
+  --fast     the inner loop: format, clippy and the tests that need no foreign program
+  --install  lets root install missing Debian packages (SIPp, baresip); CI=true allows it too";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.first().map(String::as_str) {
-        Some("test") => test(),
-        _ => {
-            eprintln!("usage: cargo xtask test");
-            ExitCode::from(2)
-        }
+    let Some(plan) = Plan::parse(&arguments) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    if plan.help {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask/ is in the root");
+    let shell = Shell::new(root, plan.install);
+    if stages::run(&shell, plan.stages, plan.stop_at_first) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 
-fn test() -> ExitCode {
-    let mut took = Vec::new();
-    for (name, line) in STAGES {
-        println!("== {name}: {}", line.join(" "));
-        let start = Instant::now();
-        let status =
-            Command::new(line[0]).args(&line[1..]).env("RUSTDOCFLAGS", "-D warnings").status();
-        took.push(format!("{name} {:.0} s", start.elapsed().as_secs_f64()));
-        match status {
-            Ok(status) if status.success() => {}
-            Ok(status) => {
-                eprintln!("{name} failed: {status}");
-                return ExitCode::FAILURE;
-            }
-            Err(error) => {
-                eprintln!("{name} could not run: {error}");
-                return ExitCode::FAILURE;
+/// What the command line asks for.
+#[derive(Debug)]
+struct Plan {
+    stages: &'static [Stage],
+    install: bool,
+    stop_at_first: bool,
+    help: bool,
+}
+
+impl Plan {
+    /// Returns `None` for a command or flag that there is not.
+    fn parse(arguments: &[String]) -> Option<Self> {
+        let (command, flags) = arguments.split_first()?;
+        let mut plan =
+            Self { stages: stages::TEST, install: false, stop_at_first: false, help: false };
+        match command.as_str() {
+            "test" => {}
+            "deep" => plan.stages = stages::DEEP,
+            "help" | "--help" | "-h" => plan.help = true,
+            _ => return None,
+        }
+        for flag in flags {
+            match flag.as_str() {
+                "--fast" if command == "test" => {
+                    plan.stages = stages::FAST;
+                    plan.stop_at_first = true;
+                }
+                "--install" => plan.install = true,
+                "--help" | "-h" => plan.help = true,
+                _ => return None,
             }
         }
+        Some(plan)
     }
-    println!("stages: {}", took.join(", "));
-    ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_names_its_stages() {
+        check(
+            "test",
+            Some(
+                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests",
+            ),
+        );
+        check("test --fast", Some("format clippy tests-fast stop"));
+        check("test --install --fast", Some("format clippy tests-fast stop install"));
+        check("deep --install", Some("python-sdk node-sdk sip-phones tests-deep install"));
+    }
+
+    #[test]
+    fn what_there_is_not_is_refused() {
+        for line in ["", "tset", "test --quick", "deep --fast", "test extra"] {
+            check(line, None);
+        }
+    }
+
+    /// Compares the plan of a command line, as the names of its stages and its settings.
+    #[track_caller]
+    fn check(line: &str, expected: Option<&str>) {
+        let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let plan = Plan::parse(&arguments).map(|plan| {
+            let mut words: Vec<&str> = plan.stages.iter().map(|stage| stage.name).collect();
+            words.extend(plan.stop_at_first.then_some("stop"));
+            words.extend(plan.install.then_some("install"));
+            words.join(" ")
+        });
+        assert_eq!(plan.as_deref(), expected);
+    }
 }
