@@ -1,5 +1,15 @@
-//! Tests only: the house seen from the street, and the rules of the house itself.
+//! The house seen from the street: what its tests share. A server that is a process of its own, an
+//! origin that serves documents and takes callbacks, and ears that tell one tone from another.
 //!
-//! It hides nothing and has no face; everything is in `tests/`. `tests/tidy.rs` reads the manifests and
-//! the sources as text: which crate may know which, and how long a file may grow. What a crate does is
-//! tested in that crate.
+//! Nothing here knows how the server decides; the tests in `tests/` judge it by what comes out of
+//! its sockets. `tests/tidy.rs` reads the house's own sources instead.
+
+#![allow(clippy::unwrap_used, reason = "what is not as a test needs it ends the test")]
+
+mod ears;
+mod origin;
+mod server;
+
+pub use ears::{level, level_near, tone};
+pub use origin::{Asked, Origin};
+pub use server::{Answer, Server};

@@ -19,8 +19,10 @@ const MARGIN: i64 = 40;
 const FIRST_DEVIATION: i64 = 80;
 /// How far play-out may be from where it should be before it is moved: 10 ms.
 const SLACK: i64 = 80;
-/// Most samples by which a frame is stretched or squeezed: 2.5 %.
-const SLIP_MAX: i64 = 4;
+/// Most samples by which a frame is stretched, because packets come too late to be heard: 2.5 %.
+const STRETCH_MAX: i64 = 4;
+/// Most samples by which a frame is squeezed, which has time: 0.6 %, a tenth of a semitone.
+const SQUEEZE_MAX: i64 = 1;
 /// How long a delay is remembered, in eighths.
 const WINDOW: Duration = Duration::from_millis(500);
 
@@ -59,7 +61,9 @@ pub struct Jitter {
     /// First sample that is not played yet, and first that was never received.
     play: i64,
     newest: i64,
+    /// A packet has come; then, a frame was read and play-out has its place.
     started: bool,
+    aligned: bool,
     /// Least and greatest transit in each of the last eighths of the window.
     transits: [(i64, i64); 8],
     eighth: i64,
@@ -84,6 +88,7 @@ impl Jitter {
             play: 0,
             newest: 0,
             started: false,
+            aligned: false,
             transits: [NO_TRANSIT; 8],
             eighth: 0,
             silent: false,
@@ -99,6 +104,7 @@ impl Jitter {
     pub fn reset(&mut self) {
         self.filled.fill(false);
         self.started = false;
+        self.aligned = false;
         self.transits = [NO_TRANSIT; 8];
         self.silent = false;
         self.moving = false;
@@ -121,8 +127,7 @@ impl Jitter {
         if !self.started {
             self.started = true;
             self.newest = position;
-            self.play = position - SAMPLES as i64;
-            self.play = self.wanted(now);
+            self.play = position;
         }
         self.silent = false;
         let mut taken = Taken::Late;
@@ -151,6 +156,10 @@ impl Jitter {
         }
         let now = self.clock(at);
         let wanted = self.wanted(now);
+        if !std::mem::replace(&mut self.aligned, true) {
+            // The time of the first packet says nothing about that of the tick.
+            self.play = wanted;
+        }
         let off = wanted - self.play;
         if off.abs() > 2 * RING as i64 {
             self.reset();
@@ -161,13 +170,13 @@ impl Jitter {
             // Nothing is heard, so nothing is lost by going there at once.
             self.play = wanted;
         }
-        self.moving = off.abs() > if self.moving { SLIP_MAX } else { SLACK };
+        self.moving = off.abs() > if self.moving { STRETCH_MAX } else { SLACK };
         let slip =
-            if self.moving && !nothing_buffered { off.clamp(-SLIP_MAX, SLIP_MAX) } else { 0 };
+            if self.moving && !nothing_buffered { off.clamp(-STRETCH_MAX, SQUEEZE_MAX) } else { 0 };
         if slip == 0 {
             return Some(self.take(frame));
         }
-        let mut stretched = [0; SAMPLES + SLIP_MAX as usize];
+        let mut stretched = [0; SAMPLES + SQUEEZE_MAX as usize];
         let length = (SAMPLES as i64 + slip) as usize;
         let concealed = self.take(&mut stretched[..length]);
         let ratio = (length - 1) as f32 / (SAMPLES - 1) as f32;

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod arrival;
 mod assets;
 mod core;
 mod dispatch;

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use media::{Audible, Channel, Command, Event, LegId, RoomId, Shard, ShardStats, TICK, TapId};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::arrival::{Datagram, Reader};
+
 /// Datagrams that one socket may deliver in one sweep: a flood waits, or is lost, in the kernel.
 const SWEEP_MAX: usize = 32;
 /// Ticks that are made up for after a pause; a longer one is skipped.
@@ -51,6 +53,7 @@ pub fn run(
     let mut sockets: BTreeMap<LegId, (UdpSocket, UdpSocket)> = BTreeMap::new();
     let mut closing: Vec<LegId> = Vec::new();
     let mut pending: Option<Event> = None;
+    let mut reader = Reader::new();
     let mut tick_at = Instant::now() + TICK;
     loop {
         let wake = shard.poll_timeout().map_or(tick_at, |due| due.min(tick_at));
@@ -67,7 +70,7 @@ pub fn run(
         }
         let now = Instant::now();
         if now >= tick_at {
-            sweep(&mut shard, &sockets);
+            sweep(&mut shard, &sockets, &mut reader, now);
             note(lateness, now - tick_at);
             shard.handle_tick(now);
             tick_at = next_tick(tick_at, now);
@@ -104,15 +107,19 @@ fn take(shard: &mut Shard, sockets: &mut BTreeMap<LegId, (UdpSocket, UdpSocket)>
 }
 
 /// Reads what the sockets hold.
-fn sweep(shard: &mut Shard, sockets: &BTreeMap<LegId, (UdpSocket, UdpSocket)>) {
-    let mut datagram = [0; 2_048];
+fn sweep(
+    shard: &mut Shard,
+    sockets: &BTreeMap<LegId, (UdpSocket, UdpSocket)>,
+    reader: &mut Reader,
+    now: Instant,
+) {
+    reader.begin(now);
     for (&leg, (rtp, rtcp)) in sockets {
         for (socket, channel) in [(rtp, Channel::Rtp), (rtcp, Channel::Rtcp)] {
             for _ in 0..SWEEP_MAX {
-                match socket.recv_from(&mut datagram) {
-                    Ok((length, from)) => {
-                        let datagram = &datagram[..length];
-                        shard.handle_datagram(leg, channel, from, datagram, Instant::now());
+                match reader.receive(socket) {
+                    Ok(Datagram { from, octets, at }) => {
+                        shard.handle_datagram(leg, channel, from, octets, at);
                     }
                     // A port that is closed over there says so here; the next datagram may follow.
                     Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}

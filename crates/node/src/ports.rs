@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
+use crate::arrival::note_arrivals;
+
 /// Hands out pairs, each time from where it last stopped.
 #[derive(Debug)]
 pub struct Ports {
@@ -29,6 +31,7 @@ impl Ports {
                 let rtcp = UdpSocket::bind(SocketAddr::new(self.ip, port + 1))?;
                 rtp.set_nonblocking(true)?;
                 rtcp.set_nonblocking(true)?;
+                note_arrivals(&rtp)?;
                 Ok((rtp, rtcp))
             });
             if let Ok(pair) = pair {

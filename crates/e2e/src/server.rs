@@ -1,0 +1,179 @@
+//! The server under test: the binary that users run, as a process of its own.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What the API answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, `null` where it was empty.
+    pub body: Value,
+}
+
+impl Answer {
+    /// Returns a field of the body as text, empty where it is none.
+    pub fn text(&self, field: &str) -> String {
+        self.body[field].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// A running `sidetone dev`; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    ready: Value,
+    client: reqwest::Client,
+    data: PathBuf,
+    /// The folder, where it is the server's own and goes with it.
+    _folder: Option<TempDir>,
+}
+
+impl Server {
+    /// Starts a server with a new folder and free ports.
+    pub async fn start(flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Self::start_in(folder.path(), flags).await;
+        server._folder = Some(folder);
+        server
+    }
+
+    /// Starts a server on a folder that stays.
+    pub async fn start_in(data: &Path, flags: &[&str]) -> Self {
+        let file = data.join("ready-for-test.json");
+        let _ = std::fs::remove_file(&file);
+        let mut child = Command::new(binary())
+            .args(["dev", "--http", "127.0.0.1:0", "--sip", "127.0.0.1:0"])
+            .args(["--admin", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .arg("--ready-file")
+            .arg(&file)
+            .args(flags)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        let ready = loop {
+            if let Ok(text) = std::fs::read_to_string(&file) {
+                break serde_json::from_str(&text).unwrap();
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the server ended before it was ready: {status}");
+            }
+            assert!(Instant::now() < until, "the server is not ready after 20 s");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        let client = reqwest::Client::new();
+        Self { child, ready, client, data: data.to_owned(), _folder: None }
+    }
+
+    /// Returns a field of the ready file.
+    pub fn ready(&self, field: &str) -> &str {
+        self.ready[field].as_str().unwrap_or_default()
+    }
+
+    /// Returns the folder with the database.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Returns the process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns where SIP listens.
+    pub fn sip(&self) -> SocketAddr {
+        self.ready("sip_uri").trim_start_matches("sip:").parse().unwrap()
+    }
+
+    /// Asks for a path below the account, such as `/Conferences.json`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.client.get(self.account_url(path))).await
+    }
+
+    /// Posts a form to a path below the account.
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let body: String =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = self.client.post(self.account_url(path));
+        let kind = "application/x-www-form-urlencoded";
+        self.send(request.header("content-type", kind).body(body)).await
+    }
+
+    /// Deletes a path below the account.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.client.delete(self.account_url(path))).await
+    }
+
+    /// Asks for a path from the root of the API.
+    pub async fn get_from_root(&self, path: &str) -> Answer {
+        self.send(self.client.get(format!("{}{path}", self.ready("api_url")))).await
+    }
+
+    /// Asks the address of health and metrics for text.
+    pub async fn admin(&self, path: &str) -> (u16, String) {
+        let url = format!("{}{path}", self.ready("admin_url"));
+        let response = self.client.get(url).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// Ends the process at once, as a crash would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks the process to end and returns how it did, and after how long.
+    pub fn terminate(&mut self) -> (std::process::ExitStatus, Duration) {
+        let asked = Instant::now();
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let status = self.child.wait().unwrap();
+        (status, asked.elapsed())
+    }
+
+    fn account_url(&self, path: &str) -> String {
+        let (api, account) = (self.ready("api_url"), self.ready("account_sid"));
+        format!("{api}/2010-04-01/Accounts/{account}{path}")
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let request = request.basic_auth(self.ready("account_sid"), Some(self.ready("auth_token")));
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
+        Answer { status, body }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Builds the binary, once, and returns where it is.
+pub(crate) fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--locked", "--package", "sidetone"])
+            .current_dir(root)
+            .status()
+            .unwrap();
+        assert!(built.success(), "the binary does not build");
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+        target.join("debug/sidetone")
+    })
+}
