@@ -7,6 +7,7 @@
 mod shell;
 mod stages;
 mod tools;
+mod walk;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,9 +17,11 @@ use stages::Stage;
 
 const USAGE: &str = "\
 usage: cargo xtask test [--fast] [--install]
+       cargo xtask walk
        cargo xtask deep [--install]
 
   test       everything that CI runs; all stages run, and the failed ones are named at the end
+  walk       the last commit's README, done as it says
   deep       what needs volume, in release mode with SIDETONE_DEEP=1: hours, not minutes
   --fast     the inner loop: format, clippy and the tests that need no foreign program
   --install  lets root install missing Debian packages (SIPp, baresip); CI=true allows it too";
@@ -59,6 +62,7 @@ impl Plan {
             Self { stages: stages::TEST, install: false, stop_at_first: false, help: false };
         match command.as_str() {
             "test" => {}
+            "walk" => plan.stages = stages::WALK,
             "deep" => plan.stages = stages::DEEP,
             "help" | "--help" | "-h" => plan.help = true,
             _ => return None,
@@ -87,11 +91,12 @@ mod tests {
         check(
             "test",
             Some(
-                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests",
+                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests readme-walk",
             ),
         );
         check("test --fast", Some("format clippy tests-fast stop"));
         check("test --install --fast", Some("format clippy tests-fast stop install"));
+        check("walk", Some("python-sdk node-sdk readme-walk"));
         check("deep --install", Some("python-sdk node-sdk sip-phones tests-deep install"));
     }
 

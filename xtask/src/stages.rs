@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::shell::Shell;
-use crate::tools;
+use crate::{tools, walk};
 
 /// One check. What it returns, if it passed, is a remark for the report; a failure is one line.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub const TEST: &[Stage] = &[
     Stage { name: "node-sdk", run: tools::node_sdk },
     Stage { name: "sip-phones", run: tools::sip_phones },
     Stage { name: "tests", run: tests },
+    Stage { name: "readme-walk", run: walk::readme },
 ];
 
 /// The inner loop: under two minutes on a warm `target/`.
@@ -33,6 +34,13 @@ pub const FAST: &[Stage] = &[
     Stage { name: "format", run: format },
     Stage { name: "clippy", run: clippy },
     Stage { name: "tests-fast", run: tests_fast },
+];
+
+/// The README, done as it says.
+pub const WALK: &[Stage] = &[
+    Stage { name: "python-sdk", run: tools::python_sdk },
+    Stage { name: "node-sdk", run: tools::node_sdk },
+    Stage { name: "readme-walk", run: walk::readme },
 ];
 
 /// What needs volume.

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use node::{Config, Guard, Handle, Node};
+use node::{Config, Guard, Node};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{admin, demo};
+use crate::{admin, banner, demo};
 
 /// Flags of `sidetone dev`.
 #[derive(Debug, clap::Args)]
@@ -93,7 +93,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         write_whole(file, &ready.to_string())?;
     }
     let talkers = if arguments.demo { demo::start(&node).await? } else { Vec::new() };
-    banner(&ready, &node, &arguments.data, !talkers.is_empty()).await;
+    banner::print(&ready, &node, &arguments.data, !talkers.is_empty());
     wait_for_the_end().await?;
     tokio::select! {
         () = node.stop() => {}
@@ -117,26 +117,4 @@ fn write_whole(path: &Path, text: &str) -> Result<(), String> {
     std::fs::write(&beside, text)
         .and_then(|()| std::fs::rename(&beside, path))
         .map_err(|error| format!("{}: {error}; choose another place", path.display()))
-}
-
-async fn banner(ready: &serde_json::Value, node: &Handle, data: &Path, demo: bool) {
-    let text = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
-    let (api, sid, token) = (text("api_url"), text("account_sid"), text("auth_token"));
-    let sip = node.sip();
-    println!("Sidetone {}\n", text("version"));
-    println!("  API      {api}\n  account  {sid}\n  token    {token}");
-    println!("  SIP      {}\n  admin    {}\n", text("sip_uri"), text("admin_url"));
-    println!("Dial sip:NAME@{sip} with any softphone to join the conference NAME.\n");
-    println!("List the conferences:\n");
-    println!("  curl -u {sid}:{token} {api}/2010-04-01/Accounts/{sid}/Conferences.json\n");
-    if demo && let Some((conference, call)) = demo::first_talker(node) {
-        let base = format!("{api}/2010-04-01/Accounts/{sid}/Conferences/{conference}");
-        println!("Three talkers are in the conference demo. Mute the first one:\n");
-        println!("  curl -u {sid}:{token} -d Muted=true {base}/Participants/{call}.json\n");
-        println!("Hear it: dial sip:demo@{sip}, or without a phone:\n");
-        let data = data.display();
-        println!("  sidetone listen {conference} --data {data} --wav out.wav --for 10s\n");
-    }
-    println!("Python:  Client('{sid}', '{token}') with the API's address in place of Twilio's");
-    println!("Ctrl-C ends the server.");
 }

@@ -6,14 +6,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::running::Running;
+
 /// Flags of `sidetone listen`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The conference's SID.
     conference: String,
     /// The data folder of the running server.
-    #[arg(long, default_value = "sidetone-data")]
-    data: PathBuf,
+    #[arg(long)]
+    data: Option<PathBuf>,
     /// Where the sound goes.
     #[arg(long)]
     wav: PathBuf,
@@ -29,22 +31,15 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 /// Listens and writes the file.
 pub async fn run(arguments: Arguments) -> Result<(), String> {
-    let file = arguments.data.join("ready.json");
-    let ready = std::fs::read_to_string(&file).map_err(|error| {
-        format!("{}: {error}; start the server, or name its folder with --data", file.display())
-    })?;
-    let ready: Value = serde_json::from_str(&ready).map_err(|error| error.to_string())?;
-    let of = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
+    let running = Running::find(arguments.data.as_deref())?;
     let url = format!(
         "{}/sidetone/v1/Conferences/{}/Listen?Seconds={}",
-        of("api_url"),
-        arguments.conference,
-        arguments.length
+        running.api_url, arguments.conference, arguments.length
     );
     let told = |error: reqwest::Error| format!("the server does not answer: {error}");
     let response = reqwest::Client::new()
         .get(url)
-        .basic_auth(of("account_sid"), Some(of("auth_token")))
+        .basic_auth(running.account_sid, Some(running.auth_token))
         .send()
         .await
         .map_err(told)?;
@@ -58,6 +53,17 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         octets.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
     std::fs::write(&arguments.wav, sound::wav(&samples))
         .map_err(|error| format!("{}: {error}", arguments.wav.display()))?;
-    println!("{}: {:.1} s", arguments.wav.display(), samples.len() as f64 / 8_000.0);
+    let seconds = samples.len() as f64 / f64::from(sound::RATE);
+    println!("{}: {seconds:.1} s, {}", arguments.wav.display(), loudness(&samples));
     Ok(())
+}
+
+/// The level of a recording, against a sine at full scale.
+fn loudness(samples: &[i16]) -> String {
+    let power: f64 = samples.iter().map(|&sample| f64::from(sample).powi(2)).sum();
+    let rms = (power / samples.len().max(1) as f64).sqrt();
+    if rms < 1.0 {
+        return "silence".to_owned();
+    }
+    format!("{:.0} dBFS", 20.0 * (rms / (32_768.0 / f64::sqrt(2.0))).log10())
 }

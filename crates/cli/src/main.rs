@@ -1,9 +1,11 @@
-//! The one binary: `sidetone dev` and `sidetone listen`.
+//! The one binary, `sidetone`: the server, and what talks to a running one.
 
 mod admin;
+mod banner;
 mod demo;
 mod dev;
 mod listen;
+mod running;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,8 @@ enum Command {
     Dev(dev::Arguments),
     /// Saves what one listener hears of a conference as a WAV file.
     Listen(listen::Arguments),
+    /// Prints the running server's address and credentials as `export` lines for a shell.
+    Env(running::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments)),
         Command::Listen(arguments) => runtime.block_on(listen::run(arguments)),
+        Command::Env(arguments) => running::env(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

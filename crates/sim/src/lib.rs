@@ -284,7 +284,10 @@ impl Line {
 
     fn listen(&mut self) {
         let mut datagram = [0; 2_048];
-        while let Ok((length, _)) = self.sound.recv_from(&mut datagram) {
+        while let Ok((length, from)) = self.sound.recv_from(&mut datagram) {
+            if self.remote != Some(from) {
+                continue; // The port was another phone's a moment ago.
+            }
             let Some((header, payload)) = Header::parse(&datagram[..length]) else { continue };
             if header.payload_type == 101 {
                 if self.event.replace(header.timestamp) != Some(header.timestamp) {

@@ -1,0 +1,71 @@
+//! How a client sub-command finds the running server, and `sidetone env`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// Where the running server is, and the credentials for it.
+#[derive(Debug)]
+pub struct Running {
+    /// The address of the API, without a path.
+    pub api_url: String,
+    /// The account.
+    pub account_sid: String,
+    /// Its token.
+    pub auth_token: String,
+}
+
+/// The variables that name a server when no folder does.
+const VARIABLES: [&str; 3] = ["SIDETONE_API_URL", "SIDETONE_ACCOUNT_SID", "SIDETONE_AUTH_TOKEN"];
+/// The folder of `sidetone dev` when it is not told another.
+const DEFAULT_DATA: &str = "sidetone-data";
+
+impl Running {
+    /// Reads what the server wrote into its data folder; without a folder, the environment.
+    ///
+    /// # Errors
+    /// One line that names what to start or set.
+    pub fn find(data: Option<&Path>) -> Result<Self, String> {
+        if data.is_none()
+            && let [Ok(api_url), Ok(account_sid), Ok(auth_token)] = VARIABLES.map(std::env::var)
+        {
+            return Ok(Self { api_url, account_sid, auth_token });
+        }
+        let file = data.unwrap_or(Path::new(DEFAULT_DATA)).join("ready.json");
+        let text = std::fs::read_to_string(&file).map_err(|error| {
+            format!("{}: {error}; start the server, or name its folder with --data", file.display())
+        })?;
+        let ready: Value =
+            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+        let of = |name: &str| {
+            let value = ready[name].as_str().map(str::to_owned);
+            value.ok_or_else(|| format!("{}: {name} is missing", file.display()))
+        };
+        Ok(Self {
+            api_url: of("api_url")?,
+            account_sid: of("account_sid")?,
+            auth_token: of("auth_token")?,
+        })
+    }
+}
+
+/// Flags of `sidetone env`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The data folder of the running server.
+    #[arg(long)]
+    data: Option<PathBuf>,
+}
+
+/// Prints the running server's address and credentials as lines for a shell.
+///
+/// # Errors
+/// As [`Running::find`].
+pub fn env(arguments: &Arguments) -> Result<(), String> {
+    let running = Running::find(arguments.data.as_deref())?;
+    let values = [running.api_url, running.account_sid, running.auth_token];
+    for (name, value) in VARIABLES.into_iter().zip(values) {
+        println!("export {name}={value}");
+    }
+    Ok(())
+}
