@@ -7,7 +7,10 @@
 
 mod agent;
 mod message;
+mod registrar;
 mod sdp;
+mod uac;
+mod uas;
 
 #[cfg(test)]
 mod tests;
