@@ -206,7 +206,13 @@ async fn the_twelve_are_heard_in_a_room_of_fifty() {
 }
 
 /// Plays cases, some at a time, and names all that went wrong.
-async fn play(cases: Vec<Case>) {
+///
+/// With `SIDETONE_CASE=Hold+AnnounceUrl` only the cases of that set are played, many times.
+async fn play(mut cases: Vec<Case>) {
+    if let Ok(only) = std::env::var("SIDETONE_CASE") {
+        cases.retain(|case| case.set.name() == only);
+        cases = cases.repeat(20);
+    }
     static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
     let _turn = ONE_AT_A_TIME.acquire().await.unwrap();
     let origin = Origin::start().await;
@@ -345,14 +351,16 @@ impl Room<'_> {
     /// Lets everyone listen at once until each ear has what it is to hear, a bounded time.
     async fn judge_sound(&mut self, announcing: bool) {
         let mut faults = Vec::new();
-        for _ in 0..LISTENS_MAX {
+        for listen in 1..=LISTENS_MAX {
             self.phones.iter().for_each(Phone::forget);
             tokio::time::sleep(LISTEN).await;
             let ears = self.phones.iter().map(Phone::heard).enumerate();
-            faults = ears.flat_map(|(who, heard)| self.ear(who, &heard, announcing)).collect();
-            if faults.is_empty() {
+            let heard = ears.flat_map(|(who, heard)| self.ear(who, &heard, announcing));
+            let heard: Vec<String> = heard.collect();
+            if heard.is_empty() {
                 return;
             }
+            faults.extend(heard.into_iter().map(|fault| format!("{fault} (listen {listen})")));
         }
         self.faults.extend(faults);
     }

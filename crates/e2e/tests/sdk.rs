@@ -1,0 +1,96 @@
+//! Twilio's own SDKs, as a customer has them, drive a running server and real phones.
+
+#![allow(clippy::unwrap_used)]
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use e2e::{Origin, Server, tone};
+use sim::Phone;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_works_through_the_sdk_for_python() {
+    let python = brought("SIDETONE_TEST_PYTHON");
+    walk(&python, "walk.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_works_through_the_sdk_for_node() {
+    brought("NODE_PATH");
+    walk(Path::new("node"), "walk.js").await;
+}
+
+/// Returns where a variable points to.
+#[track_caller]
+fn brought(variable: &str) -> PathBuf {
+    let value = std::env::var_os(variable);
+    let path = value.map(PathBuf::from).filter(|path| path.exists());
+    path.unwrap_or_else(|| {
+        panic!("{variable} names no installed SDK: `cargo xtask test` installs both and sets it")
+    })
+}
+
+/// Runs a program of `sdk/` against a server of its own, then gives it the callbacks to judge.
+async fn walk(interpreter: &Path, program: &str) {
+    let origin = Origin::start().await;
+    origin.serves("/tone.wav", "audio/wav", sound::wav(&tone(440, 2_500.0)));
+    origin.serves("/announce", "audio/wav", sound::wav(&tone(440, 2_500.0)));
+    origin.serves_twiml("/hold", "<Play loop='0'>/tone.wav</Play>");
+    origin.serves_twiml("/wait", "<Play loop='0'>/tone.wav</Play>");
+    origin.serves_twiml("/pause", "<Pause length='60'/>");
+    let server = Server::start(&[]).await;
+    let phones: Vec<Phone> = [400, 500, 600]
+        .map(|hertz| Phone::listen(Ipv4Addr::LOCALHOST.into(), sim::tone(hertz)).unwrap())
+        .into();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk").join(program);
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(interpreter);
+        command
+            .arg(&file)
+            .args(arguments)
+            .env_remove("TWILIO_REGION")
+            .env_remove("TWILIO_EDGE")
+            .env("WALK_SID", server.ready("account_sid"))
+            .env("WALK_TOKEN", server.ready("auth_token"))
+            .env("WALK_API", server.ready("api_url"))
+            .env("WALK_ORIGIN", origin.url(""));
+        for (name, phone) in ["ALICE", "BOB", "CAROL"].iter().zip(&phones) {
+            command.env(format!("WALK_{name}"), &phone.uri);
+        }
+        command
+    };
+    assert_eq!(output(run(&[])).await, "walked");
+    let ended = |asked: &e2e::Asked| asked.param("StatusCallbackEvent") == "conference-end";
+    assert!(origin.wait_for("/callback/room", ended).await.is_some(), "no conference-end was told");
+    let completed = |asked: &e2e::Asked| asked.param("CallStatus") == "completed";
+    assert!(origin.wait_for("/callback/call", completed).await.is_some(), "no end was told");
+    let told = [("/callback/room", ""), ("/callback/call", "?of=alice")]
+        .into_iter()
+        .flat_map(|(path, query)| origin.asked(path).into_iter().map(move |asked| (asked, query)));
+    let callbacks: Vec<_> = told
+        .map(|(asked, query)| {
+            let skip = usize::from(!query.is_empty());
+            let header = asked.headers.iter().find(|(name, _)| name == "x-twilio-signature");
+            serde_json::json!({
+                "url": format!("{}{query}", origin.url(&asked.path)),
+                "params": asked.params[skip..],
+                "signature": header.map(|(_, value)| value),
+            })
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("callbacks.json");
+    std::fs::write(&file, serde_json::to_string(&callbacks).unwrap()).unwrap();
+    let judged = output(run(&["signatures", file.to_str().unwrap()])).await;
+    assert_eq!(judged, format!("{} signatures", callbacks.len()));
+    assert!(callbacks.len() >= 10, "only {} callbacks came", callbacks.len());
+}
+
+/// Runs a program, which must succeed, and returns what it printed.
+async fn output(mut command: Command) -> String {
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
