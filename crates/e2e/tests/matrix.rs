@@ -26,7 +26,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// How long everyone listens at a time.
 const LISTEN: Duration = Duration::from_millis(300);
 /// How often they listen until all is as it should be: how soon that is, is not judged here.
-const LISTENS_MAX: usize = 10;
+const LISTENS_MAX: usize = 15;
 /// Rooms that run at the same time.
 const ROOMS: usize = 8;
 
@@ -273,7 +273,6 @@ impl Room<'_> {
         let mut room =
             Room { server, name, conference, phones, calls, expected, faults: Vec::new() };
         let answer = room.update(origin).await;
-        room.judge_answer(&answer).await;
         let announced = room.expected.announcement(0);
         if announced {
             // It plays after its commit and its fetch.
@@ -285,6 +284,7 @@ impl Room<'_> {
         if announced {
             room.judge_sound(false).await;
         }
+        room.judge_answer(&answer).await;
         room.judge_exit(origin).await;
         room.judge_origin(origin).await;
         room.faults
@@ -508,7 +508,7 @@ fn serve_documents(origin: &Origin, name: &str) {
         let verbs = format!("<Play loop=\"0\">/tone/{hertz}.wav</Play>");
         origin.serves_twiml(&format!("/{name}/{kind}"), &verbs);
     }
-    let announcement = sound::wav(&tone(ANNOUNCE, 2_500.0).repeat(2));
+    let announcement = sound::wav(&tone(ANNOUNCE, 2_500.0).repeat(3));
     origin.serves(&format!("/{name}/announce"), "audio/wav", announcement);
 }
 
