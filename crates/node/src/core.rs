@@ -16,15 +16,16 @@ use media::{LegId, LegOptions, PlayTo, PlayerId, RoomId, Shard, TapId};
 use model::{Account, CallSid, Callback, ConferenceSid};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use sip::{Agent, CallId, Ended};
+use sip::{Agent, CallId, Ended, Peer, Transport};
 use store::Store;
-use tokio::net::UdpSocket;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::assets::Brought;
 use crate::dispatch::After;
 use crate::media_thread::{self, Lateness};
 use crate::ports::Ports;
+use crate::streams::{Arrived, Streams};
 use crate::{Config, Document, Pair, Stats, now};
 
 /// Media commands that wait for the next tick.
@@ -98,6 +99,7 @@ pub struct Core {
     pub parts: Parts,
     pub exchange: Exchange,
     pub agent: Agent,
+    streams: Streams,
     pub ports: Ports,
     pub media: SyncSender<media_thread::Input>,
     pub after: mpsc::UnboundedSender<After>,
@@ -114,7 +116,11 @@ pub struct Core {
 }
 
 /// Starts the media thread and the core's task.
-pub fn start(parts: Parts, inbox: mpsc::Receiver<Input>) -> std::io::Result<()> {
+pub fn start(
+    parts: Parts,
+    listener: TcpListener,
+    inbox: mpsc::Receiver<Input>,
+) -> std::io::Result<()> {
     let mut random = ChaCha12Rng::from_os_rng();
     let (media, media_inbox) = sync_channel(MEDIA_MAX);
     let (events, media_events) = mpsc::channel(EVENTS_MAX);
@@ -133,9 +139,19 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Input>) -> std::io::Result<()> 
     let mut seed = [0; 32];
     random.fill_bytes(&mut seed);
     let listens = parts.socket.local_addr()?.ip();
+    let access = sip::Access {
+        credentials: sip::Credentials {
+            user: parts.account.sid.to_string(),
+            password: parts.account.auth_token.clone(),
+        },
+        loopback_is_free: true,
+    };
+    let open = sip::Config::open(parts.sip, seed);
+    let (streams, arrived) = Streams::start(listener);
     let core = Core {
         exchange: Exchange::new(random.next_u64()),
-        agent: Agent::new(sip::Config { address: parts.sip, seed }),
+        agent: Agent::new(sip::Config { access: Some(access), ..open }),
+        streams,
         ports: Ports::new(listens, parts.config.rtp_ports),
         parts,
         media,
@@ -151,7 +167,7 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Input>) -> std::io::Result<()> 
         lateness,
         stopping: None,
     };
-    tokio::spawn(core.run(inbox, media_events));
+    tokio::spawn(core.run(inbox, media_events, arrived));
     Ok(())
 }
 
@@ -160,6 +176,7 @@ impl Core {
         mut self,
         mut inbox: mpsc::Receiver<Input>,
         mut media_events: mpsc::Receiver<media::Event>,
+        mut arrived: mpsc::Receiver<Arrived>,
     ) {
         let mut datagram = vec![0; sip::MESSAGE_MAX];
         loop {
@@ -171,6 +188,7 @@ impl Core {
                         self.agent.handle_message(from, &datagram[..length], Instant::now());
                     }
                 }
+                Some(arrived) = arrived.recv() => self.arrived(arrived),
                 Some(input) = inbox.recv() => self.handle(input),
                 Some(event) = media_events.recv() => self.heard(event),
                 () = tokio::time::sleep_until(wake.into()) => {}
@@ -183,14 +201,29 @@ impl Core {
                 self.signalled(event);
             }
             while let Some(transmit) = self.agent.poll_transmit() {
-                // A full buffer is loss; SIP repeats what matters.
-                let _ = self.parts.socket.try_send_to(&transmit.octets, transmit.to);
+                match transmit.transport {
+                    // A full buffer is loss; SIP repeats what matters.
+                    Transport::Udp => {
+                        drop(self.parts.socket.try_send_to(&transmit.octets, transmit.to));
+                    }
+                    Transport::Tcp => self.streams.send(transmit.to, transmit.octets),
+                }
             }
             if self.exchange.calls() == 0
                 && let Some(done) = self.stopping.take()
             {
                 let _ = self.after.send(After::stopped(done));
             }
+        }
+    }
+
+    fn arrived(&mut self, arrived: Arrived) {
+        let peer = |address| Peer { address, transport: Transport::Tcp };
+        match arrived {
+            Arrived::Message(from, octets) => {
+                self.agent.handle_message(peer(from), &octets, Instant::now());
+            }
+            Arrived::TooLarge(from, head) => self.agent.handle_too_large(peer(from), &head),
         }
     }
 

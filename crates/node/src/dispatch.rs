@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use exchange::{Audience, Effect, Event, Failure, PlayId, Refusal, Reply, Sound, Speaks};
 use media::{PlayTo, PlayerId, RoomId};
 use model::{Account, CallSid, Callback, Change, ConferenceSid, ConferenceStatus};
+use sip::{Peer, Transport};
 use store::Committed;
 use tokio::sync::{mpsc, oneshot};
 
@@ -260,7 +261,7 @@ impl Core {
 
     /// Dials, now that the call's row is committed.
     pub fn dial(&mut self, effect: Effect) {
-        let Effect::Dial { call, to, from, display_name, .. } = effect else { return };
+        let Effect::Dial { call, to, from, display_name, auth, .. } = effect else { return };
         let id = self.agent.new_call();
         let target = self.target(&to);
         let (Some((uri, peer)), true) = (target, self.open(call, id)) else {
@@ -269,20 +270,29 @@ impl Core {
         let media = self.calls[&call].media;
         let name = display_name.as_deref();
         self.agent.invite(id, &uri, peer, (&from, name), media, Instant::now());
+        if let Some((user, password)) = auth {
+            self.agent.set_credentials(id, sip::Credentials { user, password });
+        }
     }
 
     /// Returns the Request-URI and the address behind a `To`.
-    fn target(&self, to: &str) -> Option<(String, SocketAddr)> {
+    fn target(&self, to: &str) -> Option<(String, Peer)> {
         let user = to.strip_prefix("client:").unwrap_or(to);
         let Some(rest) = to.strip_prefix("sip:") else { return self.agent.binding(user) };
         let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        let transport = if host.to_ascii_lowercase().contains(";transport=tcp") {
+            Transport::Tcp
+        } else {
+            Transport::Udp
+        };
         let host = host.split([';', '?']).next().unwrap_or(host);
-        let peer = host
+        let address = host
             .parse()
             .or_else(|_| {
                 host.trim_matches(['[', ']']).parse::<IpAddr>().map(|ip| (ip, 5_060).into())
             })
             .ok()?;
-        self.parts.config.guard.allows(SocketAddr::ip(&peer)).then(|| (to.to_owned(), peer))
+        let allowed = self.parts.config.guard.allows(SocketAddr::ip(&address));
+        allowed.then(|| (to.to_owned(), Peer { address, transport }))
     }
 }

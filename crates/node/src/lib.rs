@@ -12,6 +12,7 @@ mod dispatch;
 mod media_thread;
 mod outbox;
 mod ports;
+mod streams;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use model::{Account, AccountSid, CallSid, Change, ConferenceSid, Now, Timestamp}
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use store::Store;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 
 pub use exchange::{Beep, ConferenceCallback, DEFAULT_MUSIC_URL, PARTICIPANTS_MAX};
@@ -191,9 +193,8 @@ impl Node {
         let account = first_account(&store).await?;
         store.close_what_was_alive(wall()).map_err(|error| StartError::Other(error.to_string()))?;
         let io = |what: String, fix| move |error| StartError::Io { what, error, fix };
-        let socket = tokio::net::UdpSocket::bind(config.sip)
-            .await
-            .map_err(io(format!("SIP at {}", config.sip), "--sip"))?;
+        let (socket, listener) =
+            bind(config.sip).await.map_err(io(format!("SIP at {}", config.sip), "--sip"))?;
         let bound = socket.local_addr().map_err(io("SIP".to_owned(), "--sip"))?;
         let sip = SocketAddr::new(config.advertise.unwrap_or(bound.ip()), bound.port());
         let client = webhook::Client::new(config.guard)
@@ -216,8 +217,23 @@ impl Node {
             inputs: inputs.clone(),
             callbacks,
         };
-        core::start(parts, inbox).map_err(io("the media thread".to_owned(), "fewer threads"))?;
+        core::start(parts, listener, inbox)
+            .map_err(io("the media thread".to_owned(), "fewer threads"))?;
         Ok(Handle { inputs, store, account, sip })
+    }
+}
+
+/// Binds UDP and TCP to the same port. Any free port must be free for both.
+async fn bind(address: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)> {
+    const TRIES: usize = 10;
+    let mut tries = 0;
+    loop {
+        let socket = UdpSocket::bind(address).await?;
+        match TcpListener::bind(socket.local_addr()?).await {
+            Ok(listener) => return Ok((socket, listener)),
+            Err(error) if address.port() != 0 || tries == TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
     }
 }
 

@@ -104,7 +104,7 @@ impl Phone {
         let mut seed = [0; 32];
         random.fill_bytes(&mut seed);
         let line = Line {
-            agent: Agent::new(Config { address, seed }),
+            agent: Agent::new(Config::open(address, seed)),
             media: sound.local_addr()?,
             signalling,
             sound,

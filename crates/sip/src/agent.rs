@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use crate::message::{Message, Start};
+use crate::digest::{Credentials, Gate};
+use crate::gate;
+use crate::message::{Message, ParseError, Start};
 use crate::sdp::Session;
 
 /// Calls at once; more are refused with 503.
@@ -28,22 +30,72 @@ pub(crate) const EXPIRES_MAX: u64 = 3_600;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub u64);
 
-/// Where we are.
+/// What messages travel by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// Each in a datagram.
+    Udp,
+    /// In a stream.
+    Tcp,
+}
+
+/// The far end of a transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Peer {
+    /// Its address; of a stream, that of the connection.
+    pub address: SocketAddr,
+    /// By what it is reached.
+    pub transport: Transport,
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, transport: Transport::Udp }
+    }
+}
+
+/// Who must prove who they are before they register or call.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// What they must know.
+    pub credentials: Credentials,
+    /// Whether those on loopback need not.
+    pub loopback_is_free: bool,
+}
+
+/// Where we are, and who may come.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// What goes into `Contact` and `Via`.
     pub address: SocketAddr,
     /// Draws tags and branches.
     pub seed: [u8; 32],
+    /// Who must prove who they are; `None`: nobody.
+    pub access: Option<Access>,
 }
 
-/// One datagram to send.
+impl Config {
+    /// Makes the settings of an agent that lets everyone in.
+    pub fn open(address: SocketAddr, seed: [u8; 32]) -> Self {
+        Self { address, seed, access: None }
+    }
+}
+
+/// One message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
     /// Where to.
     pub to: SocketAddr,
+    /// By what.
+    pub transport: Transport,
     /// What.
     pub octets: Vec<u8>,
+}
+
+impl Transmit {
+    pub(crate) fn new(to: Peer, octets: Vec<u8>) -> Self {
+        Self { to: to.address, transport: to.transport, octets }
+    }
 }
 
 /// A phone that calls us.
@@ -114,7 +166,7 @@ pub(crate) enum State {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) state: State,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) call_id: String,
     pub(crate) local: String,
     pub(crate) local_tag: String,
@@ -129,12 +181,14 @@ pub(crate) struct Call {
     pub(crate) session: Option<Session>,
     pub(crate) media: Option<SocketAddr>,
     pub(crate) ack: Option<Vec<u8>>,
+    /// What answers a challenge, once.
+    pub(crate) credentials: Option<Credentials>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) request: Message,
-    pub(crate) source: SocketAddr,
+    pub(crate) source: Peer,
     pub(crate) response: Option<Vec<u8>>,
     pub(crate) repeat: Option<(Instant, Duration)>,
     pub(crate) expires: Instant,
@@ -144,7 +198,7 @@ pub(crate) struct Server {
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) octets: Vec<u8>,
-    pub(crate) to: SocketAddr,
+    pub(crate) to: Peer,
     pub(crate) repeat: Option<(Instant, Duration)>,
     pub(crate) expires: Instant,
     pub(crate) call: CallId,
@@ -154,7 +208,7 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct Binding {
     pub(crate) contact: String,
-    pub(crate) source: SocketAddr,
+    pub(crate) source: Peer,
     pub(crate) expires: Instant,
 }
 
@@ -171,13 +225,18 @@ pub struct Agent {
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) next_call: u64,
+    pub(crate) gate: Gate,
 }
 
 impl Agent {
     /// Makes an agent without calls.
     pub fn new(config: Config) -> Self {
+        let mut random = ChaCha12Rng::from_seed(config.seed);
+        let mut secret = [0; 32];
+        random.fill_bytes(&mut secret);
         Self {
-            random: ChaCha12Rng::from_seed(config.seed),
+            gate: Gate::new(secret),
+            random,
             config,
             calls: BTreeMap::new(),
             dialogs: BTreeMap::new(),
@@ -190,12 +249,35 @@ impl Agent {
         }
     }
 
-    /// Takes one datagram. What is no SIP message is dropped.
-    pub fn handle_message(&mut self, from: SocketAddr, datagram: &[u8], now: Instant) {
-        let Ok(message) = Message::parse(datagram) else { return };
+    /// Takes one message, whole, from whom it came. What breaks the grammar is refused where it can
+    /// be told to whom, and dropped otherwise.
+    pub fn handle_message(&mut self, from: impl Into<Peer>, octets: &[u8], now: Instant) {
+        let from = from.into();
+        let message = match Message::parse(octets) {
+            Ok(message) => message,
+            Err(ParseError::KeepAlive) => return,
+            Err(ParseError::Version) => return self.refuse(from, octets, 505),
+            Err(_) => return self.refuse(from, octets, 400),
+        };
         match message.start.clone() {
             Start::Request { method, uri } => self.request(from, message, &method, &uri, now),
             Start::Response { status, .. } => self.response(message, status, now),
+        }
+    }
+
+    /// Refuses a message that is too long, of which only the head was read.
+    pub fn handle_too_large(&mut self, from: impl Into<Peer>, head: &[u8]) {
+        self.refuse(from.into(), head, 513);
+    }
+
+    /// Answers a request that cannot be read, as far as it can be told what to answer.
+    fn refuse(&mut self, from: Peer, octets: &[u8], status: u16) {
+        let Some(request) = gate::salvage(octets) else { return };
+        let Start::Request { method, .. } = &request.start else { return };
+        let answerable =
+            ["Via", "From", "To", "Call-ID", "CSeq"].iter().all(|n| request.header(n).is_some());
+        if answerable && method != "ACK" {
+            self.reply(from, &request.response(status, Some("unread")));
         }
     }
 
@@ -291,8 +373,12 @@ impl Agent {
         }
     }
 
-    pub(crate) fn contact(&self) -> String {
-        format!("<sip:sidetone@{}>", self.config.address)
+    pub(crate) fn contact(&self, peer: Peer) -> String {
+        let transport = match peer.transport {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+        };
+        format!("<sip:sidetone@{}{transport}>", self.config.address)
     }
 
     pub(crate) fn lose(&mut self, id: CallId) {
@@ -319,7 +405,7 @@ impl Agent {
 fn repeat(
     repeat: &mut Option<(Instant, Duration)>,
     now: Instant,
-    to: SocketAddr,
+    to: Peer,
     octets: &[u8],
     transmits: &mut VecDeque<Transmit>,
 ) {
@@ -328,6 +414,6 @@ fn repeat(
     {
         *pause = (*pause * 2).min(T2);
         *at = now + *pause;
-        transmits.push_back(Transmit { to, octets: octets.to_vec() });
+        transmits.push_back(Transmit::new(to, octets.to_vec()));
     }
 }

@@ -6,15 +6,22 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod agent;
+mod digest;
+mod gate;
 mod message;
 mod registrar;
 mod sdp;
+mod stream;
 mod uac;
 mod uas;
 
 #[cfg(test)]
 mod tests;
 
-pub use agent::{Agent, CALLS_MAX, CallId, Config, Ended, Event, Invitation, Transmit};
+pub use agent::{
+    Access, Agent, CALLS_MAX, CallId, Config, Ended, Event, Invitation, Peer, Transmit, Transport,
+};
+pub use digest::Credentials;
 pub use message::{HEADERS_MAX, MESSAGE_MAX, Message, ParseError, Start, uri_of};
 pub use sdp::{Codec, Media, Session, answer, offer};
+pub use stream::{Framed, Framer};

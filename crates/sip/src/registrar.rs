@@ -2,7 +2,6 @@
 //!
 //! Source: RFC 3261 section 10.3.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::agent::*;
@@ -10,17 +9,11 @@ use crate::message::{Message, parameter, uri_of};
 
 impl Agent {
     /// Returns where a registered user is.
-    pub fn binding(&self, user: &str) -> Option<(String, SocketAddr)> {
+    pub fn binding(&self, user: &str) -> Option<(String, Peer)> {
         self.bindings.get(user).map(|binding| (binding.contact.clone(), binding.source))
     }
 
-    pub(crate) fn register(
-        &mut self,
-        from: SocketAddr,
-        key: &str,
-        message: &Message,
-        now: Instant,
-    ) {
+    pub(crate) fn register(&mut self, from: Peer, key: &str, message: &Message, now: Instant) {
         let tag = self.token();
         let to = uri_of(message.header("To").unwrap_or_default()).to_owned();
         let user = user_of(&to).to_owned();

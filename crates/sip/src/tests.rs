@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::*;
 
 fn agent(port: u16) -> Agent {
-    Agent::new(Config { address: at(port), seed: [port as u8; 32] })
+    Agent::new(Config::open(at(port), [port as u8; 32]))
 }
 
 fn at(port: u16) -> SocketAddr {
@@ -138,9 +138,9 @@ fn what_is_broken_is_refused_and_leaves_nothing() {
     let whole = "From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n";
     for (line, more, expected) in [
         ("INVITE sip:c@d SIP/2.0", "To: <sip:c@d>\r\n", "SIP/2.0 400 "),
-        ("INVITE sip:c@d SIP/2.0", &format!("{whole}Max-Forwards: 0\r\n"), "SIP/2.0 483 "),
+        ("INVITE sip:c@d SIP/2.0", &format!("{whole}Max-Forwards: x\r\n"), "SIP/2.0 400 "),
         ("INVITE sip:c@d SIP/2.0", &format!("{whole}Require: magic\r\n"), "SIP/2.0 420 "),
-        ("INVITE sip:c@d SIP/2.0", whole, "SIP/2.0 400 "),
+        ("INVITE tel:123 SIP/2.0", whole, "SIP/2.0 416 "),
         ("DANCE sip:c@d SIP/2.0", &whole.replace("INVITE", "DANCE"), "SIP/2.0 501 "),
         ("REFER sip:c@d SIP/2.0", &whole.replace("INVITE", "REFER"), "SIP/2.0 405 "),
         ("BYE sip:c@d SIP/2.0", &whole.replace("INVITE", "BYE"), "SIP/2.0 481 "),
@@ -175,5 +175,76 @@ fn no_octets_make_it_panic() {
         }
         b.handle_message(at(1), &bad, now + Duration::from_millis(round.into()));
         while b.poll_transmit().is_some() || b.poll_event().is_some() {}
+    }
+}
+
+/// Sends a request and returns the answer.
+fn ask(agent: &mut Agent, from: &str, request: &str, now: Instant) -> Message {
+    agent.handle_message(from.parse::<SocketAddr>().unwrap(), request.as_bytes(), now);
+    Message::parse(&agent.poll_transmit().unwrap().octets).unwrap()
+}
+
+fn register(number: u32, more: &str) -> String {
+    format!(
+        "REGISTER sip:sidetone SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.5;branch=z9hG4bK{number}\r\n\
+         From: <sip:alice@sidetone>;tag=1\r\nTo: <sip:alice@sidetone>\r\nCall-ID: r\r\n\
+         CSeq: {number} REGISTER\r\nContact: <sip:alice@192.0.2.5>;expires=60\r\n{more}\r\n"
+    )
+}
+
+#[test]
+fn a_phone_from_elsewhere_proves_who_it_is_before_it_registers() {
+    let now = Instant::now();
+    let credentials = Credentials { user: "AC1".to_owned(), password: "token".to_owned() };
+    let access = Access { credentials: credentials.clone(), loopback_is_free: true };
+    let mut agent = Agent::new(Config { access: Some(access), ..Config::open(at(5_060), [1; 32]) });
+    let status = |answer: &Message| match answer.start {
+        Start::Response { status, .. } => status,
+        Start::Request { .. } => 0,
+    };
+    let here = ask(&mut agent, "127.0.0.1:9", &register(1, ""), now);
+    assert_eq!(status(&here), 200, "loopback is free");
+    let refused = ask(&mut agent, "192.0.2.5:5060", &register(2, ""), now);
+    assert_eq!(status(&refused), 401);
+    let asked = ("REGISTER", "sip:sidetone");
+    let prove = |challenged: &Message, credentials: &Credentials| {
+        let challenges = challenged.all("WWW-Authenticate");
+        let value = crate::digest::authorize(challenges, asked, credentials, "c").unwrap();
+        format!("Authorization: {value}\r\n")
+    };
+    let wrong = Credentials { password: "guess".to_owned(), ..credentials.clone() };
+    let refused = ask(&mut agent, "192.0.2.5:5060", &register(3, &prove(&refused, &wrong)), now);
+    assert_eq!(status(&refused), 401);
+    let proof = prove(&refused, &credentials);
+    let taken = ask(&mut agent, "192.0.2.5:5060", &register(4, &proof), now);
+    assert_eq!(status(&taken), 200);
+    let replayed = ask(&mut agent, "192.0.2.5:5060", &register(5, &proof), now);
+    assert_eq!(status(&replayed), 401);
+    assert!(replayed.header("WWW-Authenticate").unwrap().contains("stale=true"));
+    let invite = register(6, "").replace("REGISTER", "INVITE");
+    assert_eq!(status(&ask(&mut agent, "192.0.2.5:5060", &invite, now)), 401);
+}
+
+#[test]
+fn a_phone_that_challenges_us_is_answered_once() {
+    let now = Instant::now();
+    let mut agent = agent(1);
+    let call = agent.new_call();
+    agent.invite(call, "sip:bob@127.0.0.1:2", at(2), ("alice", None), at(4_000), now);
+    let credentials = Credentials { user: "u".to_owned(), password: "p".to_owned() };
+    agent.set_credentials(call, credentials);
+    for (round, expected) in [(1, "INVITE"), (2, "")] {
+        let sent = Message::parse(&agent.poll_transmit().unwrap().octets).unwrap();
+        assert_eq!(sent.cseq(), Some((round, "INVITE")));
+        assert_eq!(sent.header("Proxy-Authorization").is_some(), round == 2);
+        let mut challenge = sent.response(407, Some("theirs"));
+        let value = "Digest realm=\"them\", nonce=\"n\", algorithm=MD5, qop=\"auth\"";
+        challenge.headers.push(("Proxy-Authenticate".to_owned(), value.to_owned()));
+        agent.handle_message(at(2), &challenge.write(), now);
+        let ack = Message::parse(&agent.poll_transmit().unwrap().octets).unwrap();
+        assert_eq!(ack.cseq(), Some((round, "ACK")));
+        if expected.is_empty() {
+            assert_eq!(agent.poll_event(), Some(Event::Failed(call, 407)));
+        }
     }
 }

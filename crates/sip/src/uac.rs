@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::agent::*;
+use crate::digest::{self, Credentials};
 use crate::message::{Message, Start, uri_of};
 use crate::sdp::{self, Session};
 
@@ -15,11 +16,12 @@ impl Agent {
         &mut self,
         id: CallId,
         uri: &str,
-        peer: SocketAddr,
+        peer: impl Into<Peer>,
         from: (&str, Option<&str>),
         media: SocketAddr,
         now: Instant,
     ) {
+        let peer = peer.into();
         let local_tag = self.token();
         let call_id = format!("{}@{}", self.token(), self.config.address.ip());
         let name = from.1.map_or_else(String::new, |name| {
@@ -50,6 +52,7 @@ impl Agent {
             session: None,
             media: Some(media),
             ack: None,
+            credentials: None,
         };
         let branch = self.branch();
         let mut invite = self.make_request(&call, "INVITE", call.cseq, &branch);
@@ -111,25 +114,62 @@ impl Agent {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.remote_tag = message.tag("To").map(str::to_owned);
         if status >= 300 {
-            let (target, peer) = (call.invite.start.clone(), call.peer);
-            let mut ack = call.invite.clone();
-            let Start::Request { uri, .. } = target else { return };
-            ack.start = Start::Request { method: "ACK".to_owned(), uri };
-            ack.body.clear();
-            ack.headers.retain(|(name, _)| name != "Content-Type" && name != "Contact");
-            for (name, value) in &mut ack.headers {
-                match name.as_str() {
-                    "CSeq" => *value = format!("{} ACK", call.cseq),
-                    "To" => message.header("To").unwrap_or_default().clone_into(value),
-                    _ => {}
-                }
+            let (ack, peer) = (acknowledge(call, &message), call.peer);
+            self.transmits.push_back(Transmit::new(peer, ack));
+            let challenged = matches!(status, 401 | 407);
+            if challenged && self.authenticate(id, &message, status, now) {
+                return;
             }
-            self.transmits.push_back(Transmit { to: peer, octets: ack.write() });
             self.forget(id);
             self.events.push_back(Event::Failed(id, status));
             return;
         }
         self.up(id, &message, now);
+    }
+
+    /// Calls again with what answers a challenge; says whether it could.
+    fn authenticate(&mut self, id: CallId, message: &Message, status: u16, now: Instant) -> bool {
+        let (branch, cnonce) = (self.branch(), self.token());
+        let Some(call) = self.calls.get_mut(&id) else { return false };
+        if matches!(call.state, State::Calling { canceled: true, .. }) {
+            return false;
+        }
+        let Some(credentials) = call.credentials.take() else { return false };
+        let (asks, answers) = if status == 401 {
+            ("WWW-Authenticate", "Authorization")
+        } else {
+            ("Proxy-Authenticate", "Proxy-Authorization")
+        };
+        let asked = ("INVITE", call.target.as_str());
+        let Some(value) = digest::authorize(message.all(asks), asked, &credentials, &cnonce) else {
+            return false;
+        };
+        call.cseq += 1;
+        call.remote_tag = None;
+        call.state = State::Calling { provisional: false, canceled: false };
+        let mut invite = call.invite.clone();
+        for (name, header) in &mut invite.headers {
+            match name.as_str() {
+                "CSeq" => *header = format!("{} INVITE", call.cseq),
+                "Via" => {
+                    let old = call.invite.branch().unwrap_or_default();
+                    *header = header.replace(old, &branch);
+                }
+                _ => {}
+            }
+        }
+        invite.headers.push((answers.to_owned(), value));
+        call.invite = invite.clone();
+        let peer = call.peer;
+        self.send_request(branch, invite.write(), peer, id, true, now);
+        true
+    }
+
+    /// Gives a call what answers a challenge of the one called.
+    pub fn set_credentials(&mut self, id: CallId, credentials: Credentials) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.credentials = Some(credentials);
+        }
     }
 
     pub(crate) fn rings(&mut self, id: CallId, message: &Message, status: u16, now: Instant) {
@@ -163,7 +203,7 @@ impl Agent {
         if let Some(call) = self.calls.get_mut(&id) {
             call.ack = Some(octets.clone());
         }
-        self.transmits.push_back(Transmit { to: peer, octets });
+        self.transmits.push_back(Transmit::new(peer, octets));
         if canceled || session.is_none() {
             self.bye(id, now);
             self.forget(id);
@@ -185,7 +225,7 @@ impl Agent {
             && let Some(octets) = call.ack.clone()
         {
             let to = call.peer;
-            self.transmits.push_back(Transmit { to, octets });
+            self.transmits.push_back(Transmit::new(to, octets));
         }
     }
 
@@ -193,13 +233,14 @@ impl Agent {
         &mut self,
         key: String,
         octets: Vec<u8>,
-        to: SocketAddr,
+        to: Peer,
         call: CallId,
         invite: bool,
         now: Instant,
     ) {
-        self.transmits.push_back(Transmit { to, octets: octets.clone() });
-        let (repeat, expires) = (Some((now + T1, T1)), now + LIFETIME);
+        self.transmits.push_back(Transmit::new(to, octets.clone()));
+        let repeat = (to.transport == Transport::Udp).then_some((now + T1, T1));
+        let expires = now + LIFETIME;
         self.clients.insert(key, Client { octets, to, repeat, expires, call, invite });
     }
 
@@ -211,19 +252,42 @@ impl Agent {
         branch: &str,
     ) -> Message {
         let us = self.config.address;
+        let by = match call.peer.transport {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+        };
         let tag = call.remote_tag.as_ref().map_or_else(String::new, |tag| format!(";tag={tag}"));
         let mut headers = vec![
-            ("Via".to_owned(), format!("SIP/2.0/UDP {us};rport;branch={branch}")),
+            ("Via".to_owned(), format!("SIP/2.0/{by} {us};rport;branch={branch}")),
             ("Max-Forwards".to_owned(), "70".to_owned()),
             ("From".to_owned(), format!("{};tag={}", call.local, call.local_tag)),
             ("To".to_owned(), format!("{}{tag}", call.remote)),
             ("Call-ID".to_owned(), call.call_id.clone()),
             ("CSeq".to_owned(), format!("{cseq} {method}")),
-            ("Contact".to_owned(), self.contact()),
+            ("Contact".to_owned(), self.contact(call.peer)),
             ("User-Agent".to_owned(), "Sidetone".to_owned()),
         ];
         headers.extend(call.route.iter().map(|route| ("Route".to_owned(), route.clone())));
         let start = Start::Request { method: method.to_owned(), uri: call.target.clone() };
         Message { start, headers, body: Vec::new() }
     }
+}
+
+/// Writes the ACK of a response that is no 2xx. Source: RFC 3261 section 17.1.1.3.
+fn acknowledge(call: &Call, response: &Message) -> Vec<u8> {
+    let mut ack = call.invite.clone();
+    if let Start::Request { method, .. } = &mut ack.start {
+        "ACK".clone_into(method);
+    }
+    ack.body.clear();
+    let left_out = ["Content-Type", "Contact", "Authorization", "Proxy-Authorization"];
+    ack.headers.retain(|(name, _)| !left_out.contains(&name.as_str()));
+    for (name, value) in &mut ack.headers {
+        match name.as_str() {
+            "CSeq" => *value = format!("{} ACK", call.cseq),
+            "To" => response.header("To").unwrap_or_default().clone_into(value),
+            _ => {}
+        }
+    }
+    ack.write()
 }

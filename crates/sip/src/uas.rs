@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::agent::*;
-use crate::message::{Message, uri_of};
+use crate::digest::{self, Denied};
+use crate::gate;
+use crate::message::{Message, Start, uri_of};
 use crate::sdp::{self, Session};
 
 impl Agent {
@@ -40,7 +42,7 @@ impl Agent {
 
     pub(crate) fn request(
         &mut self,
-        from: SocketAddr,
+        from: Peer,
         mut message: Message,
         method: &str,
         uri: &str,
@@ -49,14 +51,10 @@ impl Agent {
         if message.header("Via").is_none() {
             return; // There is nowhere to send a complaint.
         }
-        mark_source(&mut message, from);
-        let complete =
-            ["From", "To", "Call-ID", "CSeq"].iter().all(|n| message.all(n).count() == 1)
-                && message.tag("From").is_some()
-                && message.cseq().is_some_and(|(_, named)| named == method);
-        if !complete {
+        mark_source(&mut message, from.address);
+        if let Some(status) = gate::fault(&message, method, uri) {
             if method != "ACK" {
-                self.reply(from, &message.response(400, None));
+                self.reply(from, &message.response(status, Some("refused")));
             }
             return;
         }
@@ -71,7 +69,7 @@ impl Agent {
         }
         if let Some(known) = self.servers.get(&key) {
             if let Some(octets) = known.response.clone() {
-                self.transmits.push_back(Transmit { to: from, octets });
+                self.transmits.push_back(Transmit::new(from, octets));
             }
             return;
         }
@@ -82,12 +80,7 @@ impl Agent {
         let server =
             Server { request, source: from, response: None, repeat: None, expires, call: None };
         self.servers.insert(key.clone(), server);
-        if message.header("Max-Forwards").is_some_and(|hops| hops.trim() == "0") {
-            return self.finish(&key, message.response(483, Some("hops")), now);
-        }
-        if let Some(required) = message.header("Require").map(str::to_owned) {
-            let mut response = message.response(420, Some("require"));
-            response.headers.push(("Unsupported".to_owned(), required));
+        if let Some(response) = self.refusal(from, &message, method, uri, now) {
             return self.finish(&key, response, now);
         }
         if message.tag("To").is_some() {
@@ -116,9 +109,44 @@ impl Agent {
         }
     }
 
+    /// What stands in the way of a well-formed request, whatever it wants.
+    fn refusal(
+        &mut self,
+        from: Peer,
+        message: &Message,
+        method: &str,
+        uri: &str,
+        now: Instant,
+    ) -> Option<Message> {
+        let required: Vec<&str> = message.all("Require").collect();
+        if !required.is_empty() {
+            let mut response = message.response(420, Some("require"));
+            response.headers.push(("Unsupported".to_owned(), required.join(", ")));
+            return Some(response);
+        }
+        let opens = message.tag("To").is_none() && matches!(method, "INVITE" | "REGISTER");
+        let access = self.config.access.as_ref()?;
+        let free = access.loopback_is_free && from.address.ip().to_canonical().is_loopback();
+        if !opens || free {
+            return None;
+        }
+        let ours = message.all("Authorization").find(|value| digest::is_digest(value));
+        match self.gate.judge(ours, (method, uri), &access.credentials, now) {
+            Ok(()) => None,
+            Err(denied) => {
+                let tag = self.token();
+                let mut response = message.response(401, Some(&tag));
+                for value in self.gate.challenges(denied == Denied::Stale, now) {
+                    response.headers.push(("WWW-Authenticate".to_owned(), value));
+                }
+                Some(response)
+            }
+        }
+    }
+
     pub(crate) fn invited(
         &mut self,
-        from: SocketAddr,
+        from: Peer,
         key: &str,
         message: Message,
         uri: &str,
@@ -137,13 +165,27 @@ impl Agent {
         if self.calls.len() >= CALLS_MAX {
             return self.finish(key, message.response(503, Some("full")), now);
         }
+        let encoded = message.header("Content-Encoding").is_some_and(|by| by != "identity");
+        let kind = message.header("Content-Type").unwrap_or_default().to_ascii_lowercase();
+        if !message.body.is_empty() && (encoded || !kind.trim().starts_with("application/sdp")) {
+            let mut response = message.response(415, Some("body"));
+            response.headers.push(("Accept".to_owned(), "application/sdp".to_owned()));
+            return self.finish(key, response, now);
+        }
+        let takes_sdp = |accept: &str| {
+            let accept = accept.to_ascii_lowercase();
+            ["application/sdp", "*/*", "application/*"].iter().any(|kind| accept.contains(kind))
+        };
+        if message.header("Accept").is_some_and(|accept| !takes_sdp(accept)) {
+            return self.finish(key, message.response(406, Some("accept")), now);
+        }
         let session = Session::parse(&message.body);
         if session.is_none() && !message.body.is_empty() {
             return self.finish(key, message.response(488, Some("media")), now);
         }
-        let Some(contact) = message.header("Contact").map(|c| uri_of(c).to_owned()) else {
-            return self.finish(key, message.response(400, Some("contact")), now);
-        };
+        // Phones of RFC 2543 may leave `Contact` out.
+        let contact = message.header("Contact").or(message.header("From"));
+        let contact = uri_of(contact.unwrap_or_default()).to_owned();
         let id = self.new_call();
         let header = |name: &str| message.header(name).unwrap_or_default().to_owned();
         let call = Call {
@@ -162,6 +204,7 @@ impl Agent {
             session: session.clone(),
             media: None,
             ack: None,
+            credentials: None,
         };
         let display = header("From");
         let display_name = display.find('<').map(|at| display[..at].trim().trim_matches('"'));
@@ -246,7 +289,7 @@ impl Agent {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let glare = self.clients.values().any(|client| client.invite && client.call == id);
         let offer = Session::parse(&message.body);
-        let media = call.media.unwrap_or(self.config.address);
+        let (media, peer) = (call.media.unwrap_or(self.config.address), call.peer);
         if glare || matches!(call.state, State::Offered) {
             return self.finish(key, message.response(491, None), now);
         }
@@ -267,7 +310,8 @@ impl Agent {
         if !response.body.is_empty() {
             response.headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
         }
-        response.headers.push(("Contact".to_owned(), self.contact()));
+        let contact = self.contact(peer);
+        response.headers.push(("Contact".to_owned(), contact));
         self.finish(key, response, now);
     }
 
@@ -294,13 +338,7 @@ impl Agent {
         }
     }
 
-    pub(crate) fn canceled(
-        &mut self,
-        from: SocketAddr,
-        message: &Message,
-        key: &str,
-        now: Instant,
-    ) {
+    pub(crate) fn canceled(&mut self, from: Peer, message: &Message, key: &str, now: Instant) {
         let id = self.servers.get(key).and_then(|server| server.call);
         let Some(call) = id.and_then(|id| self.calls.get(&id)) else {
             return self.reply(from, &message.response(481, Some("none")));
@@ -326,7 +364,7 @@ impl Agent {
         let key = server_key(&call.invite, "INVITE");
         let mut response = call.invite.response(status, Some(&call.local_tag));
         if status < 300 {
-            response.headers.push(("Contact".to_owned(), self.contact()));
+            response.headers.push(("Contact".to_owned(), self.contact(call.peer)));
             response.headers.push(("Allow".to_owned(), ALLOW.to_owned()));
         }
         if let Some(body) = body {
@@ -343,7 +381,7 @@ impl Agent {
         let Some(server) = self.servers.get_mut(key) else { return };
         let octets = response.write();
         server.response = Some(octets.clone());
-        self.transmits.push_back(Transmit { to: server.source, octets });
+        self.transmits.push_back(Transmit::new(server.source, octets));
     }
 
     /// Sends a final response and keeps it for whoever asks again.
@@ -352,13 +390,15 @@ impl Agent {
         let octets = response.write();
         let invite = response.cseq().is_some_and(|(_, method)| method == "INVITE");
         server.response = Some(octets.clone());
-        server.repeat = invite.then_some((now + T1, T1));
+        let ok = matches!(response.start, Start::Response { status: 200..300, .. });
+        let repeated = invite && (ok || server.source.transport == Transport::Udp);
+        server.repeat = repeated.then_some((now + T1, T1));
         server.expires = now + LIFETIME;
-        self.transmits.push_back(Transmit { to: server.source, octets });
+        self.transmits.push_back(Transmit::new(server.source, octets));
     }
 
-    pub(crate) fn reply(&mut self, to: SocketAddr, response: &Message) {
-        self.transmits.push_back(Transmit { to, octets: response.write() });
+    pub(crate) fn reply(&mut self, to: Peer, response: &Message) {
+        self.transmits.push_back(Transmit::new(to, response.write()));
     }
 }
 
