@@ -86,10 +86,10 @@ async fn a_call_over_tcp_is_answered_and_ended_by_either_side() {
     }
 }
 
-/// Returns the SID of the conference in progress, once it is.
+/// Returns the SID of the conference that waits for a second participant, once it does.
 async fn the_conference(server: &Server) -> String {
     for _ in 0..200 {
-        let found = server.get("/Conferences.json?Status=in-progress").await;
+        let found = server.get("/Conferences.json?Status=init").await;
         if let Some(sid) = found.body["conferences"][0]["sid"].as_str() {
             return sid.to_owned();
         }
