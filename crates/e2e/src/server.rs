@@ -50,11 +50,12 @@ impl Server {
         let file = data.join("ready-for-test.json");
         let _ = std::fs::remove_file(&file);
         let mut child = Command::new(binary())
-            .args(["dev", "--http", "127.0.0.1:0", "--sip", "127.0.0.1:0"])
+            .args(["dev", "--http", "127.0.0.1:0"])
             .args(["--admin", "127.0.0.1:0", "--data"])
             .arg(data)
             .arg("--ready-file")
             .arg(&file)
+            .args(if flags.contains(&"--sip") { &[][..] } else { &["--sip", "127.0.0.1:0"] })
             .args(flags)
             .stdout(Stdio::null())
             .spawn()

@@ -59,7 +59,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    fn new(record: Record, instructions: Option<Instructions>) -> Self {
+    pub(crate) fn new(record: Record, instructions: Option<Instructions>) -> Self {
         let fallback = match &instructions {
             Some(Instructions::Url { fallback, .. }) => fallback.clone(),
             Some(Instructions::Twiml(_) | Instructions::Join(_)) | None => None,

@@ -114,6 +114,7 @@ fn conference_event(
         return;
     }
     conference.sequence += 1;
+    ctx.told.push(conference.record.sid);
     let record = &conference.record;
     let mut params = Vec::new();
     push(&mut params, "ConferenceSid", record.sid);

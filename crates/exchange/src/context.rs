@@ -106,6 +106,8 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Now,
     pub(crate) names: &'a mut Names,
     pub(crate) effects: &'a mut Vec<Effect>,
+    /// Conferences whose next sequence number is to be written.
+    pub(crate) told: Vec<ConferenceSid>,
 }
 
 impl Context<'_> {

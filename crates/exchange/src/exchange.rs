@@ -35,8 +35,8 @@ pub(crate) struct World {
 /// The core: it decides what calls and conferences do.
 #[derive(Debug)]
 pub struct Exchange {
-    world: World,
-    names: Names,
+    pub(crate) world: World,
+    pub(crate) names: Names,
 }
 
 impl Exchange {
@@ -55,7 +55,7 @@ impl Exchange {
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> Result<Reply, Refusal> {
-        let ctx = &mut Context { now, names: &mut self.names, effects };
+        let ctx = &mut Context { now, names: &mut self.names, effects, told: Vec::new() };
         let world = &mut self.world;
         let reply = match command {
             Command::CreateCall(create) => world.create_call(*create, ctx),
@@ -80,7 +80,7 @@ impl Exchange {
 
     /// Takes what reached us from the wire, or the answer to a question of our own.
     pub fn handle_event(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
-        let ctx = &mut Context { now, names: &mut self.names, effects };
+        let ctx = &mut Context { now, names: &mut self.names, effects, told: Vec::new() };
         let world = &mut self.world;
         match event {
             Event::CallOffered { call, account, from, to, caller_name, instructions, headers } => {
@@ -113,7 +113,7 @@ impl Exchange {
 
     /// Does what is due. Call it at [`Self::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let ctx = &mut Context { now, names: &mut self.names, effects };
+        let ctx = &mut Context { now, names: &mut self.names, effects, told: Vec::new() };
         let world = &mut self.world;
         while let Some(&(at, owner)) = world.due.first()
             && at <= now.instant
@@ -146,7 +146,7 @@ impl Exchange {
 
     /// Hangs up every call: the server goes down.
     pub fn hang_up_all(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let ctx = &mut Context { now, names: &mut self.names, effects };
+        let ctx = &mut Context { now, names: &mut self.names, effects, told: Vec::new() };
         let calls: Vec<_> = self.world.calls.keys().copied().collect();
         for call in calls {
             self.world.hang_up(call, ctx);
@@ -228,7 +228,8 @@ impl World {
     }
 
     /// Writes what changed, and notes when it is next due.
-    fn flush(&mut self, ctx: &mut Context<'_>) {
+    pub(crate) fn flush(&mut self, ctx: &mut Context<'_>) {
+        self.touched.extend(ctx.told.drain(..).map(Touched::Conference));
         for touched in std::mem::take(&mut self.touched) {
             match touched {
                 Touched::Call(call) => self.flush_call(call, ctx),

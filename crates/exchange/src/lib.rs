@@ -18,3 +18,4 @@ pub use conference::{ANNOUNCEMENTS_MAX, NAME_LENGTH_MAX, PARTICIPANTS_MAX};
 pub use exchange::Exchange;
 pub use participants::DEFAULT_MUSIC_URL;
 pub use program::REDIRECTS_MAX;
+pub use recover::{Alive, Unreadable};

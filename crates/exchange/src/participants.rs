@@ -100,6 +100,21 @@ impl Participant {
         }
     }
 
+    /// Rebuilds a participant from its row; nothing plays to it.
+    pub(crate) fn restored(record: Record, state: State) -> Self {
+        Self {
+            record,
+            arrival: state.arrival,
+            beep: state.beep,
+            wait: state.wait,
+            hold: state.hold,
+            music: None,
+            announcements: Announcements::default(),
+            early_media: state.early_media,
+            route: None,
+        }
+    }
+
     fn music_wanted(&self, started: bool) -> Option<Music> {
         if !self.is_connected() {
             None

@@ -13,7 +13,7 @@ use exchange::{
     PlayId, Refusal, Reply,
 };
 use media::{LegId, LegOptions, PlayTo, PlayerId, RoomId, Shard, TapId};
-use model::{Account, CallSid, Callback, ConferenceSid};
+use model::{Account, CallSid, Callback, Change, ConferenceSid};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sip::{Agent, CallId, Ended, Peer, Transport};
@@ -39,6 +39,7 @@ const IDLE: Duration = Duration::from_secs(1);
 pub enum Input {
     Command(Box<Command>, oneshot::Sender<Result<Reply, Refusal>>),
     Dial(Box<Effect>),
+    NotDialled(CallSid),
     Fetched(FetchId, Result<BroughtDebug, Failure>),
     Loaded(PlayId, Result<Arc<[i16]>, Failure>),
     Audibility(ConferenceSid, oneshot::Sender<Vec<Pair>>),
@@ -75,6 +76,8 @@ pub struct Parts {
     pub sip: SocketAddr,
     pub inputs: mpsc::Sender<Input>,
     pub callbacks: mpsc::UnboundedSender<Callback>,
+    /// Dialogs of the last process, which are to be ended.
+    pub dialogs: Vec<sip::Dialog>,
 }
 
 /// One call's names on both sides.
@@ -84,6 +87,8 @@ pub struct Wired {
     pub leg: LegId,
     pub media: SocketAddr,
     pub added: bool,
+    /// Whether its dialog is in the store.
+    pub kept: bool,
 }
 
 /// A sound whose samples are on their way, and what was asked of it meanwhile.
@@ -148,7 +153,7 @@ pub fn start(
     };
     let open = sip::Config::open(parts.sip, seed);
     let (streams, arrived) = Streams::start(listener);
-    let core = Core {
+    let mut core = Core {
         exchange: Exchange::new(random.next_u64()),
         agent: Agent::new(sip::Config { access: Some(access), ..open }),
         streams,
@@ -167,6 +172,9 @@ pub fn start(
         lateness,
         stopping: None,
     };
+    for dialog in std::mem::take(&mut core.parts.dialogs) {
+        core.agent.end_dialog(dialog, Instant::now());
+    }
     tokio::spawn(core.run(inbox, media_events, arrived));
     Ok(())
 }
@@ -241,6 +249,7 @@ impl Core {
                 }
             }
             Input::Dial(effect) => self.dial(*effect),
+            Input::NotDialled(call) => self.event(Event::CallFailed { call, status: 503 }),
             Input::Fetched(fetch, result) => {
                 let result = result.map(|brought| match brought {
                     BroughtDebug::Document(document) => document,
@@ -319,6 +328,7 @@ impl Core {
             }
             sip::Event::Answered(id, session) => {
                 let Some(call) = of(&id) else { return };
+                self.keep_dialog(call, id);
                 if let Some(session) = session {
                     self.wire(call, &session);
                 }
@@ -326,6 +336,7 @@ impl Core {
             }
             sip::Event::Acknowledged(id, session) => {
                 let Some(call) = of(&id) else { return };
+                self.keep_dialog(call, id);
                 if let Some(session) = session {
                     self.wire(call, &session);
                 }
@@ -405,7 +416,7 @@ impl Core {
         let leg = LegId(self.last);
         let media = SocketAddr::new(self.parts.sip.ip(), address.port());
         let _ = self.media.try_send(media_thread::Input::Open(leg, rtp, rtcp));
-        self.calls.insert(call, Wired { sip, leg, media, added: false });
+        self.calls.insert(call, Wired { sip, leg, media, added: false, kept: false });
         self.by_sip.insert(sip, call);
         self.by_leg.insert(leg, call);
         true
@@ -447,6 +458,20 @@ impl Core {
             self.by_sip.remove(&wired.sip);
             self.by_leg.remove(&wired.leg);
             self.media(media::Command::RemoveLeg(wired.leg));
+            if wired.kept {
+                let _ = self.parts.store.apply(vec![Change::DeleteDialog(call)]);
+            }
+        }
+    }
+
+    /// Writes what a BYE after a restart needs.
+    fn keep_dialog(&mut self, call: CallSid, id: CallId) {
+        let Some(dialog) = self.agent.dialog(id) else { return };
+        let state = serde_json::to_string(&dialog).expect("strings and numbers are JSON");
+        if let Some(wired) = self.calls.get_mut(&call) {
+            wired.kept = true;
+            // If it cannot be written, the phone notices by itself that nobody speaks.
+            let _ = self.parts.store.apply(vec![Change::Dialog { call, state }]);
         }
     }
 

@@ -70,6 +70,10 @@ pub async fn after_commit(
                         let _ = inputs.send(Input::Fetched(fetch, brought.map(Into::into))).await;
                     });
                 }
+                // Nobody is rung for a request that was answered by an error.
+                Effect::Dial { call, .. } if !written => {
+                    drop(inputs.send(Input::NotDialled(call)).await);
+                }
                 effect => drop(inputs.send(Input::Dial(Box::new(effect))).await),
             }
         }
@@ -110,8 +114,10 @@ impl Core {
                 effect => self.act(effect),
             }
         }
-        let committed =
-            if changes.is_empty() { None } else { self.parts.store.apply(changes).ok() };
+        // What the store does not even take is answered as what it could not write.
+        let refused = || oneshot::channel().1;
+        let committed = (!changes.is_empty())
+            .then(|| self.parts.store.apply(changes).unwrap_or_else(|_| refused()));
         let after = After { committed, reply, effects: later, callbacks, stopped: None };
         let _ = self.after.send(after);
     }

@@ -12,6 +12,7 @@ mod dispatch;
 mod media_thread;
 mod outbox;
 mod ports;
+mod recovery;
 mod streams;
 
 use std::net::{IpAddr, SocketAddr};
@@ -191,7 +192,8 @@ impl Node {
     pub async fn start(config: Config) -> Result<Handle, StartError> {
         let store = Store::open(&config.data)?;
         let account = first_account(&store).await?;
-        store.close_what_was_alive(wall()).map_err(|error| StartError::Other(error.to_string()))?;
+        let seed = ChaCha12Rng::from_os_rng().next_u64();
+        let dialogs = recovery::close_what_was_alive(&store, seed).await?;
         let io = |what: String, fix| move |error| StartError::Io { what, error, fix };
         let (socket, listener) =
             bind(config.sip).await.map_err(io(format!("SIP at {}", config.sip), "--sip"))?;
@@ -216,6 +218,7 @@ impl Node {
             sip,
             inputs: inputs.clone(),
             callbacks,
+            dialogs,
         };
         core::start(parts, listener, inbox)
             .map_err(io("the media thread".to_owned(), "fewer threads"))?;

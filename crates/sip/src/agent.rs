@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::{Credentials, Gate};
 use crate::gate;
@@ -31,7 +32,7 @@ pub(crate) const EXPIRES_MAX: u64 = 3_600;
 pub struct CallId(pub u64);
 
 /// What messages travel by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Transport {
     /// Each in a datagram.
     Udp,
@@ -40,7 +41,7 @@ pub enum Transport {
 }
 
 /// The far end of a transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Peer {
     /// Its address; of a stream, that of the connection.
     pub address: SocketAddr,

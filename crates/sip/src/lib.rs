@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod agent;
+mod dialog;
 mod digest;
 mod gate;
 mod message;
@@ -21,6 +22,7 @@ mod tests;
 pub use agent::{
     Access, Agent, CALLS_MAX, CallId, Config, Ended, Event, Invitation, Peer, Transmit, Transport,
 };
+pub use dialog::Dialog;
 pub use digest::Credentials;
 pub use message::{HEADERS_MAX, MESSAGE_MAX, Message, ParseError, Start, uri_of};
 pub use sdp::{Codec, Media, Session, answer, offer};

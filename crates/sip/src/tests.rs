@@ -248,3 +248,21 @@ fn a_phone_that_challenges_us_is_answered_once() {
         }
     }
 }
+
+#[test]
+fn a_dialog_that_outlived_its_agent_is_ended_by_the_next() {
+    let now = Instant::now();
+    let (mut a, mut b) = (agent(1), agent(2));
+    let (ours, theirs) = call(&mut a, &mut b, now);
+    assert_eq!(a.dialog(ours), None, "not answered yet");
+    b.answer(theirs, at(5_000), now);
+    carry(&mut b, 2, &mut a, now);
+    carry(&mut a, 1, &mut b, now);
+    while b.poll_event().is_some() {}
+    let mut reborn = Agent::new(Config::open(at(1), [77; 32]));
+    reborn.end_dialog(a.dialog(ours).unwrap(), now);
+    assert!(carry(&mut reborn, 1, &mut b, now)[0].starts_with("BYE "));
+    assert_eq!(b.poll_event(), Some(Event::Ended(theirs, Ended::HungUp)));
+    carry(&mut b, 2, &mut reborn, now);
+    assert_eq!(reborn.poll_event(), None);
+}

@@ -18,7 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-pub use query::{CallFilter, ConferenceFilter, DateFilter, PAGE_SIZE_MAX, Page, ParticipantFilter};
+pub use query::{
+    Alive, CallFilter, ConferenceFilter, DateFilter, PAGE_SIZE_MAX, Page, ParticipantFilter,
+};
 pub use writer::{Committed, QUEUE_MAX};
 
 /// The store could not be opened: the message names the folder and the fix.

@@ -258,20 +258,47 @@ impl Store {
     }
 }
 
+/// A record with what a restart needs of it.
+pub type WithState<T> = (T, String);
+
+/// The rows of what was alive when the server last ended.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Alive {
+    /// Calls that are not over.
+    pub calls: Vec<WithState<Call>>,
+    /// Conferences that are not completed.
+    pub conferences: Vec<WithState<Conference>>,
+    /// Participants who have not left.
+    pub participants: Vec<WithState<Participant>>,
+    /// What it takes to end each call's dialog.
+    pub dialogs: Vec<(CallSid, String)>,
+}
+
 impl Store {
-    /// Closes truthfully what was alive when the server last ended: its sound is gone.
+    /// Returns what was alive when the server last ended, oldest first.
     ///
     /// # Errors
-    /// When the database cannot be written.
-    pub fn close_what_was_alive(&self, now: Timestamp) -> Result<(), StoreFailed> {
-        self.writer.direct(format!(
-            "UPDATE calls SET status = CASE status WHEN 'in-progress' THEN 'completed' ELSE 'failed' END,
-                 end_time = {now}, date_updated = {now}, state = '' WHERE state <> '';
-             UPDATE participants SET status = 'complete', date_updated = {now}, state = ''
-                 WHERE state <> '';
-             UPDATE conferences SET status = 'completed', date_updated = {now}, state = ''
-                 WHERE state <> '';",
-            now = now.0
-        ))
+    /// As above.
+    pub fn alive(&self) -> Result<Alive, StoreFailed> {
+        Ok(Alive {
+            calls: self.with_state("calls", row::call)?,
+            conferences: self.with_state("conferences", row::conference)?,
+            participants: self.with_state("participants", row::participant)?,
+            dialogs: self.read(|db| {
+                let mut rows = db.prepare_cached("SELECT call, state FROM dialogs")?;
+                rows.query_map([], |row| Ok((row::parsed(row, "call")?, row.get("state")?)))?
+                    .collect()
+            })?,
+        })
+    }
+
+    fn with_state<T>(
+        &self,
+        table: &str,
+        read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<WithState<T>>, StoreFailed> {
+        let statement = format!("SELECT * FROM {table} WHERE state <> '' ORDER BY seq");
+        let both = |row: &rusqlite::Row<'_>| Ok((read(row)?, row.get("state")?));
+        self.read(|db| db.prepare_cached(&statement)?.query_map([], both)?.collect())
     }
 }

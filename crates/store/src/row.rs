@@ -55,7 +55,7 @@ fn upsert(
     connection.prepare_cached(&statement)?.execute(values.as_slice()).map(drop)
 }
 
-fn parsed<T: FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+pub fn parsed<T: FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     text.parse().map_err(|_| unreadable(format!("{column}: {text}")))
 }

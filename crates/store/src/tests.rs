@@ -71,3 +71,24 @@ fn a_folder_that_can_not_be_is_refused_with_the_fix() {
     std::fs::write(folder.path().join("sidetone.db"), "this is no database, surely not").unwrap();
     assert!(Store::open(folder.path()).is_err());
 }
+
+#[test]
+fn what_cannot_be_written_is_kept_and_written_when_the_disk_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    committed(&store, vec![conference(1)]);
+    let other = rusqlite::Connection::open(folder.path().join("sidetone.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = store.apply(vec![conference(2)]).unwrap();
+    assert!(refused.blocking_recv().unwrap().is_err());
+    assert!(store.is_failing());
+    let waiting = store.apply(vec![conference(3)]).unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
+    // The second may have been told of the failure as well; its row is there all the same.
+    let _ = waiting.blocking_recv().unwrap();
+    committed(&store, vec![conference(4)]);
+    assert!(!store.is_failing());
+    let page = store.conferences(ACCOUNT, &ConferenceFilter::default(), 10, None).unwrap();
+    let dates: Vec<i64> = page.records.iter().map(|record| record.date_created.0).collect();
+    assert_eq!(dates, [4, 3, 2, 1]);
+}
