@@ -8,13 +8,17 @@ mod callbacks;
 mod command;
 mod conference;
 mod context;
+mod dial;
+mod effect;
 mod exchange;
+mod hearing;
 mod participants;
 mod program;
 mod recover;
 
 pub use command::*;
 pub use conference::{ANNOUNCEMENTS_MAX, NAME_LENGTH_MAX, PARTICIPANTS_MAX};
+pub use effect::*;
 pub use exchange::Exchange;
 pub use participants::DEFAULT_MUSIC_URL;
 pub use program::REDIRECTS_MAX;

@@ -1,0 +1,287 @@
+//! What reaches the exchange from the wire, and what the world must do because of it.
+
+use model::{AccountSid, CallSid, Change, ConferenceSid};
+
+use crate::{Document, Instructions};
+
+/// One request for a document; its answer comes as [`Event::Fetched`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FetchId(pub u64);
+
+/// One sound that plays to an audience; its end comes as [`Event::PlayEnded`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlayId(pub u64);
+
+/// A file that was fetched and waits to be played, by the number that `node` gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AudioId(pub u64);
+
+/// What came of a [`Effect::Fetch`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// TwiML, or plain text that parses as it.
+    Twiml {
+        /// The document.
+        text: String,
+        /// Where it came from in the end: what its relative addresses are relative to.
+        url: String,
+    },
+    /// Plain text that is not TwiML: it is spoken.
+    Text(String),
+    /// An audio file: it is played once.
+    Audio(AudioId),
+}
+
+/// Why the world let us down, under the code that the debugger log shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Twilio's code.
+    pub code: u32,
+    /// What happened, in a sentence.
+    pub message: String,
+}
+
+/// Why a phone is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// It hung up.
+    HungUp,
+    /// It no longer answers.
+    Lost,
+    /// It sent no sound for too long: 32014.
+    NoAudio,
+}
+
+/// What reaches the exchange from the wire and from its own requests.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A phone calls us. `node` drew the SID.
+    CallOffered {
+        /// The new call.
+        call: CallSid,
+        /// Whose call.
+        account: AccountSid,
+        /// Who calls.
+        from: String,
+        /// Who is called.
+        to: String,
+        /// The name that the caller gave itself.
+        caller_name: Option<String>,
+        /// What to do with it.
+        instructions: Instructions,
+        /// `SipHeader_X-…` and the like, for its voice requests.
+        headers: Vec<(String, String)>,
+    },
+    /// The phone we dial rings.
+    CallRinging {
+        /// Which call.
+        call: CallSid,
+        /// Whether it sends sound already.
+        early_media: bool,
+    },
+    /// The phone we dial answered, or the phone that we answered has acknowledged.
+    CallAnswered {
+        /// Which call.
+        call: CallSid,
+    },
+    /// The phone we dial will not answer.
+    CallFailed {
+        /// Which call.
+        call: CallSid,
+        /// The SIP status: 486 busy, 408 or 480 no answer, ...
+        status: u16,
+    },
+    /// A phone is gone.
+    CallGone {
+        /// Which call.
+        call: CallSid,
+        /// Why.
+        why: Gone,
+    },
+    /// A key was pressed.
+    Digit {
+        /// Which call.
+        call: CallSid,
+        /// `0-9 A-D # *`
+        digit: char,
+    },
+    /// A request for a document was answered, or failed.
+    Fetched {
+        /// Which request.
+        fetch: FetchId,
+        /// What came.
+        result: Result<Fetched, Failure>,
+    },
+    /// A sound was played to its end, or could not be.
+    PlayEnded {
+        /// Which sound.
+        play: PlayId,
+        /// Why it could not be played.
+        result: Result<(), Failure>,
+    },
+    /// A phone registered under this name.
+    Registered {
+        /// The user's name.
+        user: String,
+    },
+    /// The last registration under this name ended.
+    Unregistered {
+        /// The user's name.
+        user: String,
+    },
+}
+
+/// To whom somebody's voice goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Speaks {
+    /// To nobody.
+    Nobody,
+    /// To all who hear the conference.
+    Everyone,
+    /// To these alone: a coach.
+    Only(Vec<CallSid>),
+}
+
+/// How a call's sound is wired, from the next tick on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The room it is in; none: it hears only what is played to it.
+    pub conference: Option<ConferenceSid>,
+    /// Who hears it.
+    pub speaks: Speaks,
+    /// Whether it hears the room.
+    pub hears: bool,
+    /// Whether the room is turned down by 12 dB under an announcement.
+    pub ducked: bool,
+}
+
+/// Who hears a sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// One call.
+    Call(CallSid),
+    /// All who hear the conference.
+    Conference(ConferenceSid),
+}
+
+/// A piece of text and how it is to be said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Speech {
+    /// Twilio's name of the voice.
+    pub voice: String,
+    /// A language tag; empty: the voice's own.
+    pub language: String,
+    /// What to say, with its prosody.
+    pub segments: Vec<twiml::Segment>,
+}
+
+impl Speech {
+    /// Plain words in the default voice.
+    pub fn plain(text: String) -> Self {
+        let segment = twiml::Segment::Text { text, rate: 1.0, pitch: 1.0, volume: 1.0 };
+        Self { voice: "man".to_owned(), language: String::new(), segments: vec![segment] }
+    }
+}
+
+/// What is played.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sound {
+    /// A file that is to be fetched first, by GET.
+    Url(String),
+    /// A file that has been fetched.
+    Audio(AudioId),
+    /// Spoken text.
+    Speech(Speech),
+    /// The beep of someone who comes.
+    EnterBeep,
+    /// The beep of someone who goes.
+    ExitBeep,
+    /// Keys, as telephone events towards the call.
+    Digits(String),
+}
+
+/// What the world must do because a command or an event was accepted, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Writes a row; all rows of one command are committed together.
+    Write(Change),
+    /// Dials. Acts after the commit.
+    Dial {
+        /// The new call.
+        call: CallSid,
+        /// Whom: `sip:` address, or a registered user's name.
+        to: String,
+        /// Who calls: a number, a name or a `sip:` address.
+        from: String,
+        /// A name to show.
+        display_name: Option<String>,
+        /// Credentials for a callee that challenges.
+        auth: Option<(String, String)>,
+        /// How much delay its buffer may add.
+        jitter_buffer_size: Option<String>,
+    },
+    /// Tells a caller that it rings here.
+    Ring(CallSid),
+    /// Answers a call.
+    Answer(CallSid),
+    /// Turns an offered call away.
+    Reject {
+        /// Which call.
+        call: CallSid,
+        /// 603 or 486.
+        status: u16,
+    },
+    /// Hangs up, or takes back an unanswered call.
+    HangUp(CallSid),
+    /// Asks an address. Acts after the commit.
+    Fetch {
+        /// To tell the answers apart.
+        fetch: FetchId,
+        /// Whose token signs it.
+        account: AccountSid,
+        /// Whose cookies go along.
+        call: Option<CallSid>,
+        /// What to ask.
+        document: Document,
+        /// The form fields, in order.
+        params: Vec<(String, String)>,
+    },
+    /// Wires a call's sound.
+    Route {
+        /// Which call.
+        call: CallSid,
+        /// How.
+        route: Route,
+    },
+    /// Sets how much delay a call's buffer may add.
+    JitterBuffer {
+        /// Which call.
+        call: CallSid,
+        /// `off small medium large`
+        size: String,
+    },
+    /// Begins a sound.
+    Play {
+        /// To tell the ends apart.
+        play: PlayId,
+        /// Whose account's limits and guard apply.
+        account: AccountSid,
+        /// Who hears it.
+        audience: Audience,
+        /// What.
+        sound: Sound,
+        /// How often.
+        loops: u32,
+        /// Whether it waits for a [`Effect::Pause`] with `false`.
+        paused: bool,
+    },
+    /// Halts a sound where it is, or lets it go on.
+    Pause {
+        /// Which sound.
+        play: PlayId,
+        /// Whether it halts.
+        paused: bool,
+    },
+    /// Ends a sound; no [`Event::PlayEnded`] follows.
+    Stop(PlayId),
+}
