@@ -12,28 +12,58 @@ pub fn tone(hertz: u32, amplitude: f64) -> Arc<[i16]> {
     (0..8_000).map(|index| sample(index).round() as i16).collect()
 }
 
-/// Returns the amplitude of a tone in what was heard.
+/// What one ear heard, made ready to be searched for many tones.
 ///
 /// A Hann window keeps tones that are 40 Hz apart out of each other's way in a quarter of a second,
 /// even where a frame was lost.
-pub fn level(heard: &[i16], hertz: u32) -> f64 {
-    let length = heard.len() as f64;
-    let (mut real, mut imaginary, mut weight) = (0.0, 0.0, 0.0);
-    for (index, &sample) in heard.iter().enumerate() {
-        let at = index as f64;
-        let window = 0.5 - 0.5 * (TAU * at / length).cos();
-        let phase = at * f64::from(hertz) / RATE * TAU;
-        real += window * f64::from(sample) * phase.cos();
-        imaginary += window * f64::from(sample) * phase.sin();
-        weight += window;
-    }
-    if weight > 0.0 { f64::hypot(real, imaginary) * 2.0 / weight } else { 0.0 }
+#[derive(Debug, Clone)]
+pub struct Ear {
+    windowed: Vec<f64>,
+    weight: f64,
 }
 
-/// Returns the amplitude of the strongest tone within so many hertz: a jitter buffer that catches up
-/// bends a tone a little.
-pub fn level_near(heard: &[i16], hertz: u32, within: u32) -> f64 {
-    (hertz - within..=hertz + within).step_by(3).map(|near| level(heard, near)).fold(0.0, f64::max)
+impl Ear {
+    /// Takes what was heard at 8 kHz.
+    pub fn new(heard: &[i16]) -> Self {
+        let length = heard.len() as f64;
+        let window = |index: usize| 0.5 - 0.5 * (TAU * index as f64 / length).cos();
+        let windowed = heard.iter().enumerate().map(|(index, &s)| f64::from(s) * window(index));
+        let windowed = windowed.collect();
+        Self { windowed, weight: (0..heard.len()).map(window).sum() }
+    }
+
+    /// Returns the root of the mean square of what was heard.
+    pub fn loudness(&self) -> f64 {
+        let power: f64 = self.windowed.iter().map(|sample| sample * sample).sum();
+        // A Hann window keeps three eighths of the power, and half of the weight.
+        (power / (self.weight * 0.75).max(1.0)).sqrt()
+    }
+
+    /// Returns the amplitude of a tone, by Goertzel's recurrence.
+    pub fn level(&self, hertz: u32) -> f64 {
+        let turn = f64::from(hertz) / RATE * TAU;
+        let twice = 2.0 * turn.cos();
+        let (mut last, mut before) = (0.0, 0.0);
+        for &sample in &self.windowed {
+            (last, before) = (sample + twice * last - before, last);
+        }
+        let power = last * last + before * before - twice * last * before;
+        if self.weight > 0.0 { power.max(0.0).sqrt() * 2.0 / self.weight } else { 0.0 }
+    }
+
+    /// Returns the amplitude of the strongest tone within so many hertz: a jitter buffer that catches
+    /// up bends a tone a little.
+    pub fn level_near(&self, hertz: u32, within: u32) -> f64 {
+        (hertz - within..=hertz + within)
+            .step_by(3)
+            .map(|near| self.level(near))
+            .fold(0.0, f64::max)
+    }
+}
+
+/// Returns the amplitude of a tone in what was heard.
+pub fn level(heard: &[i16], hertz: u32) -> f64 {
+    Ear::new(heard).level(hertz)
 }
 
 #[cfg(test)]
@@ -51,5 +81,7 @@ mod tests {
         assert!((level(&mix, 700) - 3_000.0).abs() < 30.0);
         assert!((level(&mix, 760) - 500.0).abs() < 30.0);
         assert!(level(&mix, 820) < 10.0);
+        assert!((Ear::new(&mix).loudness() - 2_150.0).abs() < 50.0);
+        assert!((Ear::new(&mix).level_near(710, 12) - 3_000.0).abs() < 90.0);
     }
 }

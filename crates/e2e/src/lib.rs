@@ -10,6 +10,6 @@ mod ears;
 mod origin;
 mod server;
 
-pub use ears::{level, level_near, tone};
+pub use ears::{Ear, level, tone};
 pub use origin::{Asked, Origin};
-pub use server::{Answer, Server};
+pub use server::{Answer, Server, binary};

@@ -163,12 +163,12 @@ impl Drop for Server {
 }
 
 /// Builds the binary, once, and returns where it is.
-pub(crate) fn binary() -> &'static Path {
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--locked", "--package", "sidetone"])
+            .args(["build", "--quiet", "--locked", "--workspace", "--bin", "sidetone"])
             .current_dir(root)
             .status()
             .unwrap();
