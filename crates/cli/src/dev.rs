@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long)]
     advertise: Option<IpAddr>,
     /// Asked, by a signed POST, what to do with every call that comes in.
-    #[arg(long)]
+    #[arg(long, value_parser = web_address)]
     voice_url: Option<String>,
     /// Written, whole or not at all, when everything listens.
     #[arg(long)]
@@ -47,6 +47,15 @@ fn ports(text: &str) -> Result<(u16, u16), String> {
     let (first, last) = text.split_once('-').ok_or_else(told)?;
     let (first, last) = (first.parse().map_err(|_| told())?, last.parse().map_err(|_| told())?);
     if first < 1_024 || first + 3 > last { Err(told()) } else { Ok((first, last)) }
+}
+
+fn web_address(text: &str) -> Result<String, String> {
+    let url = reqwest::Url::parse(text).ok();
+    if url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no address such as https://you.example/voice"))
+    }
 }
 
 /// Runs until SIGTERM or Ctrl-C.
