@@ -1,31 +1,51 @@
-//! The user agent: transactions, dialogs, and what is told of them.
+//! The user agent's face: what goes in, and what comes out.
 //!
 //! Source: RFC 3261 sections 8 to 17, RFC 3581, RFC 6026.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::{Deserialize, Serialize};
 
+use crate::call::{Call, State};
+use crate::deadline::{Deadlines, Timer};
 use crate::digest::{Credentials, Gate};
 use crate::gate;
+use crate::guard::{Guard, Shares};
 use crate::message::{Message, ParseError, Start};
+use crate::registrar::Bindings;
 use crate::sdp::Session;
+use crate::stats::Stats;
+use crate::transaction::{Client, Key, Merged, Server};
 
 /// Calls at once; more are refused with 503.
 pub const CALLS_MAX: usize = 10_000;
-pub(crate) const TRANSACTIONS_MAX: usize = 40_000;
+/// Transactions of others, and as many of ours; more are refused with 503.
+pub const TRANSACTIONS_MAX: usize = 40_000;
+/// Messages that wait to be sent; more are dropped, as a network may do.
+pub const TRANSMITS_MAX: usize = 100_000;
+/// Events that wait to be taken; with more, no call is let in and no digit is told.
+pub const EVENTS_MAX: usize = 50_000;
+/// After how many seconds one may come back who was refused because something was full.
+pub(crate) const RETRY_AFTER_S: u32 = 5;
 /// RFC 3261's estimate of a round trip, and the longest pause between retransmissions.
 pub(crate) const T1: Duration = Duration::from_millis(500);
 pub(crate) const T2: Duration = Duration::from_secs(4);
+/// How long a message may live in the network.
+pub(crate) const T4: Duration = Duration::from_secs(5);
 /// How long a transaction is kept: 64 times [`T1`].
 pub(crate) const LIFETIME: Duration = Duration::from_secs(32);
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER";
-/// Longest registration that is granted.
-pub(crate) const EXPIRES_MAX: u64 = 3_600;
+/// How long a call may ring, either way.
+pub(crate) const RINGS_MAX: Duration = Duration::from_secs(640);
+/// How often we say again that it still rings. Source: RFC 3261 section 13.3.1.1.
+pub(crate) const RINGS_AGAIN: Duration = Duration::from_secs(60);
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER";
+/// The extensions that we speak.
+pub(crate) const SUPPORTED: [&str; 2] = ["100rel", "timer"];
 
 /// One call, by the number that its maker gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,12 +113,6 @@ pub struct Transmit {
     pub octets: Vec<u8>,
 }
 
-impl Transmit {
-    pub(crate) fn new(to: Peer, octets: Vec<u8>) -> Self {
-        Self { to: to.address, transport: to.transport, octets }
-    }
-}
-
 /// A phone that calls us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
@@ -150,109 +164,65 @@ pub enum Event {
     Unregistered(String),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    /// We were called and have not answered.
-    Offered,
-    /// We answered and wait for the ACK.
-    Answered,
-    /// We call.
-    Calling {
-        provisional: bool,
-        canceled: bool,
-    },
-    Up,
-}
-
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) state: State,
-    pub(crate) peer: Peer,
-    pub(crate) call_id: String,
-    pub(crate) local: String,
-    pub(crate) local_tag: String,
-    pub(crate) remote: String,
-    pub(crate) remote_tag: Option<String>,
-    pub(crate) target: String,
-    pub(crate) route: Vec<String>,
-    pub(crate) cseq: u32,
-    pub(crate) remote_cseq: u32,
-    /// The INVITE that made the call: the one that came, or the one that we sent.
-    pub(crate) invite: Message,
-    pub(crate) session: Option<Session>,
-    pub(crate) media: Option<SocketAddr>,
-    pub(crate) ack: Option<Vec<u8>>,
-    /// What answers a challenge, once.
-    pub(crate) credentials: Option<Credentials>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) request: Message,
-    pub(crate) source: Peer,
-    pub(crate) response: Option<Vec<u8>>,
-    pub(crate) repeat: Option<(Instant, Duration)>,
-    pub(crate) expires: Instant,
-    pub(crate) call: Option<CallId>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) octets: Vec<u8>,
-    pub(crate) to: Peer,
-    pub(crate) repeat: Option<(Instant, Duration)>,
-    pub(crate) expires: Instant,
-    pub(crate) call: CallId,
-    pub(crate) invite: bool,
-}
-
-#[derive(Debug)]
-pub(crate) struct Binding {
-    pub(crate) contact: String,
-    pub(crate) source: Peer,
-    pub(crate) expires: Instant,
-}
-
 /// The user agent of one address.
 #[derive(Debug)]
 pub struct Agent {
     pub(crate) config: Config,
     pub(crate) random: ChaCha12Rng,
+    /// Makes the tags of answers for which nothing is kept.
+    pub(crate) secret: [u8; 32],
     pub(crate) calls: BTreeMap<CallId, Call>,
-    pub(crate) dialogs: BTreeMap<(String, String), CallId>,
-    pub(crate) servers: BTreeMap<String, Server>,
-    pub(crate) clients: BTreeMap<String, Client>,
-    pub(crate) bindings: BTreeMap<String, Binding>,
+    /// The calls by our tag.
+    pub(crate) dialogs: BTreeMap<String, CallId>,
+    pub(crate) servers: BTreeMap<Key, Server>,
+    pub(crate) merged: BTreeMap<Merged, Key>,
+    pub(crate) clients: BTreeMap<Key, Client>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) bindings: Bindings,
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) next_call: u64,
     pub(crate) gate: Gate,
+    pub(crate) guard: Guard,
+    pub(crate) shares: Shares,
+    pub(crate) stats: Stats,
+    /// The last time that we were told, for what is asked of us without one.
+    pub(crate) told: Option<Instant>,
 }
 
 impl Agent {
     /// Makes an agent without calls.
     pub fn new(config: Config) -> Self {
         let mut random = ChaCha12Rng::from_seed(config.seed);
-        let mut secret = [0; 32];
+        let (mut nonces, mut secret) = ([0; 32], [0; 32]);
+        random.fill_bytes(&mut nonces);
         random.fill_bytes(&mut secret);
         Self {
-            gate: Gate::new(secret),
+            gate: Gate::new(nonces),
+            secret,
             random,
             config,
             calls: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             servers: BTreeMap::new(),
+            merged: BTreeMap::new(),
             clients: BTreeMap::new(),
-            bindings: BTreeMap::new(),
+            deadlines: Deadlines::default(),
+            bindings: Bindings::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             next_call: 1,
+            guard: Guard::default(),
+            shares: Shares::default(),
+            stats: Stats::default(),
+            told: None,
         }
     }
 
     /// Takes one message, whole, from whom it came. What breaks the grammar is refused where it can
     /// be told to whom, and dropped otherwise.
     pub fn handle_message(&mut self, from: impl Into<Peer>, octets: &[u8], now: Instant) {
+        self.told = Some(now);
         let from = from.into();
         let message = match Message::parse(octets) {
             Ok(message) => message,
@@ -261,8 +231,14 @@ impl Agent {
             Err(_) => return self.refuse(from, octets, 400),
         };
         match message.start.clone() {
-            Start::Request { method, uri } => self.request(from, message, &method, &uri, now),
-            Start::Response { status, .. } => self.response(message, status, now),
+            Start::Request { method, uri } => {
+                self.stats.request_rx(&method);
+                self.request(from, message, &method, &uri, now);
+            }
+            Start::Response { status, .. } => {
+                self.stats.response_rx(status);
+                self.response(&message, status, now);
+            }
         }
     }
 
@@ -273,74 +249,37 @@ impl Agent {
 
     /// Answers a request that cannot be read, as far as it can be told what to answer.
     fn refuse(&mut self, from: Peer, octets: &[u8], status: u16) {
+        self.stats.unparsable += 1;
         let Some(request) = gate::salvage(octets) else { return };
         let Start::Request { method, .. } = &request.start else { return };
         let answerable =
             ["Via", "From", "To", "Call-ID", "CSeq"].iter().all(|n| request.header(n).is_some());
         if answerable && method != "ACK" {
-            self.reply(from, &request.response(status, Some("unread")));
+            let tag = self.stateless_tag(&request);
+            self.reply(from, &request.response(status, Some(&tag)));
         }
     }
 
     /// Acts on every deadline that has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let mut lost = Vec::new();
-        self.clients.retain(|_, client| {
-            if client.expires <= now {
-                lost.push((client.call, client.invite));
-                return false;
+        self.told = Some(now);
+        while let Some(timer) = self.deadlines.take(now) {
+            match timer {
+                Timer::Server(key) => self.server_due(&key, now),
+                Timer::Client(key) => self.client_due(&key, now),
+                Timer::Session(call) => self.session_due(call, now),
+                Timer::Reliable(call) => self.reliable_due(call, now),
+                Timer::Bindings(user) => self.bindings_due(&user, now),
             }
-            repeat(&mut client.repeat, now, client.to, &client.octets, &mut self.transmits);
-            true
-        });
-        let mut unacknowledged = Vec::new();
-        self.servers.retain(|_, server| {
-            if server.expires <= now {
-                unacknowledged.extend(server.call);
-                return false;
-            }
-            if let Some(response) = &server.response {
-                repeat(&mut server.repeat, now, server.source, response, &mut self.transmits);
-            }
-            true
-        });
-        for (call, invite) in lost {
-            match self.calls.get(&call).map(|call| call.state) {
-                Some(State::Calling { .. }) if invite => {
-                    self.forget(call);
-                    self.events.push_back(Event::Failed(call, 408));
-                }
-                Some(_) => self.lose(call),
-                None => {}
-            }
-        }
-        for call in unacknowledged {
-            if self.calls.get(&call).is_some_and(|call| call.state == State::Answered) {
-                self.hang_up(call, now);
-                self.events.push_back(Event::Ended(call, Ended::Lost));
-            }
-        }
-        let gone: Vec<String> = self
-            .bindings
-            .iter()
-            .filter(|(_, binding)| binding.expires <= now)
-            .map(|(user, _)| user.clone())
-            .collect();
-        for user in gone {
-            self.bindings.remove(&user);
-            self.events.push_back(Event::Unregistered(user));
         }
     }
 
     /// Returns when [`Self::handle_timeout`] next has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let clients = self.clients.values().flat_map(|c| [Some(c.expires), c.repeat.map(|r| r.0)]);
-        let servers = self.servers.values().flat_map(|s| [Some(s.expires), s.repeat.map(|r| r.0)]);
-        let bindings = self.bindings.values().map(|binding| Some(binding.expires));
-        clients.chain(servers).chain(bindings).flatten().min()
+        self.deadlines.next()
     }
 
-    /// Returns the next datagram.
+    /// Returns the next message to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
     }
@@ -348,6 +287,16 @@ impl Agent {
     /// Returns what happened.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// Returns what was counted, and what is open.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            transactions: self.servers.len() + self.clients.len(),
+            dialogs: self.calls.len(),
+            bindings: self.bindings.len(),
+            ..self.stats.clone()
+        }
     }
 
     /// Returns a number for a call of ours.
@@ -361,17 +310,68 @@ impl Agent {
         let Some(call) = self.calls.get_mut(&id) else { return };
         match call.state {
             State::Offered => self.reject(id, 603, now),
-            State::Calling { provisional, .. } => {
+            State::Calling { provisional, canceled: false } => {
                 call.state = State::Calling { provisional, canceled: true };
                 if provisional {
                     self.cancel(id, now);
                 }
             }
-            State::Answered | State::Up => {
-                self.bye(id, now);
-                self.forget(id);
-            }
+            State::Calling { canceled: true, .. } => {}
+            // The far end must know of the dialog before it is ended: RFC 3261 section 15.
+            State::Answered => call.ending = true,
+            State::Up => self.end(id, now),
         }
+    }
+
+    /// Sends a BYE and forgets the call.
+    pub(crate) fn end(&mut self, id: CallId, now: Instant) {
+        self.bye(id, now);
+        self.forget(id);
+    }
+
+    /// Ends a call whose far end no longer does what it must.
+    pub(crate) fn lose(&mut self, id: CallId, now: Instant) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let told = call.ending;
+        self.end(id, now);
+        if !told {
+            self.tell(Event::Ended(id, Ended::Lost));
+        }
+    }
+
+    pub(crate) fn forget(&mut self, id: CallId) {
+        let Some(call) = self.calls.remove(&id) else { return };
+        self.dialogs.remove(&call.dialog.local_tag);
+        self.deadlines.set(Timer::Session(id), None);
+        self.deadlines.set(Timer::Reliable(id), None);
+        if let Some(source) = call.source {
+            self.shares.count(source, 0, -1);
+        }
+        // Nobody will acknowledge an answer any more; a refusal is still acknowledged.
+        if let Some(key) = call.server
+            && self.servers.get(&key).is_some_and(|server| server.accepted)
+        {
+            self.stop_repeating(&key);
+        }
+    }
+
+    pub(crate) fn tell(&mut self, event: Event) {
+        let spare = matches!(event, Event::Digit(..));
+        if spare && self.events.len() >= EVENTS_MAX {
+            self.stats.dropped += 1;
+        } else {
+            // The others are as many as there are calls and bindings, which are bounded.
+            self.events.push_back(event);
+        }
+    }
+
+    pub(crate) fn transmit(&mut self, to: Peer, octets: Vec<u8>) {
+        if self.transmits.len() >= TRANSMITS_MAX {
+            self.stats.dropped += 1;
+            return;
+        }
+        let Peer { address, transport } = to;
+        self.transmits.push_back(Transmit { to: address, transport, octets });
     }
 
     pub(crate) fn contact(&self, peer: Peer) -> String {
@@ -382,18 +382,6 @@ impl Agent {
         format!("<sip:sidetone@{}{transport}>", self.config.address)
     }
 
-    pub(crate) fn lose(&mut self, id: CallId) {
-        if self.forget(id) {
-            self.events.push_back(Event::Ended(id, Ended::Lost));
-        }
-    }
-
-    pub(crate) fn forget(&mut self, id: CallId) -> bool {
-        let Some(call) = self.calls.remove(&id) else { return false };
-        self.dialogs.remove(&(call.call_id, call.local_tag));
-        true
-    }
-
     pub(crate) fn token(&mut self) -> String {
         format!("{:016x}", self.random.next_u64())
     }
@@ -401,20 +389,9 @@ impl Agent {
     pub(crate) fn branch(&mut self) -> String {
         format!("z9hG4bK{}", self.token())
     }
-}
 
-fn repeat(
-    repeat: &mut Option<(Instant, Duration)>,
-    now: Instant,
-    to: Peer,
-    octets: &[u8],
-    transmits: &mut VecDeque<Transmit>,
-) {
-    if let Some((at, pause)) = repeat
-        && *at <= now
-    {
-        *pause = (*pause * 2).min(T2);
-        *at = now + *pause;
-        transmits.push_back(Transmit::new(to, octets.to_vec()));
+    /// Returns a key that is not in use.
+    pub(crate) fn key(branch: &str, method: &str) -> Key {
+        Arc::from(format!("{branch}|{method}"))
     }
 }

@@ -1,73 +1,95 @@
-//! Dialogs as they are kept: what it takes to speak in one after a restart.
+//! Dialogs: what it takes to speak in one, also after a restart.
 //!
 //! Source: RFC 3261 section 12.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use crate::agent::*;
-use crate::message::{Message, Start};
+use crate::call::{Call, State};
+use crate::message::{Message, Start, uri_of};
+use crate::session_timer::SessionTimer;
+
+/// How far the numbers of a restored dialog leap, past all that was sent since it was written.
+const LEAP: u32 = 10_000;
 
 /// A dialog that both sides know of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialog {
-    call_id: String,
-    local: String,
-    local_tag: String,
-    remote: String,
-    remote_tag: Option<String>,
-    target: String,
-    route: Vec<String>,
-    cseq: u32,
-    remote_cseq: u32,
-    peer: Peer,
+    pub(crate) call_id: String,
+    pub(crate) local: String,
+    pub(crate) local_tag: String,
+    pub(crate) remote: String,
+    pub(crate) remote_tag: Option<String>,
+    pub(crate) target: String,
+    pub(crate) route: Vec<String>,
+    pub(crate) cseq: u32,
+    pub(crate) remote_cseq: u32,
+    pub(crate) peer: Peer,
+    /// Whether we made its Call-ID.
+    #[serde(default)]
+    pub(crate) caller: bool,
+    /// Whether the far end takes UPDATE.
+    #[serde(default)]
+    pub(crate) takes_update: bool,
+    /// The number and the version of our session description.
+    #[serde(default)]
+    pub(crate) origin: u64,
+    #[serde(default)]
+    pub(crate) version: u64,
+    #[serde(default)]
+    pub(crate) timer: Option<SessionTimer>,
+}
+
+impl Dialog {
+    /// Takes over what a request or a response says of where its sender is and what it speaks.
+    pub(crate) fn refresh(&mut self, message: &Message) {
+        if let Some(contact) = message.header("Contact") {
+            uri_of(contact).clone_into(&mut self.target);
+        }
+        if message.header("Allow").is_some() {
+            self.takes_update = message.lists("Allow", "UPDATE");
+        }
+    }
 }
 
 impl Agent {
     /// Returns a call's dialog, once both sides know of it.
     pub fn dialog(&self, id: CallId) -> Option<Dialog> {
         let call = self.calls.get(&id).filter(|call| call.state == State::Up)?;
-        Some(Dialog {
-            call_id: call.call_id.clone(),
-            local: call.local.clone(),
-            local_tag: call.local_tag.clone(),
-            remote: call.remote.clone(),
-            remote_tag: call.remote_tag.clone(),
-            target: call.target.clone(),
-            route: call.route.clone(),
-            cseq: call.cseq,
-            remote_cseq: call.remote_cseq,
-            peer: call.peer,
-        })
+        Some(call.dialog.clone())
     }
 
     /// Ends a dialog of an agent that is no more: its phone is sent a BYE.
     pub fn end_dialog(&mut self, dialog: Dialog, now: Instant) {
-        let id = self.new_call();
-        let call = Call {
-            state: State::Up,
-            peer: dialog.peer,
-            call_id: dialog.call_id,
-            local: dialog.local,
-            local_tag: dialog.local_tag,
-            remote: dialog.remote,
-            remote_tag: dialog.remote_tag,
-            target: dialog.target,
-            route: dialog.route,
-            cseq: dialog.cseq,
-            remote_cseq: dialog.remote_cseq,
-            invite: Message {
-                start: Start::Request { method: String::new(), uri: String::new() },
-                headers: Vec::new(),
-                body: Vec::new(),
-            },
-            session: None,
-            media: None,
-            ack: None,
-            credentials: None,
-        };
-        self.calls.insert(id, call);
+        let id = self.restore(dialog);
         self.hang_up(id, now);
+    }
+
+    /// Goes on with a dialog of an agent that is no more, with our media at `media`.
+    pub fn resume_dialog(&mut self, dialog: Dialog, media: SocketAddr, now: Instant) -> CallId {
+        let timer = dialog.timer;
+        let id = self.restore(dialog);
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.media = Some(media);
+        }
+        self.set_timer(id, timer, now);
+        id
+    }
+
+    fn restore(&mut self, mut dialog: Dialog) -> CallId {
+        let id = self.new_call();
+        dialog.cseq = dialog.cseq.saturating_add(LEAP);
+        dialog.version = dialog.version.saturating_add(LEAP.into());
+        let nothing = Message {
+            start: Start::Request { method: String::new(), uri: String::new() },
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        self.dialogs.insert(dialog.local_tag.clone(), id);
+        self.calls.insert(id, Call::new(State::Up, dialog, nothing));
+        id
     }
 }

@@ -6,24 +6,40 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod agent;
+mod call;
+mod deadline;
 mod dialog;
 mod digest;
 mod gate;
+mod guard;
 mod message;
 mod registrar;
+mod reliable;
 mod sdp;
+mod session_timer;
+mod stats;
 mod stream;
+mod transaction;
 mod uac;
 mod uas;
+mod within;
 
 #[cfg(test)]
 mod tests;
 
 pub use agent::{
-    Access, Agent, CALLS_MAX, CallId, Config, Ended, Event, Invitation, Peer, Transmit, Transport,
+    Access, Agent, CALLS_MAX, CallId, Config, EVENTS_MAX, Ended, Event, Invitation, Peer,
+    TRANSACTIONS_MAX, TRANSMITS_MAX, Transmit, Transport,
 };
+pub use call::user_of;
 pub use dialog::Dialog;
 pub use digest::Credentials;
-pub use message::{HEADERS_MAX, MESSAGE_MAX, Message, ParseError, Start, uri_of};
+pub use guard::{
+    BLOCK, CALLS_OF_SOURCE_MAX, FAILURES_MAX, FAILURES_WINDOW, SOURCES_MAX,
+    TRANSACTIONS_OF_SOURCE_MAX,
+};
+pub use message::{HEADER_MAX, HEADERS_MAX, MESSAGE_MAX, Message, ParseError, Start, uri_of};
+pub use registrar::{BINDINGS_MAX, CONTACTS_MAX, EXPIRES_S_MAX, EXPIRES_S_MIN};
 pub use sdp::{Codec, Media, Session, answer, offer};
+pub use stats::Stats;
 pub use stream::{Framed, Framer};

@@ -8,6 +8,8 @@ use std::fmt::Write;
 pub const MESSAGE_MAX: usize = 65_535;
 /// Most header lines of one message.
 pub const HEADERS_MAX: usize = 128;
+/// Longest header, its folded lines taken together.
+pub const HEADER_MAX: usize = 8_192;
 
 /// How a message begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +53,7 @@ pub enum ParseError {
     /// A version other than SIP/2.0.
     #[error("version not supported")]
     Version,
-    /// A header line breaks the grammar, or there are too many.
+    /// A header line breaks the grammar or is too long, or there are too many.
     #[error("malformed header")]
     Header,
     /// Less body than `Content-Length` says.
@@ -92,12 +94,16 @@ impl Message {
                 let (_, value) = headers.last_mut().ok_or(ParseError::Header)?;
                 value.push(' ');
                 value.push_str(line.trim());
+                if value.len() > HEADER_MAX {
+                    return Err(ParseError::Header);
+                }
                 continue;
             }
             let (name, value) = line.split_once(':').ok_or(ParseError::Header)?;
             let name = name.trim_end();
             let token = |c: char| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c);
-            if name.is_empty() || !name.chars().all(token) || headers.len() >= HEADERS_MAX {
+            let many = headers.len() >= HEADERS_MAX || line.len() > HEADER_MAX;
+            if name.is_empty() || !name.chars().all(token) || many {
                 return Err(ParseError::Header);
             }
             let long = COMPACT.iter().find(|(short, _)| short.eq_ignore_ascii_case(name));
@@ -125,6 +131,47 @@ impl Message {
             .iter()
             .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Returns every value of this name, in order, of lists each of their parts.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.all(name).flat_map(split_list).map(str::trim).filter(|value| !value.is_empty())
+    }
+
+    /// Says whether a list has this token, in any letter case.
+    pub fn lists(&self, name: &str, token: &str) -> bool {
+        self.values(name).any(|value| value.eq_ignore_ascii_case(token))
+    }
+
+    /// Returns a parameter of a header that is no address.
+    pub fn header_parameter(&self, header: &str, name: &str) -> Option<&str> {
+        parameter(self.header(header)?, name)
+    }
+
+    /// Returns the status of a response; 0 for a request.
+    pub fn status(&self) -> u16 {
+        match self.start {
+            Start::Response { status, .. } => status,
+            Start::Request { .. } => 0,
+        }
+    }
+
+    /// Adds a header.
+    pub fn push(&mut self, name: &str, value: impl Into<String>) {
+        self.headers.push((name.to_owned(), value.into()));
+    }
+
+    /// Replaces the first header of this name, or adds it.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        match self.headers.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            Some((_, old)) => *old = value.into(),
+            None => self.push(name, value),
+        }
+    }
+
+    /// Takes a header away.
+    pub fn remove(&mut self, name: &str) {
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
     }
 
     /// Returns the number and the method of `CSeq`.
@@ -218,11 +265,33 @@ fn after_address(value: &str) -> &str {
     value.find('>').map_or_else(|| value.find(';').map_or("", |at| &value[at..]), |at| &value[at..])
 }
 
+/// Returns the value of a parameter that is the header's own, not the address's.
+pub fn parameter_after_address<'a>(value: &'a str, name: &str) -> Option<&'a str> {
+    parameter(after_address(value), name)
+}
+
 /// Returns the value of a parameter.
 pub fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
     value.split(';').skip(1).find_map(|part| {
         let (key, value) = part.split_once('=')?;
         key.trim().eq_ignore_ascii_case(name).then_some(value.trim())
+    })
+}
+
+/// Parts a list at the commas that are in neither quotes nor brackets.
+fn split_list(value: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped, mut bracketed) = (false, false, false);
+    value.split(move |c| {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '<' if !quoted => bracketed = true,
+            '>' if !quoted => bracketed = false,
+            ',' => return !quoted && !bracketed,
+            _ => {}
+        }
+        false
     })
 }
 
@@ -246,6 +315,7 @@ pub fn reason(status: u16) -> &'static str {
         415 => "Unsupported Media Type",
         416 => "Unsupported URI Scheme",
         420 => "Bad Extension",
+        422 => "Session Interval Too Small",
         423 => "Interval Too Brief",
         480 => "Temporarily Unavailable",
         481 => "Call/Transaction Does Not Exist",
@@ -258,6 +328,7 @@ pub fn reason(status: u16) -> &'static str {
         500 => "Server Internal Error",
         501 => "Not Implemented",
         503 => "Service Unavailable",
+        504 => "Server Time-out",
         505 => "Version Not Supported",
         513 => "Message Too Large",
         603 => "Decline",

@@ -45,20 +45,27 @@ pub struct Session {
 }
 
 /// Most streams of one description.
-const STREAMS_MAX: usize = 16;
+const STREAMS_MAX: usize = 8;
+/// Longest description.
+const SDP_MAX: usize = 32 * 1_024;
+/// The packet times that we speak.
+const PTIMES_MS: [u8; 5] = [10, 20, 30, 40, 60];
 
 impl Session {
     /// Reads a description; nothing where there is no audio that we can speak.
     pub fn parse(body: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(body).ok()?;
-        let blocks: Vec<&str> = text.split("m=").collect();
-        if !text.starts_with("v=0") || blocks.len() > STREAMS_MAX + 1 {
+        if body.len() > SDP_MAX {
             return None;
         }
-        let head = blocks[0];
+        let text = std::str::from_utf8(body).ok()?;
+        let mut blocks = text.split("\nm=");
+        let head = blocks.next().filter(|head| head.starts_with("v=0"))?;
         let mut streams = Vec::new();
         let mut found = None;
-        for (index, block) in blocks[1..].iter().enumerate() {
+        for (index, block) in blocks.enumerate() {
+            if index >= STREAMS_MAX {
+                return None;
+            }
             let line = block.lines().next()?;
             let mut words = line.split_whitespace();
             let (kind, port, transport) = (words.next()?, words.next()?, words.next()?);
@@ -103,17 +110,29 @@ fn audio(head: &str, block: &str, port: u16, formats: &[&str]) -> Option<Media> 
     let has = |name: &str| block.lines().chain(head.lines()).any(|line| line.trim() == name);
     // `c=0.0.0.0` is the hold of RFC 2543.
     let held = ip.is_unspecified();
-    let ptime_ms = line("a=ptime:").and_then(|ptime| ptime.parse().ok());
-    let rtcp = line("a=rtcp:").and_then(|rtcp| rtcp.split(' ').next()?.parse().ok());
+    let rtcp = line("a=rtcp:").and_then(|rtcp| {
+        let mut words = rtcp.split_whitespace();
+        let port: u16 = words.next()?.parse().ok()?;
+        let elsewhere = words.nth(2).and_then(|ip| ip.parse().ok());
+        Some(SocketAddr::new(elsewhere.unwrap_or(ip), port))
+    });
     Some(Media {
         address: SocketAddr::new(ip, port),
-        rtcp: SocketAddr::new(ip, rtcp.unwrap_or(port.saturating_add(1))),
+        rtcp: rtcp.unwrap_or_else(|| SocketAddr::new(ip, port.saturating_add(1))),
         codecs,
         telephone_event,
-        ptime_ms: ptime_ms.filter(|ms| [10, 20, 30, 40, 60].contains(ms)).unwrap_or(20),
+        ptime_ms: packet_time(line("a=ptime:"), line("a=maxptime:")),
         sends: !has("a=recvonly") && !has("a=inactive"),
         receives: !has("a=sendonly") && !has("a=inactive") && !held,
     })
+}
+
+/// Returns the packet time that is asked for, where we speak it and it is not longer than allowed.
+fn packet_time(asked: Option<&str>, longest: Option<&str>) -> u8 {
+    let asked = asked.and_then(|ms| ms.parse().ok()).filter(|ms| PTIMES_MS.contains(ms));
+    let longest = longest.and_then(|ms| ms.parse().ok()).unwrap_or(u8::MAX);
+    let allowed = |ms: &u8| *ms <= asked.unwrap_or(20) && *ms <= longest;
+    PTIMES_MS.into_iter().rfind(allowed).unwrap_or(PTIMES_MS[0])
 }
 
 /// Writes an offer of both codecs and telephone events.
@@ -123,6 +142,34 @@ pub fn offer(ours: SocketAddr, id: u64) -> Vec<u8> {
     formats(&mut text, &[(0, Codec::Pcmu), (8, Codec::Pcma)], Some(101));
     text.push_str("a=ptime:20\r\na=sendrecv\r\n");
     text.into_bytes()
+}
+
+/// Writes an offer within a dialog: its streams stay in their places, and its numbers keep their
+/// meaning. Source: RFC 3264 section 8.
+pub(crate) fn offer_again(session: &Session, ours: SocketAddr, id: u64) -> Vec<u8> {
+    let mut text = head(ours, id);
+    let number_of = |codec| {
+        let known = session.audio.codecs.iter().find(|(_, known)| *known == codec);
+        known.map_or(if codec == Codec::Pcmu { 0 } else { 8 }, |(number, _)| *number)
+    };
+    let codecs = [Codec::Pcmu, Codec::Pcma].map(|codec| (number_of(codec), codec));
+    let event = session.audio.telephone_event.unwrap_or(101);
+    for (index, (kind, transport, offered)) in session.streams.iter().enumerate() {
+        if index != session.index {
+            let _ = write!(text, "m={kind} 0 {transport} {offered}\r\n");
+            continue;
+        }
+        let [(first, _), (second, _)] = codecs;
+        let _ = write!(text, "m=audio {} RTP/AVP {first} {second} {event}\r\n", ours.port());
+        formats(&mut text, &codecs, Some(event));
+        let _ = write!(text, "a=ptime:{}\r\na=sendrecv\r\n", session.audio.ptime_ms);
+    }
+    text.into_bytes()
+}
+
+/// Returns a description of ours under another version.
+pub(crate) fn under_version(body: &[u8], version: u64) -> Vec<u8> {
+    String::from_utf8_lossy(body).replacen(" 1 IN ", &format!(" {version} IN "), 1).into_bytes()
 }
 
 /// Writes the answer to `session`: its first codec, its packet time, its direction mirrored.

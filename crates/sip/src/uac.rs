@@ -1,14 +1,21 @@
 //! What we ask of others: the client's side of transactions and dialogs.
 //!
-//! Source: RFC 3261 sections 8.1, 9.1, 12, 13.2 and 17.1.
+//! Source: RFC 3261 sections 8.1, 9.1, 12, 13.2, 14.1 and 17.1.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use rand_chacha::rand_core::RngCore;
+
 use crate::agent::*;
+use crate::call::{Call, State};
+use crate::dialog::Dialog;
 use crate::digest::{self, Credentials};
-use crate::message::{Message, Start, uri_of};
-use crate::sdp::{self, Session};
+use crate::message::{Message, Start};
+use crate::reliable::{FORKS_MAX, routes};
+use crate::sdp::Session;
+use crate::session_timer::{self, SESSION_EXPIRES_S};
+use crate::transaction::{Client, Done, Key, Kind};
 
 impl Agent {
     /// Calls `uri` at `peer`, offering our media at `media`.
@@ -21,7 +28,6 @@ impl Agent {
         media: SocketAddr,
         now: Instant,
     ) {
-        let peer = peer.into();
         let local_tag = self.token();
         let call_id = format!("{}@{}", self.token(), self.config.address.ip());
         let name = from.1.map_or_else(String::new, |name| {
@@ -32,9 +38,7 @@ impl Agent {
         } else {
             format!("sip:{}@{}", from.0, self.config.address)
         };
-        let mut call = Call {
-            state: State::Calling { provisional: false, canceled: false },
-            peer,
+        let dialog = Dialog {
             call_id,
             local: format!("{name}<{from_uri}>"),
             local_tag,
@@ -44,250 +48,495 @@ impl Agent {
             route: Vec::new(),
             cseq: 1,
             remote_cseq: 0,
-            invite: Message {
-                start: Start::Request { method: String::new(), uri: String::new() },
-                headers: Vec::new(),
-                body: Vec::new(),
-            },
-            session: None,
-            media: Some(media),
-            ack: None,
-            credentials: None,
+            peer: peer.into(),
+            caller: true,
+            takes_update: false,
+            origin: self.random.next_u64() >> 1,
+            version: 0,
+            timer: None,
         };
-        let branch = self.branch();
-        let mut invite = self.make_request(&call, "INVITE", call.cseq, &branch);
-        invite.headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
-        invite.body = sdp::offer(media, id.0);
-        call.invite = invite.clone();
-        self.dialogs.insert((call.call_id.clone(), call.local_tag.clone()), id);
+        let mut invite = self.make_request(&dialog, "INVITE", dialog.cseq);
+        session_timer::ask(&mut invite, SESSION_EXPIRES_S, "");
+        let state = State::Calling { provisional: false, canceled: false };
+        let mut call = Call::new(state, dialog, invite);
+        call.media = Some(media);
+        call.invite.body = call.offer(media);
+        call.invite.push("Content-Type", "application/sdp");
+        self.dialogs.insert(call.dialog.local_tag.clone(), id);
         self.calls.insert(id, call);
-        self.send_request(branch, invite.write(), peer, id, true, now);
+        self.send_invite(id, now);
     }
 
-    pub(crate) fn bye(&mut self, id: CallId, now: Instant) {
-        let branch = self.branch();
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        call.cseq += 1;
-        let (peer, cseq) = (call.peer, call.cseq);
-        let Some(call) = self.calls.get(&id) else { return };
-        let bye = self.make_request(call, "BYE", cseq, &branch);
-        self.send_request(branch, bye.write(), peer, id, false, now);
+    /// Sends a call's INVITE as it stands.
+    fn send_invite(&mut self, id: CallId, now: Instant) -> Option<Key> {
+        let call = self.calls.get(&id)?;
+        let (invite, peer) = (call.invite.clone(), call.dialog.peer);
+        let key = self.send_request(&invite, peer, id, Kind::Invite, now);
+        match self.calls.get_mut(&id) {
+            Some(call) if key.is_some() => call.client.clone_from(&key),
+            _ => self.fail(id, 503),
+        }
+        key
     }
 
-    pub(crate) fn cancel(&mut self, id: CallId, now: Instant) {
-        let Some(call) = self.calls.get(&id) else { return };
-        let Start::Request { uri, .. } = &call.invite.start else { return };
-        let mut cancel = call.invite.clone();
-        cancel.start = Start::Request { method: "CANCEL".to_owned(), uri: uri.clone() };
-        cancel.body.clear();
-        cancel.headers.retain(|(name, _)| name != "Content-Type" && name != "Contact");
-        for (name, value) in &mut cancel.headers {
-            if name == "CSeq" {
-                *value = format!("{} CANCEL", call.cseq);
-            }
-        }
-        let branch = format!("{}/CANCEL", call.invite.branch().unwrap_or_default());
-        let peer = call.peer;
-        self.send_request(branch, cancel.write(), peer, id, false, now);
-    }
-
-    pub(crate) fn response(&mut self, message: Message, status: u16, now: Instant) {
-        let (Some(branch), Some((_, method))) = (message.branch(), message.cseq()) else { return };
-        let key = if method == "CANCEL" { format!("{branch}/CANCEL") } else { branch.to_owned() };
-        let Some(client) = self.clients.get_mut(&key) else {
-            return self.repeat_ack(&message, status);
-        };
-        let (id, invite) = (client.call, client.invite);
-        if status < 200 {
-            client.repeat = client.repeat.filter(|_| !invite);
-            if invite {
-                // A phone may ring as long as our caller lets it.
-                client.expires = now + LIFETIME * 20;
-                self.rings(id, &message, status, now);
-            }
-            return;
-        }
-        self.clients.remove(&key);
-        if !invite {
-            return;
-        }
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        call.remote_tag = message.tag("To").map(str::to_owned);
-        if status >= 300 {
-            let (ack, peer) = (acknowledge(call, &message), call.peer);
-            self.transmits.push_back(Transmit::new(peer, ack));
-            let challenged = matches!(status, 401 | 407);
-            if challenged && self.authenticate(id, &message, status, now) {
-                return;
-            }
-            self.forget(id);
-            self.events.push_back(Event::Failed(id, status));
-            return;
-        }
-        self.up(id, &message, now);
-    }
-
-    /// Calls again with what answers a challenge; says whether it could.
-    fn authenticate(&mut self, id: CallId, message: &Message, status: u16, now: Instant) -> bool {
-        let (branch, cnonce) = (self.branch(), self.token());
-        let Some(call) = self.calls.get_mut(&id) else { return false };
-        if matches!(call.state, State::Calling { canceled: true, .. }) {
-            return false;
-        }
-        let Some(credentials) = call.credentials.take() else { return false };
-        let (asks, answers) = if status == 401 {
-            ("WWW-Authenticate", "Authorization")
-        } else {
-            ("Proxy-Authenticate", "Proxy-Authorization")
-        };
-        let asked = ("INVITE", call.target.as_str());
-        let Some(value) = digest::authorize(message.all(asks), asked, &credentials, &cnonce) else {
-            return false;
-        };
-        call.cseq += 1;
-        call.remote_tag = None;
-        call.state = State::Calling { provisional: false, canceled: false };
-        let mut invite = call.invite.clone();
-        for (name, header) in &mut invite.headers {
-            match name.as_str() {
-                "CSeq" => *header = format!("{} INVITE", call.cseq),
-                "Via" => {
-                    let old = call.invite.branch().unwrap_or_default();
-                    *header = header.replace(old, &branch);
-                }
-                _ => {}
-            }
-        }
-        invite.headers.push((answers.to_owned(), value));
-        call.invite = invite.clone();
-        let peer = call.peer;
-        self.send_request(branch, invite.write(), peer, id, true, now);
-        true
+    fn fail(&mut self, id: CallId, status: u16) {
+        self.forget(id);
+        self.tell(Event::Failed(id, status));
     }
 
     /// Gives a call what answers a challenge of the one called.
     pub fn set_credentials(&mut self, id: CallId, credentials: Credentials) {
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.credentials = Some(credentials);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.credentials = Some(credentials.clone());
+        let client = call.client.clone().and_then(|key| self.clients.get_mut(&key));
+        if let Some(client) = client {
+            client.credentials = Some(credentials);
         }
     }
 
-    pub(crate) fn rings(&mut self, id: CallId, message: &Message, status: u16, now: Instant) {
+    pub(crate) fn bye(&mut self, id: CallId, now: Instant) {
+        self.send_within(id, "BYE", Kind::Bye, |_, _| {}, now);
+    }
+
+    /// Sends a request in a call's dialog.
+    fn send_within(
+        &mut self,
+        id: CallId,
+        method: &str,
+        kind: Kind,
+        fill: impl FnOnce(&mut Message, &mut Call),
+        now: Instant,
+    ) -> Option<Key> {
+        let call = self.calls.get_mut(&id)?;
+        call.dialog.cseq += 1;
+        let dialog = call.dialog.clone();
+        let mut request = self.make_request(&dialog, method, dialog.cseq);
+        fill(&mut request, self.calls.get_mut(&id)?);
+        self.send_request(&request, dialog.peer, id, kind, now)
+    }
+
+    /// Refreshes the session without speaking of media. Source: RFC 3311.
+    pub(crate) fn update(&mut self, id: CallId, timer: Option<(u32, &str)>, now: Instant) {
+        let ask = |request: &mut Message, _: &mut Call| {
+            if let Some((interval_s, refresher)) = timer {
+                session_timer::ask(request, interval_s, refresher);
+            }
+        };
+        let key = self.send_within(id, "UPDATE", Kind::Update, ask, now);
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.client = key;
+        }
+    }
+
+    /// Refreshes the session and offers what was agreed on once more.
+    pub(crate) fn reinvite(&mut self, id: CallId, timer: Option<(u32, &str)>, now: Instant) {
+        let fill = |request: &mut Message, call: &mut Call| {
+            if let Some((interval_s, refresher)) = timer {
+                session_timer::ask(request, interval_s, refresher);
+            }
+            if let Some(media) = call.media {
+                request.push("Content-Type", "application/sdp");
+                request.body = call.repeat_offer(media);
+            }
+        };
+        let key = self.send_within(id, "INVITE", Kind::Reinvite, fill, now);
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.client = key;
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, id: CallId, now: Instant) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let (peer, pending) = (call.dialog.peer, call.client.clone());
+        let mut cancel = call.invite.clone();
+        rename(&mut cancel, "CANCEL");
+        let kept = ["Via", "Max-Forwards", "From", "To", "Call-ID", "CSeq", "Route", "User-Agent"];
+        cancel.headers.retain(|(name, _)| kept.contains(&name.as_str()));
+        cancel.body.clear();
+        self.send_request(&cancel, peer, id, Kind::Cancel, now);
+        // Section 9.1: one that does not even refuse then is taken as gone.
+        if let Some(key) = pending
+            && let Some(client) = self.clients.get_mut(&key)
+        {
+            client.expires = now + LIFETIME;
+            self.arm_client(&key);
+        }
+    }
+
+    pub(crate) fn response(&mut self, message: &Message, status: u16, now: Instant) {
+        let (Some(branch), Some((_, method))) = (message.branch(), message.cseq()) else {
+            self.stats.stray += 1;
+            return;
+        };
+        let key = Self::key(branch, method);
+        let Some(client) = self.clients.get_mut(&key) else {
+            self.stats.stray += 1;
+            return;
+        };
+        if client.done.is_some() {
+            return self.answered_again(&key, message, status, now);
+        }
+        let (id, kind) = (client.call, client.kind);
+        if status < 200 {
+            if kind.is_invite() {
+                client.repeat = None;
+                // A phone may ring as long as our caller lets it.
+                let canceled = self.calls.get(&id).is_none_or(|call| {
+                    matches!(call.state, State::Calling { canceled: true, provisional: true })
+                });
+                if !canceled {
+                    client.expires = now + RINGS_MAX;
+                }
+                self.arm_client(&key);
+                if kind == Kind::Invite {
+                    self.rings(id, message, status, now);
+                }
+            }
+            return;
+        }
+        if let Some(call) = self.calls.get_mut(&id)
+            && call.client.as_ref() == Some(&key)
+        {
+            call.client = None;
+        }
+        if kind.is_invite() {
+            self.acknowledge(&key, message, status, now);
+        }
+        let request = self.clients.get(&key).and_then(|client| {
+            let request = Message::parse(&client.octets).ok()?;
+            Some((request, client.credentials.clone(), client.to))
+        });
+        if !kind.is_invite() {
+            self.close_client(&key);
+        }
+        let Some((request, credentials, to)) = request else { return };
+        if matches!(status, 401 | 407)
+            && let Some(credentials) = credentials
+            && self.authenticate((id, kind, to), &request, message, &credentials, now)
+        {
+            return;
+        }
+        self.concluded((id, kind), &request, message, now);
+    }
+
+    /// What comes of a final response.
+    fn concluded(
+        &mut self,
+        (id, kind): (CallId, Kind),
+        request: &Message,
+        message: &Message,
+        now: Instant,
+    ) {
+        let status = message.status();
+        match kind {
+            Kind::Invite if status < 300 => self.up(id, message, now),
+            Kind::Invite if status == 422 && self.invite_longer(id, message, now) => {}
+            Kind::Invite => {
+                if self.calls.contains_key(&id) {
+                    self.fail(id, status);
+                }
+            }
+            Kind::Reinvite | Kind::Update if status < 300 => self.refreshed(id, message, now),
+            // RFC 3261 section 12.2.1.2: the far end no longer knows of the dialog.
+            Kind::Reinvite | Kind::Update if matches!(status, 408 | 481) => self.lose(id, now),
+            Kind::Reinvite | Kind::Update => {
+                if let Some(call) = self.calls.get_mut(&id) {
+                    call.offering = false;
+                }
+                self.refresh_refused(id, (kind, request), message, now);
+            }
+            Kind::Prack | Kind::Bye | Kind::Cancel => {}
+        }
+    }
+
+    /// What comes of a request that got no answer.
+    pub(crate) fn unanswered(&mut self, key: &Key, client: &Client, now: Instant) {
+        let id = client.call;
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if call.client.as_ref() == Some(key) {
+            call.client = None;
+        }
+        match (client.kind, call.state) {
+            (Kind::Invite, State::Calling { provisional, canceled }) => {
+                if provisional && !canceled {
+                    self.cancel(id, now);
+                }
+                self.fail(id, if canceled { 487 } else { 408 });
+            }
+            (Kind::Reinvite | Kind::Update, _) => self.lose(id, now),
+            (Kind::Invite | Kind::Prack | Kind::Bye | Kind::Cancel, _) => {}
+        }
+    }
+
+    /// Asks again with what answers a challenge; says whether it could.
+    fn authenticate(
+        &mut self,
+        (id, kind, to): (CallId, Kind, Peer),
+        request: &Message,
+        message: &Message,
+        credentials: &Credentials,
+        now: Instant,
+    ) -> bool {
+        let (branch, cnonce) = (self.branch(), self.token());
+        let Start::Request { method, uri } = &request.start else { return false };
+        let (asks, answers) = if message.status() == 401 {
+            ("WWW-Authenticate", "Authorization")
+        } else {
+            ("Proxy-Authenticate", "Proxy-Authorization")
+        };
+        let asked = (method.as_str(), uri.as_str());
+        let Some(value) = digest::authorize(message.all(asks), asked, credentials, &cnonce) else {
+            return false;
+        };
+        let canceled = self
+            .calls
+            .get(&id)
+            .is_some_and(|call| matches!(call.state, State::Calling { canceled: true, .. }));
+        // The call of a BYE is gone already.
+        let number = request.cseq().map_or(0, |(number, _)| number);
+        let number = match self.calls.get_mut(&id) {
+            Some(_) if canceled => return false,
+            Some(call) => {
+                call.dialog.cseq += 1;
+                call.dialog.cseq
+            }
+            None if kind == Kind::Bye => number.saturating_add(1),
+            None => return false,
+        };
+        let mut again = request.clone();
+        renumber(&mut again, number, &branch);
+        again.set(answers, value);
+        let key = match self.calls.get_mut(&id) {
+            Some(call) if kind == Kind::Invite => {
+                call.state = State::Calling { provisional: false, canceled: false };
+                call.early.clear();
+                call.invite = again;
+                self.send_invite(id, now)
+            }
+            _ => self.send_request(&again, to, id, kind, now),
+        };
+        if let (Kind::Reinvite | Kind::Update, Some(call)) = (kind, self.calls.get_mut(&id)) {
+            call.client.clone_from(&key);
+        }
+        // A proof that is challenged again is wrong.
+        if let Some(client) = key.and_then(|key| self.clients.get_mut(&key)) {
+            client.credentials = None;
+        }
+        true
+    }
+
+    /// Calls again with the session interval that the one called asks for; says whether it could.
+    fn invite_longer(&mut self, id: CallId, message: &Message, now: Instant) -> bool {
+        let branch = self.branch();
+        let Some(call) = self.calls.get_mut(&id) else { return false };
+        let canceled = matches!(call.state, State::Calling { canceled: true, .. });
+        let offered = session_timer::offered(&call.invite);
+        let Some(interval_s) = session_timer::longer(message, offered) else { return false };
+        if canceled {
+            return false;
+        }
+        call.dialog.cseq += 1;
+        call.state = State::Calling { provisional: false, canceled: false };
+        call.early.clear();
+        renumber(&mut call.invite, call.dialog.cseq, &branch);
+        call.invite.remove("Session-Expires");
+        call.invite.remove("Min-SE");
+        session_timer::ask(&mut call.invite, interval_s, "");
+        self.send_invite(id, now);
+        true
+    }
+
+    fn rings(&mut self, id: CallId, message: &Message, status: u16, now: Instant) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let State::Calling { provisional, canceled } = call.state else { return };
         call.state = State::Calling { provisional: true, canceled };
         if canceled && !provisional {
-            return self.cancel(id, now);
+            self.cancel(id, now);
         }
-        if status > 100 && !canceled {
+        if status > 100 && self.note_early(id, message, now) && !canceled {
             let session = Session::parse(&message.body).map(Box::new);
-            self.events.push_back(Event::Ringing(id, session));
+            self.tell(Event::Ringing(id, session));
         }
     }
 
-    pub(crate) fn up(&mut self, id: CallId, message: &Message, now: Instant) {
-        let branch = self.branch();
+    /// Takes the first phone that answers.
+    fn up(&mut self, id: CallId, message: &Message, now: Instant) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let canceled = matches!(call.state, State::Calling { canceled: true, .. });
         call.state = State::Up;
-        if let Some(contact) = message.header("Contact") {
-            call.target = uri_of(contact).to_owned();
-        }
-        call.route = message.all("Record-Route").map(str::to_owned).collect();
-        call.route.reverse();
-        let session = Session::parse(&message.body);
+        call.offering = false;
+        call.dialog.remote_tag = message.tag("To").map(str::to_owned);
+        call.dialog.refresh(message);
+        call.dialog.route = routes(message);
+        let tag = call.dialog.remote_tag.clone();
+        let early = std::mem::take(&mut call.early);
+        let early = early.into_iter().find(|early| Some(&early.tag) == tag.as_ref());
+        // What was answered reliably holds; a phone may say it again, or not at all.
+        let session = match early {
+            Some(early) if early.settled => early.session,
+            Some(early) => Session::parse(&message.body).or(early.session),
+            None => Session::parse(&message.body),
+        };
         call.session.clone_from(&session);
-        let (peer, cseq) = (call.peer, call.cseq);
-        let Some(call) = self.calls.get(&id) else { return };
-        let octets = self.make_request(call, "ACK", cseq, &branch).write();
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.ack = Some(octets.clone());
-        }
-        self.transmits.push_back(Transmit::new(peer, octets));
         if canceled || session.is_none() {
-            self.bye(id, now);
-            self.forget(id);
-            let status = if canceled { 487 } else { 488 };
-            self.events.push_back(Event::Failed(id, status));
+            self.end(id, now);
+            self.tell(Event::Failed(id, if canceled { 487 } else { 488 }));
+            return;
+        }
+        self.set_timer(id, session_timer::granted(message), now);
+        self.tell(Event::Answered(id, session.map(Box::new)));
+    }
+
+    /// Takes the answer to a refresh.
+    fn refreshed(&mut self, id: CallId, message: &Message, now: Instant) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.offering = false;
+        call.dialog.refresh(message);
+        let session = Session::parse(&message.body);
+        let changed = session.filter(|session| Some(session) != call.session.as_ref());
+        if let Some(session) = changed {
+            call.session = Some(session.clone());
+            self.tell(Event::MediaChanged(id, Box::new(session)));
+        }
+        self.set_timer(id, session_timer::granted(message), now);
+    }
+
+    /// Acknowledges the first final response to an INVITE of ours.
+    fn acknowledge(&mut self, key: &Key, message: &Message, status: u16, now: Instant) {
+        let Some(client) = self.clients.get(key) else { return };
+        let Ok(invite) = Message::parse(&client.octets) else { return };
+        let (to, id, kind) = (client.to, client.call, client.kind);
+        let tag = message.tag("To").unwrap_or_default().to_owned();
+        let (ack, dialog) = if status < 300 {
+            let mut dialog = self.calls.get(&id).map(|call| call.dialog.clone());
+            if let Some(dialog) = &mut dialog {
+                if kind == Kind::Invite {
+                    dialog.remote_tag = Some(tag.clone());
+                    dialog.route = routes(message);
+                }
+                dialog.refresh(message);
+            }
+            let ack = match &dialog {
+                Some(dialog) => self.ack_of(dialog, &invite),
+                // The call ended while it was asked.
+                None => {
+                    let mut ack = invite;
+                    let number = ack.cseq().map_or(0, |(number, _)| number);
+                    let branch = self.branch();
+                    renumber(&mut ack, number, &branch);
+                    refuse(ack, message)
+                }
+            };
+            (ack, dialog.map(Box::new))
         } else {
-            self.events.push_back(Event::Answered(id, session.map(Box::new)));
+            (refuse(invite, message), None)
+        };
+        self.stats.request_tx("ACK");
+        self.transmit(to, ack.clone());
+        if let Some(client) = self.clients.get_mut(key) {
+            client.repeat = None;
+            client.expires = now + LIFETIME;
+            client.done = Some(Done { acks: vec![(tag, ack)], dialog });
         }
+        self.arm_client(key);
     }
 
-    /// A 2xx that comes again means that our ACK was lost.
-    pub(crate) fn repeat_ack(&mut self, message: &Message, status: u16) {
-        let tag = message.tag("From").unwrap_or_default().to_owned();
-        let dialog = (message.header("Call-ID").unwrap_or_default().to_owned(), tag);
-        let call = self.dialogs.get(&dialog).and_then(|id| self.calls.get(id));
-        if let Some(call) = call
-            && (200..300).contains(&status)
-            && message.cseq().is_some_and(|(_, method)| method == "INVITE")
-            && let Some(octets) = call.ack.clone()
-        {
-            let to = call.peer;
-            self.transmits.push_back(Transmit::new(to, octets));
+    /// A final response that comes again means that our ACK was lost; one of another phone is
+    /// acknowledged and ended. Source: RFC 3261 section 13.2.2.4.
+    fn answered_again(&mut self, key: &Key, message: &Message, status: u16, now: Instant) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let (to, id, kind) = (client.to, client.call, client.kind);
+        let Some(done) = &mut client.done else { return };
+        let tag = message.tag("To").unwrap_or_default().to_owned();
+        if status < 200 {
+            return;
         }
+        if let Some((_, ack)) = done.acks.iter().find(|(known, _)| *known == tag) {
+            let ack = ack.clone();
+            self.stats.retransmissions += 1;
+            return self.transmit(to, ack);
+        }
+        let another = kind == Kind::Invite && status < 300 && done.acks.len() < FORKS_MAX;
+        let Some(mut dialog) = done.dialog.clone().filter(|_| another) else {
+            self.stats.stray += 1;
+            return;
+        };
+        let Ok(invite) = Message::parse(&client.octets) else { return };
+        dialog.remote_tag = Some(tag.clone());
+        dialog.route = routes(message);
+        dialog.refresh(message);
+        let ack = self.ack_of(&dialog, &invite);
+        let bye = self.make_request(&dialog, "BYE", dialog.cseq.saturating_add(1));
+        if let Some(done) = self.clients.get_mut(key).and_then(|client| client.done.as_mut()) {
+            done.acks.push((tag, ack.clone()));
+        }
+        self.stats.request_tx("ACK");
+        self.transmit(to, ack);
+        self.send_request(&bye, to, id, Kind::Bye, now);
     }
 
-    pub(crate) fn send_request(
-        &mut self,
-        key: String,
-        octets: Vec<u8>,
-        to: Peer,
-        call: CallId,
-        invite: bool,
-        now: Instant,
-    ) {
-        self.transmits.push_back(Transmit::new(to, octets.clone()));
-        let repeat = (to.transport == Transport::Udp).then_some((now + T1, T1));
-        let expires = now + LIFETIME;
-        self.clients.insert(key, Client { octets, to, repeat, expires, call, invite });
+    /// Writes the ACK of a 2xx. Source: RFC 3261 section 13.2.2.4.
+    fn ack_of(&mut self, dialog: &Dialog, invite: &Message) -> Vec<u8> {
+        let number = invite.cseq().map_or(0, |(number, _)| number);
+        let mut ack = self.make_request(dialog, "ACK", number);
+        let proofs = ["Authorization", "Proxy-Authorization"];
+        let proofs = invite.headers.iter().filter(|(name, _)| proofs.contains(&name.as_str()));
+        ack.headers.extend(proofs.cloned());
+        ack.write()
     }
 
-    pub(crate) fn make_request(
-        &self,
-        call: &Call,
-        method: &str,
-        cseq: u32,
-        branch: &str,
-    ) -> Message {
-        let us = self.config.address;
-        let by = match call.peer.transport {
+    pub(crate) fn make_request(&mut self, dialog: &Dialog, method: &str, cseq: u32) -> Message {
+        let (us, branch) = (self.config.address, self.branch());
+        let by = match dialog.peer.transport {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
         };
-        let tag = call.remote_tag.as_ref().map_or_else(String::new, |tag| format!(";tag={tag}"));
-        let mut headers = vec![
-            ("Via".to_owned(), format!("SIP/2.0/{by} {us};rport;branch={branch}")),
-            ("Max-Forwards".to_owned(), "70".to_owned()),
-            ("From".to_owned(), format!("{};tag={}", call.local, call.local_tag)),
-            ("To".to_owned(), format!("{}{tag}", call.remote)),
-            ("Call-ID".to_owned(), call.call_id.clone()),
-            ("CSeq".to_owned(), format!("{cseq} {method}")),
-            ("Contact".to_owned(), self.contact(call.peer)),
-            ("User-Agent".to_owned(), "Sidetone".to_owned()),
-        ];
-        headers.extend(call.route.iter().map(|route| ("Route".to_owned(), route.clone())));
-        let start = Start::Request { method: method.to_owned(), uri: call.target.clone() };
-        Message { start, headers, body: Vec::new() }
+        let tag = dialog.remote_tag.as_ref().map_or_else(String::new, |tag| format!(";tag={tag}"));
+        let start = Start::Request { method: method.to_owned(), uri: dialog.target.clone() };
+        let mut request = Message { start, headers: Vec::new(), body: Vec::new() };
+        request.push("Via", format!("SIP/2.0/{by} {us};rport;branch={branch}"));
+        request.push("Max-Forwards", "70");
+        request.push("From", format!("{};tag={}", dialog.local, dialog.local_tag));
+        request.push("To", format!("{}{tag}", dialog.remote));
+        request.push("Call-ID", dialog.call_id.clone());
+        request.push("CSeq", format!("{cseq} {method}"));
+        for route in &dialog.route {
+            request.push("Route", route.clone());
+        }
+        request.push("User-Agent", "Sidetone");
+        if matches!(method, "INVITE" | "UPDATE") {
+            request.push("Contact", self.contact(dialog.peer));
+            request.push("Allow", ALLOW);
+            request.push("Supported", SUPPORTED.join(", "));
+        }
+        request
     }
 }
 
+/// Gives a request another method.
+fn rename(request: &mut Message, to: &str) {
+    let number = request.cseq().map_or(0, |(number, _)| number);
+    if let Start::Request { method, .. } = &mut request.start {
+        to.clone_into(method);
+    }
+    request.set("CSeq", format!("{number} {to}"));
+}
+
+/// Makes a request of its own of what was sent before.
+fn renumber(request: &mut Message, number: u32, branch: &str) {
+    let method = request.cseq().map(|(_, method)| method.to_owned()).unwrap_or_default();
+    request.set("CSeq", format!("{number} {method}"));
+    let old = request.branch().unwrap_or_default().to_owned();
+    let via = request.header("Via").unwrap_or_default().replace(&old, branch);
+    request.set("Via", via);
+}
+
 /// Writes the ACK of a response that is no 2xx. Source: RFC 3261 section 17.1.1.3.
-fn acknowledge(call: &Call, response: &Message) -> Vec<u8> {
-    let mut ack = call.invite.clone();
-    if let Start::Request { method, .. } = &mut ack.start {
-        "ACK".clone_into(method);
-    }
+fn refuse(mut ack: Message, response: &Message) -> Vec<u8> {
+    rename(&mut ack, "ACK");
+    let kept = ["Via", "Max-Forwards", "From", "Call-ID", "CSeq", "Route", "To"];
+    ack.headers.retain(|(name, _)| kept.contains(&name.as_str()));
     ack.body.clear();
-    let left_out = ["Content-Type", "Contact", "Authorization", "Proxy-Authorization"];
-    ack.headers.retain(|(name, _)| !left_out.contains(&name.as_str()));
-    for (name, value) in &mut ack.headers {
-        match name.as_str() {
-            "CSeq" => *value = format!("{} ACK", call.cseq),
-            "To" => response.header("To").unwrap_or_default().clone_into(value),
-            _ => {}
-        }
-    }
+    ack.set("To", response.header("To").unwrap_or_default());
     ack.write()
 }

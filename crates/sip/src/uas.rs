@@ -1,43 +1,95 @@
-//! What others ask of us: the server's side of transactions and dialogs.
+//! What others ask of us outside of a dialog.
 //!
-//! Source: RFC 3261 sections 8.2, 12, 13.3 and 17.2, RFC 3581.
+//! Source: RFC 3261 sections 8.2, 9.2, 12.1.1, 13.3 and 17.2.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
+use rand_chacha::rand_core::RngCore;
+
 use crate::agent::*;
+use crate::call::{Call, State};
+use crate::deadline::Timer;
+use crate::dialog::Dialog;
 use crate::digest::{self, Denied};
 use crate::gate;
-use crate::message::{Message, Start, uri_of};
-use crate::sdp::{self, Session};
+use crate::guard::source_of;
+use crate::message::{Message, uri_of};
+use crate::sdp::Session;
+use crate::session_timer::{self, Judged, MIN_SE_S};
+use crate::transaction::{Key, mark_source, merged, server_key};
 
 impl Agent {
     /// Tells a caller that it rings here.
     pub fn ring(&mut self, id: CallId) {
-        self.answer_invite(id, 180, None, None);
+        if let Some(now) = self.told {
+            self.progress(id, None, now);
+        }
+    }
+
+    /// Lets a caller hear us before we answer: our media is at `media`.
+    pub fn ring_with_sound(&mut self, id: CallId, media: SocketAddr, now: Instant) {
+        self.progress(id, Some(media), now);
     }
 
     /// Answers a caller: our media is at `media`.
     pub fn answer(&mut self, id: CallId, media: SocketAddr, now: Instant) {
+        let waits = self.must_wait(id, media);
         let Some(call) = self.calls.get_mut(&id) else { return };
-        if call.state != State::Offered {
+        if call.state != State::Offered || waits {
             return;
         }
         call.state = State::Answered;
         call.media = Some(media);
-        let body = match &call.session {
-            Some(session) => sdp::answer(session, media, id.0),
-            None => sdp::offer(media, id.0),
+        let body = match call.session.clone() {
+            Some(session) => call.answer_to(&session, media),
+            None => call.offer(media),
         };
-        self.answer_invite(id, 200, Some(body), Some(now));
+        let judged = session_timer::judge(&call.invite);
+        if let Judged::With(timer, _) = judged {
+            self.set_timer(id, Some(timer), now);
+        }
+        self.answer_invite(id, 200, Some((body, judged)), now);
     }
 
     /// Turns a caller away.
     pub fn reject(&mut self, id: CallId, status: u16, now: Instant) {
         if self.calls.get(&id).is_some_and(|call| call.state == State::Offered) {
-            self.answer_invite(id, status, None, Some(now));
+            self.answer_invite(id, status, None, now);
             self.forget(id);
         }
+    }
+
+    /// Sends the final response to the INVITE that made a call.
+    fn answer_invite(
+        &mut self,
+        id: CallId,
+        status: u16,
+        accepted: Option<(Vec<u8>, Judged)>,
+        now: Instant,
+    ) {
+        self.deadlines.set(Timer::Reliable(id), None);
+        let Some(call) = self.calls.get(&id) else { return };
+        let Some(key) = call.server.clone() else { return };
+        let mut response = call.invite.response(status, Some(&call.dialog.local_tag));
+        if let Some((body, judged)) = accepted {
+            self.accept(&mut response, call.dialog.peer, &judged);
+            response.push("Content-Type", "application/sdp");
+            response.body = body;
+        }
+        if status == 503 {
+            response.push("Retry-After", RETRY_AFTER_S.to_string());
+        }
+        self.finish(&key, &response, now);
+    }
+
+    /// Writes what a 2xx to INVITE or UPDATE says of us.
+    pub(crate) fn accept(&self, response: &mut Message, peer: Peer, judged: &Judged) {
+        response.push("Contact", self.contact(peer));
+        response.push("Allow", ALLOW);
+        response.push("Supported", SUPPORTED.join(", "));
+        session_timer::grant(response, judged);
     }
 
     pub(crate) fn request(
@@ -49,383 +101,238 @@ impl Agent {
         now: Instant,
     ) {
         if message.header("Via").is_none() {
+            self.stats.unparsable += 1;
             return; // There is nowhere to send a complaint.
         }
+        let name = if matches!(method, "ACK" | "CANCEL") { "INVITE" } else { method };
+        let key = server_key(&message, name);
         mark_source(&mut message, from.address);
         if let Some(status) = gate::fault(&message, method, uri) {
             if method != "ACK" {
-                self.reply(from, &message.response(status, Some("refused")));
+                self.reply_with(from, &message, status, &[]);
             }
             return;
         }
-        let key = server_key(
-            &message,
-            if method == "ACK" || method == "CANCEL" { "INVITE" } else { method },
-        );
         match method {
-            "ACK" => return self.acknowledged(&message, &key),
+            "ACK" => return self.acknowledged(&message, &key, now),
             "CANCEL" => return self.canceled(from, &message, &key, now),
             _ => {}
         }
         if let Some(known) = self.servers.get(&key) {
             if let Some(octets) = known.response.clone() {
-                self.transmits.push_back(Transmit::new(from, octets));
+                self.stats.retransmissions += 1;
+                self.transmit(from, octets);
             }
             return;
         }
-        if self.servers.len() >= TRANSACTIONS_MAX {
-            return self.reply(from, &message.response(503, None));
-        }
-        let (request, expires) = (message.clone(), now + LIFETIME);
-        let server =
-            Server { request, source: from, response: None, repeat: None, expires, call: None };
-        self.servers.insert(key.clone(), server);
-        if let Some(response) = self.refusal(from, &message, method, uri, now) {
-            return self.finish(&key, response, now);
+        if self.refused(from, &message, method, uri, now) {
+            return;
         }
         if message.tag("To").is_some() {
-            return self.request_in_dialog(&key, &message, method, now);
+            return self.request_in_dialog(&key, from, &message, method, now);
         }
         match method {
             "INVITE" => self.invited(from, &key, message, uri, now),
-            "REGISTER" => self.register(from, &key, &message, now),
+            "REGISTER" if self.admit(&key, from, &message, now) => {
+                self.register(from, &key, &message, now);
+            }
+            "REGISTER" => {}
             "OPTIONS" => {
-                let tag = self.token();
-                let mut response = message.response(200, Some(&tag));
-                response.headers.push(("Allow".to_owned(), ALLOW.to_owned()));
-                response.headers.push(("Accept".to_owned(), "application/sdp".to_owned()));
-                self.finish(&key, response, now);
+                let supported = SUPPORTED.join(", ");
+                let kind = ("Accept", "application/sdp");
+                let more = [("Allow", ALLOW), kind, ("Supported", &supported)];
+                self.reply_with(from, &message, 200, &more);
             }
-            "BYE" | "INFO" | "UPDATE" => {
-                self.finish(&key, message.response(481, Some("none")), now)
-            }
+            "BYE" | "INFO" | "UPDATE" | "PRACK" => self.reply_with(from, &message, 481, &[]),
             _ => {
-                let known = ["REFER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PUBLISH", "PRACK"];
+                let known = ["REFER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PUBLISH"];
                 let status = if known.contains(&method) { 405 } else { 501 };
-                let mut response = message.response(status, Some("none"));
-                response.headers.push(("Allow".to_owned(), ALLOW.to_owned()));
-                self.finish(&key, response, now);
+                self.reply_with(from, &message, status, &[("Allow", ALLOW)]);
             }
         }
     }
 
-    /// What stands in the way of a well-formed request, whatever it wants.
-    fn refusal(
+    /// Answers without keeping anything.
+    fn reply_with(&mut self, to: Peer, request: &Message, status: u16, more: &[(&str, &str)]) {
+        let tag = self.stateless_tag(request);
+        let mut response = request.response(status, Some(&tag));
+        for (name, value) in more {
+            response.push(name, *value);
+        }
+        self.reply(to, &response);
+    }
+
+    /// Opens the transaction of a request, or refuses it where too many are open.
+    pub(crate) fn admit(&mut self, key: &Key, from: Peer, message: &Message, now: Instant) -> bool {
+        let admitted = self.open_server(key, from, message, now);
+        if !admitted {
+            self.overloaded(from, message);
+        }
+        admitted
+    }
+
+    fn overloaded(&mut self, from: Peer, message: &Message) {
+        self.stats.overloaded += 1;
+        let seconds = RETRY_AFTER_S.to_string();
+        self.reply_with(from, message, 503, &[("Retry-After", &seconds)]);
+    }
+
+    /// Refuses a well-formed request that something stands in the way of, whatever it wants.
+    fn refused(
         &mut self,
         from: Peer,
         message: &Message,
         method: &str,
         uri: &str,
         now: Instant,
-    ) -> Option<Message> {
-        let required: Vec<&str> = message.all("Require").collect();
-        if !required.is_empty() {
-            let mut response = message.response(420, Some("require"));
-            response.headers.push(("Unsupported".to_owned(), required.join(", ")));
-            return Some(response);
+    ) -> bool {
+        let unknown: Vec<&str> = message
+            .values("Require")
+            .filter(|wanted| !SUPPORTED.iter().any(|known| known.eq_ignore_ascii_case(wanted)))
+            .collect();
+        if !unknown.is_empty() {
+            self.reply_with(from, message, 420, &[("Unsupported", &unknown.join(", "))]);
+            return true;
+        }
+        // The same request by another way. Source: section 8.2.2.2.
+        if merged(message).is_some_and(|merged| self.merged.contains_key(&merged)) {
+            self.reply_with(from, message, 482, &[]);
+            return true;
         }
         let opens = message.tag("To").is_none() && matches!(method, "INVITE" | "REGISTER");
-        let access = self.config.access.as_ref()?;
-        let free = access.loopback_is_free && from.address.ip().to_canonical().is_loopback();
-        if !opens || free {
-            return None;
+        let Some(access) = &self.config.access else { return false };
+        let source = source_of(from.address);
+        if !opens || access.loopback_is_free && source.is_loopback() {
+            return false;
+        }
+        if self.guard.blocks(source, now) {
+            self.reply_with(from, message, 403, &[]);
+            return true;
         }
         let ours = message.all("Authorization").find(|value| digest::is_digest(value));
-        match self.gate.judge(ours, (method, uri), &access.credentials, now) {
-            Ok(()) => None,
-            Err(denied) => {
-                let tag = self.token();
-                let mut response = message.response(401, Some(&tag));
-                for value in self.gate.challenges(denied == Denied::Stale, now) {
-                    response.headers.push(("WWW-Authenticate".to_owned(), value));
-                }
-                Some(response)
-            }
+        let denied = match self.gate.judge(ours, (method, uri), &access.credentials, now) {
+            Ok(()) => return false,
+            Err(denied) => denied,
+        };
+        if ours.is_some() && denied == Denied::Unproven {
+            self.stats.unproven += 1;
+            self.guard.failed(source, now);
         }
+        let challenges = self.gate.challenges(denied == Denied::Stale, now);
+        let challenges: Vec<_> =
+            challenges.iter().map(|value| ("WWW-Authenticate", value.as_str())).collect();
+        self.reply_with(from, message, 401, &challenges);
+        true
     }
 
-    pub(crate) fn invited(
-        &mut self,
-        from: Peer,
-        key: &str,
-        message: Message,
-        uri: &str,
-        now: Instant,
-    ) {
-        let merged = self.servers.iter().any(|(other, server)| {
-            other != key
-                && server.request.tag("To").is_none()
-                && server.request.header("Call-ID") == message.header("Call-ID")
-                && server.request.cseq() == message.cseq()
-                && server.request.tag("From") == message.tag("From")
-        });
-        if merged {
-            return self.finish(key, message.response(482, Some("merged")), now);
+    fn invited(&mut self, from: Peer, key: &Key, message: Message, uri: &str, now: Instant) {
+        let source = source_of(from.address);
+        let full = self.calls.len() >= CALLS_MAX || self.events.len() >= EVENTS_MAX;
+        if full || !self.shares.room(source).1 {
+            return self.overloaded(from, &message);
         }
-        if self.calls.len() >= CALLS_MAX {
-            return self.finish(key, message.response(503, Some("full")), now);
+        if let Some((status, more)) = unacceptable(&message) {
+            let more: Vec<_> = more.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            return self.reply_with(from, &message, status, &more);
         }
-        let encoded = message.header("Content-Encoding").is_some_and(|by| by != "identity");
-        let kind = message.header("Content-Type").unwrap_or_default().to_ascii_lowercase();
-        if !message.body.is_empty() && (encoded || !kind.trim().starts_with("application/sdp")) {
-            let mut response = message.response(415, Some("body"));
-            response.headers.push(("Accept".to_owned(), "application/sdp".to_owned()));
-            return self.finish(key, response, now);
-        }
-        let takes_sdp = |accept: &str| {
-            let accept = accept.to_ascii_lowercase();
-            ["application/sdp", "*/*", "application/*"].iter().any(|kind| accept.contains(kind))
-        };
-        if message.header("Accept").is_some_and(|accept| !takes_sdp(accept)) {
-            return self.finish(key, message.response(406, Some("accept")), now);
+        if !self.admit(key, from, &message, now) {
+            return;
         }
         let session = Session::parse(&message.body);
-        if session.is_none() && !message.body.is_empty() {
-            return self.finish(key, message.response(488, Some("media")), now);
+        let id = self.new_call();
+        let dialog = self.dialog_of(from, &message);
+        self.dialogs.insert(dialog.local_tag.clone(), id);
+        let invitation = invitation(id, &message, uri, session.clone());
+        self.provisional(key, &message.response(100, None), now);
+        let mut call = Call::new(State::Offered, dialog, message);
+        call.session = session;
+        call.server = Some(Arc::clone(key));
+        call.source = Some(source);
+        self.shares.count(source, 0, 1);
+        self.calls.insert(id, call);
+        if let Some(server) = self.servers.get_mut(key) {
+            server.call = Some(id);
+            server.expires = now + RINGS_MAX;
         }
+        self.arm_server(key);
+        self.tell(Event::Invite(Box::new(invitation)));
+    }
+
+    /// Returns the dialog that an INVITE makes. Source: section 12.1.1.
+    fn dialog_of(&mut self, from: Peer, message: &Message) -> Dialog {
+        let header = |name: &str| message.header(name).unwrap_or_default().to_owned();
         // Phones of RFC 2543 may leave `Contact` out.
         let contact = message.header("Contact").or(message.header("From"));
-        let contact = uri_of(contact.unwrap_or_default()).to_owned();
-        let id = self.new_call();
-        let header = |name: &str| message.header(name).unwrap_or_default().to_owned();
-        let call = Call {
-            state: State::Offered,
-            peer: from,
+        Dialog {
             call_id: header("Call-ID"),
             local: without_tag(&header("To")),
             local_tag: self.token(),
             remote: without_tag(&header("From")),
             remote_tag: message.tag("From").map(str::to_owned),
-            target: contact,
-            route: message.all("Record-Route").map(str::to_owned).collect(),
+            target: uri_of(contact.unwrap_or_default()).to_owned(),
+            route: message.values("Record-Route").map(str::to_owned).collect(),
             cseq: 0,
             remote_cseq: message.cseq().map_or(0, |(number, _)| number),
-            invite: message.clone(),
-            session: session.clone(),
-            media: None,
-            ack: None,
-            credentials: None,
-        };
-        let display = header("From");
-        let display_name = display.find('<').map(|at| display[..at].trim().trim_matches('"'));
-        let invitation = Invitation {
-            call: id,
-            from: uri_of(&display).to_owned(),
-            display_name: display_name.filter(|name| !name.is_empty()).map(str::to_owned),
-            to: uri.to_owned(),
-            offer: session,
-            headers: message
-                .headers
-                .iter()
-                .filter(|(name, _)| name.len() > 2 && name[..2].eq_ignore_ascii_case("x-"))
-                .cloned()
-                .collect(),
-        };
-        self.dialogs.insert((call.call_id.clone(), call.local_tag.clone()), id);
-        self.calls.insert(id, call);
-        if let Some(server) = self.servers.get_mut(key) {
-            server.call = Some(id);
-            // While the call rings, the transaction lives; `answer_invite` gives it an end.
-            server.expires = now + LIFETIME * 20;
-        }
-        self.provisional(key, &message.response(100, None));
-        self.events.push_back(Event::Invite(Box::new(invitation)));
-    }
-
-    pub(crate) fn request_in_dialog(
-        &mut self,
-        key: &str,
-        message: &Message,
-        method: &str,
-        now: Instant,
-    ) {
-        let dialog = (
-            message.header("Call-ID").unwrap_or_default().to_owned(),
-            message.tag("To").unwrap_or_default().to_owned(),
-        );
-        let id = self.dialogs.get(&dialog).copied();
-        let known = id.and_then(|id| self.calls.get_mut(&id)).filter(|call| {
-            call.remote_tag.is_none() || call.remote_tag.as_deref() == message.tag("From")
-        });
-        let (Some(id), Some(call)) = (id, known) else {
-            return self.finish(key, message.response(481, None), now);
-        };
-        let cseq = message.cseq().map_or(0, |(number, _)| number);
-        if cseq <= call.remote_cseq && call.remote_cseq != 0 {
-            return self.finish(key, message.response(500, None), now);
-        }
-        call.remote_cseq = cseq;
-        match method {
-            "BYE" => {
-                self.finish(key, message.response(200, None), now);
-                self.forget(id);
-                self.events.push_back(Event::Ended(id, Ended::HungUp));
-            }
-            "INVITE" | "UPDATE" => self.renegotiate(key, message, id, method, now),
-            "INFO" => {
-                let body = String::from_utf8_lossy(&message.body).into_owned();
-                let signal = body.lines().find_map(|l| l.trim().strip_prefix("Signal="));
-                let digit = signal.and_then(|s| s.trim().chars().next());
-                if let Some(digit) = digit.filter(|d| "0123456789*#ABCD".contains(*d)) {
-                    self.events.push_back(Event::Digit(id, digit));
-                }
-                self.finish(key, message.response(200, None), now);
-            }
-            "OPTIONS" => self.finish(key, message.response(200, None), now),
-            "REFER" => self.finish(key, message.response(603, None), now),
-            _ => self.finish(key, message.response(501, None), now),
+            peer: from,
+            caller: false,
+            takes_update: message.lists("Allow", "UPDATE"),
+            origin: self.random.next_u64() >> 1,
+            version: 0,
+            timer: None,
         }
     }
 
-    /// Answers a re-INVITE or an UPDATE: our address stays, the direction follows.
-    pub(crate) fn renegotiate(
-        &mut self,
-        key: &str,
-        message: &Message,
-        id: CallId,
-        method: &str,
-        now: Instant,
-    ) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        let glare = self.clients.values().any(|client| client.invite && client.call == id);
-        let offer = Session::parse(&message.body);
-        let (media, peer) = (call.media.unwrap_or(self.config.address), call.peer);
-        if glare || matches!(call.state, State::Offered) {
-            return self.finish(key, message.response(491, None), now);
-        }
-        if offer.is_none() && !message.body.is_empty() {
-            return self.finish(key, message.response(488, None), now);
-        }
-        if let Some(contact) = message.header("Contact") {
-            call.target = uri_of(contact).to_owned();
-        }
-        let mut response = message.response(200, None);
-        if let Some(offer) = offer {
-            response.body = sdp::answer(&offer, media, id.0);
-            call.session = Some(offer.clone());
-            self.events.push_back(Event::MediaChanged(id, Box::new(offer)));
-        } else if method == "INVITE" {
-            response.body = sdp::offer(media, id.0);
-        }
-        if !response.body.is_empty() {
-            response.headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
-        }
-        let contact = self.contact(peer);
-        response.headers.push(("Contact".to_owned(), contact));
-        self.finish(key, response, now);
-    }
-
-    pub(crate) fn acknowledged(&mut self, message: &Message, key: &str) {
-        if let Some(server) = self.servers.get_mut(key) {
-            server.repeat = None;
-        }
-        let dialog = (
-            message.header("Call-ID").unwrap_or_default().to_owned(),
-            message.tag("To").unwrap_or_default().to_owned(),
-        );
-        let Some(&id) = self.dialogs.get(&dialog) else { return };
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        for server in self.servers.values_mut().filter(|server| server.call == Some(id)) {
-            server.repeat = None;
-        }
-        if call.state == State::Answered {
-            call.state = State::Up;
-            let session = Session::parse(&message.body);
-            if session.is_some() {
-                call.session.clone_from(&session);
-            }
-            self.events.push_back(Event::Acknowledged(id, session.map(Box::new)));
-        }
-    }
-
-    pub(crate) fn canceled(&mut self, from: Peer, message: &Message, key: &str, now: Instant) {
+    fn canceled(&mut self, from: Peer, message: &Message, key: &Key, now: Instant) {
         let id = self.servers.get(key).and_then(|server| server.call);
-        let Some(call) = id.and_then(|id| self.calls.get(&id)) else {
-            return self.reply(from, &message.response(481, Some("none")));
+        let Some((id, call)) = id.and_then(|id| Some((id, self.calls.get(&id)?))) else {
+            // One whose INVITE was refused a moment ago crossed the refusal.
+            let status = if self.servers.contains_key(key) { 200 } else { 481 };
+            return self.reply_with(from, message, status, &[]);
         };
-        let (tag, state) = (call.local_tag.clone(), call.state);
+        let (tag, state) = (call.dialog.local_tag.clone(), call.state);
         self.reply(from, &message.response(200, Some(&tag)));
-        if let (Some(id), State::Offered) = (id, state) {
-            self.answer_invite(id, 487, None, Some(now));
+        if state == State::Offered {
+            self.answer_invite(id, 487, None, now);
             self.forget(id);
-            self.events.push_back(Event::Ended(id, Ended::HungUp));
+            self.tell(Event::Ended(id, Ended::HungUp));
         }
-    }
-
-    /// Answers the INVITE that made a call.
-    pub(crate) fn answer_invite(
-        &mut self,
-        id: CallId,
-        status: u16,
-        body: Option<Vec<u8>>,
-        now: Option<Instant>,
-    ) {
-        let Some(call) = self.calls.get(&id) else { return };
-        let key = server_key(&call.invite, "INVITE");
-        let mut response = call.invite.response(status, Some(&call.local_tag));
-        if status < 300 {
-            response.headers.push(("Contact".to_owned(), self.contact(call.peer)));
-            response.headers.push(("Allow".to_owned(), ALLOW.to_owned()));
-        }
-        if let Some(body) = body {
-            response.headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
-            response.body = body;
-        }
-        match now {
-            None => self.provisional(&key, &response),
-            Some(now) => self.finish(&key, response, now),
-        }
-    }
-
-    pub(crate) fn provisional(&mut self, key: &str, response: &Message) {
-        let Some(server) = self.servers.get_mut(key) else { return };
-        let octets = response.write();
-        server.response = Some(octets.clone());
-        self.transmits.push_back(Transmit::new(server.source, octets));
-    }
-
-    /// Sends a final response and keeps it for whoever asks again.
-    pub(crate) fn finish(&mut self, key: &str, response: Message, now: Instant) {
-        let Some(server) = self.servers.get_mut(key) else { return };
-        let octets = response.write();
-        let invite = response.cseq().is_some_and(|(_, method)| method == "INVITE");
-        server.response = Some(octets.clone());
-        let ok = matches!(response.start, Start::Response { status: 200..300, .. });
-        let repeated = invite && (ok || server.source.transport == Transport::Udp);
-        server.repeat = repeated.then_some((now + T1, T1));
-        server.expires = now + LIFETIME;
-        self.transmits.push_back(Transmit::new(server.source, octets));
-    }
-
-    pub(crate) fn reply(&mut self, to: Peer, response: &Message) {
-        self.transmits.push_back(Transmit::new(to, response.write()));
     }
 }
 
-/// Returns what tells transactions apart. Source: RFC 3261 section 17.2.3.
-fn server_key(message: &Message, method: &str) -> String {
-    let via = message.header("Via").unwrap_or_default();
-    let sent_by = via.split([';', ',']).next().unwrap_or_default();
-    let branch = message.branch().unwrap_or_default();
-    let call_id = message.header("Call-ID").unwrap_or_default();
-    let cseq = message.cseq().map_or(0, |(number, _)| number);
-    format!("{branch}|{sent_by}|{call_id}|{cseq}|{method}")
+/// Returns why an INVITE cannot be taken, and the header that says what could be.
+fn unacceptable(message: &Message) -> Option<(u16, Option<(&'static str, String)>)> {
+    let encoded = message.header("Content-Encoding").is_some_and(|by| by != "identity");
+    let kind = message.header("Content-Type").unwrap_or_default().to_ascii_lowercase();
+    if !message.body.is_empty() && (encoded || !kind.trim().starts_with("application/sdp")) {
+        return Some((415, Some(("Accept", "application/sdp".to_owned()))));
+    }
+    let takes_sdp = |accept: &str| {
+        let accept = accept.to_ascii_lowercase();
+        ["application/sdp", "*/*", "application/*"].iter().any(|kind| accept.contains(kind))
+    };
+    if message.header("Accept").is_some_and(|accept| !takes_sdp(accept)) {
+        return Some((406, None));
+    }
+    if !message.body.is_empty() && Session::parse(&message.body).is_none() {
+        return Some((488, None));
+    }
+    let too_small = matches!(session_timer::judge(message), Judged::TooSmall);
+    too_small.then(|| (422, Some(("Min-SE", MIN_SE_S.to_string()))))
 }
 
-/// Writes where a request came from into its topmost `Via`. Source: RFC 3581.
-fn mark_source(message: &mut Message, from: SocketAddr) {
-    let via = message.headers.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case("Via"));
-    if let Some((_, via)) = via {
-        let (first, rest) = via.split_once(',').map_or((via.as_str(), None), |(f, r)| (f, Some(r)));
-        let marked = first.split(';').map(|part| match part.trim() {
-            "rport" => format!("rport={};received={}", from.port(), from.ip()),
-            other => other.to_owned(),
-        });
-        let mut marked = marked.collect::<Vec<_>>().join(";");
-        if let Some(rest) = rest {
-            marked = format!("{marked},{rest}");
-        }
-        *via = marked;
+fn invitation(call: CallId, message: &Message, to: &str, offer: Option<Session>) -> Invitation {
+    let from = message.header("From").unwrap_or_default();
+    let display_name = from.find('<').map(|at| from[..at].trim().trim_matches('"'));
+    let special = |(name, _): &&(String, String)| {
+        name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-")) && name.len() > 2
+    };
+    Invitation {
+        call,
+        from: uri_of(from).to_owned(),
+        display_name: display_name.filter(|name| !name.is_empty()).map(str::to_owned),
+        to: to.to_owned(),
+        offer,
+        headers: message.headers.iter().filter(special).cloned().collect(),
     }
 }
 

@@ -1,0 +1,176 @@
+//! One call as the agent keeps it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::dialog::Dialog;
+use crate::digest::Credentials;
+use crate::message::Message;
+use crate::reliable::{Early, Reliable};
+use crate::sdp::{self, Session};
+use crate::session_timer::Running;
+use crate::transaction::Key;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// We were called and have not answered.
+    Offered,
+    /// We answered and wait for the ACK.
+    Answered,
+    /// We call.
+    Calling { provisional: bool, canceled: bool },
+    /// Both sides know of the dialog.
+    Up,
+}
+
+#[derive(Debug)]
+pub struct Call {
+    pub state: State,
+    pub dialog: Dialog,
+    /// The INVITE that made the call: the one that came, or the one that we sent.
+    pub invite: Message,
+    /// What the far end last said of its media.
+    pub session: Option<Session>,
+    /// Where ours is.
+    pub media: Option<SocketAddr>,
+    /// Our last description, under version 1.
+    pub described: Vec<u8>,
+    /// Whether our last description is an offer that nobody answered yet.
+    pub offering: bool,
+    /// The INVITE of the far end that is not answered, or whose answer is not acknowledged.
+    pub server: Option<Key>,
+    /// The INVITE or UPDATE of ours that is not answered.
+    pub client: Option<Key>,
+    /// What answers a challenge.
+    pub credentials: Option<Credentials>,
+    /// The early dialogs that the far end opened.
+    pub early: Vec<Early>,
+    /// Our provisional response that waits for its PRACK.
+    pub reliable: Option<Reliable>,
+    /// The number of our last reliable provisional response.
+    pub rseq: u32,
+    /// Where to answer from once the PRACK is there.
+    pub answering: Option<SocketAddr>,
+    pub timer: Option<Running>,
+    /// Whether it is to end as soon as that is allowed; nobody waits for word of it.
+    pub ending: bool,
+    /// Whose share it is counted in.
+    pub source: Option<IpAddr>,
+}
+
+impl Call {
+    pub fn new(state: State, dialog: Dialog, invite: Message) -> Self {
+        Self {
+            state,
+            dialog,
+            invite,
+            session: None,
+            media: None,
+            described: Vec::new(),
+            offering: false,
+            server: None,
+            client: None,
+            credentials: None,
+            early: Vec::new(),
+            reliable: None,
+            rseq: 0,
+            answering: None,
+            timer: None,
+            ending: false,
+            source: None,
+        }
+    }
+
+    /// Returns our description as it goes out: its version rises when it differs from the last.
+    /// Source: RFC 3264 section 8.
+    fn describe(&mut self, body: Vec<u8>) -> Vec<u8> {
+        if body != self.described {
+            self.dialog.version += 1;
+            self.described = body;
+        }
+        sdp::under_version(&self.described, self.dialog.version)
+    }
+
+    /// Writes our answer to what the far end offers.
+    pub fn answer_to(&mut self, offer: &Session, media: SocketAddr) -> Vec<u8> {
+        let body = sdp::answer(offer, media, self.dialog.origin);
+        self.offering = false;
+        self.describe(body)
+    }
+
+    /// Writes our offer: all that we speak, in the streams that the dialog already has.
+    pub fn offer(&mut self, media: SocketAddr) -> Vec<u8> {
+        let body = match &self.session {
+            Some(session) => sdp::offer_again(session, media, self.dialog.origin),
+            None => sdp::offer(media, self.dialog.origin),
+        };
+        self.offering = true;
+        self.describe(body)
+    }
+
+    /// Writes our last description once more, as an offer that changes nothing.
+    pub fn repeat_offer(&mut self, media: SocketAddr) -> Vec<u8> {
+        if self.described.is_empty() {
+            return self.offer(media);
+        }
+        self.offering = true;
+        sdp::under_version(&self.described, self.dialog.version)
+    }
+
+    /// The CSeq number of the INVITE that made the call.
+    pub fn invite_cseq(&self) -> u32 {
+        self.invite.cseq().map_or(0, |(number, _)| number)
+    }
+}
+
+/// Returns the user part of an address, unescaped once; empty where there is none.
+///
+/// Source: RFC 3261 sections 19.1.2 and 19.1.4.
+pub fn user_of(uri: &str) -> String {
+    let rest = uri.split_once(':').map_or("", |(_, rest)| rest);
+    let user = rest.split_once('@').map_or("", |(user, _)| user);
+    let user = user.split_once(':').map_or(user, |(user, _)| user);
+    unescape(user)
+}
+
+fn unescape(text: &str) -> String {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let pair = after.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        let escaped = pair.filter(|pair| pair.bytes().all(|octet| octet.is_ascii_hexdigit()));
+        let octet = escaped.and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        match octet {
+            Some(octet) if first == b'%' => {
+                octets.push(octet);
+                rest = &after[2..];
+            }
+            _ => {
+                octets.push(first);
+                rest = after;
+            }
+        }
+    }
+    // What is no text stays as it was written.
+    String::from_utf8(octets).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_unescaped_once() {
+        for (uri, user) in [
+            ("sip:alice@example.org", "alice"),
+            ("sip:r%6Fom:secret@example.org", "room"),
+            ("sip:a%2540b@example.org", "a%40b"),
+            ("sip:user;par=u%40example.net@example.org", "user;par=u@example.net"),
+            ("sip:caf%C3%A9@[::1]:5060", "café"),
+            ("sip:%F@h", "%F"),
+            ("sip:%FF@h", "%FF"),
+            ("sip:example.org", ""),
+        ] {
+            assert_eq!(user_of(uri), user, "{uri}");
+        }
+    }
+}
