@@ -92,6 +92,13 @@ const ACTING_CRATES: &[&str] = &[
 const BANNED_CALLS: &[&str] =
     &["std::time::Instant::now", "std::time::SystemTime::now", "std::collections::HashMap::iter"];
 
+/// Files of an acting crate that are pure all the same: whole nodes are played from them.
+const PURE_FILES: &[&str] = &["crates/node/src/core.rs", "crates/node/src/dispatch.rs"];
+
+/// Words that do not stand in a pure file.
+const ACTING_WORDS: &[&str] =
+    &["tokio", "Instant::now", "SystemTime", "UdpSocket", "thread::", "std::fs", "from_os_rng"];
+
 #[test]
 fn every_arrow_runs_down() {
     let faults: Vec<String> = manifests().iter().flat_map(|(_, text)| arrow_faults(text)).collect();
@@ -131,6 +138,13 @@ fn no_file_passes_600_lines() {
             faults.push(format!("{name} is gone: take it off LONG_ALREADY"));
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn no_pure_file_acts() {
+    let faults: Vec<String> =
+        PURE_FILES.iter().flat_map(|name| acting_faults(name, &read(&root().join(name)))).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
@@ -202,6 +216,12 @@ fn a_missing_ban_is_a_fault() {
     assert_eq!(ban_faults(""), BANNED_CALLS);
     let bans = "disallowed-methods = [{ path = \"std::time::Instant::now\" }]";
     assert_eq!(ban_faults(bans), &BANNED_CALLS[1..]);
+}
+
+#[test]
+fn a_pure_file_that_acts_is_a_fault() {
+    assert_eq!(acting_faults("core.rs", "use tokio::time;").len(), 1);
+    assert_eq!(acting_faults("core.rs", "let at = now.instant;"), [""; 0]);
 }
 
 #[test]
@@ -293,6 +313,12 @@ fn ban_faults(text: &str) -> Vec<&'static str> {
         })
     };
     BANNED_CALLS.iter().copied().filter(|call| !banned(call)).collect()
+}
+
+/// Says which acting words stand in a pure file.
+fn acting_faults(name: &str, text: &str) -> Vec<String> {
+    let words = ACTING_WORDS.iter().filter(|word| text.contains(**word));
+    words.map(|word| format!("{name} is pure and has the word {word}")).collect()
 }
 
 /// Says whether a file of `lines` lines is too long.

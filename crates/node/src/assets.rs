@@ -7,18 +7,12 @@ use model::Account;
 use url::Url;
 use webhook::{Client, Request};
 
+use crate::core::Brought;
+
 /// Longest TwiML document.
 pub const DOCUMENT_MAX: usize = 64 * 1024;
 /// Longest audio file.
 pub const AUDIO_MAX: usize = 40 * 1024 * 1024;
-
-/// What a request for a document brought.
-pub enum Brought {
-    /// To be handed to the exchange as it is.
-    Document(Fetched),
-    /// Sound, decoded.
-    Audio(Arc<[i16]>),
-}
 
 /// Returns whether Twilio's music is at this address: it is answered by ours.
 pub fn is_music(url: &str) -> bool {

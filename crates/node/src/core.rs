@@ -1,346 +1,373 @@
-//! The task that owns the exchange and the SIP agent: it takes what comes in, and hands out what
-//! is to be done.
+//! The node without its machinery: exchange and SIP agent, wired together by what comes in and by
+//! what is to be done.
+//!
+//! Pure: no socket, task, thread, clock or store is known here. Whoever drives a [`Core`] hands it
+//! each [`Input`] with the time and carries out every [`Output`] in order: `driver.rs` with real
+//! ones, `sim` with ones that do not exist.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use exchange::{
-    AudioId, Command, Effect, Event, Exchange, Failure, FetchId, Fetched, Gone, Instructions,
-    PlayId, Refusal, Reply,
+    AudioId, Command, Document, Event, Exchange, Failure, FetchId, Fetched, Gone, Instructions,
+    PlayId, Refusal, Reply, Sound,
 };
-use media::{LegId, LegOptions, PlayTo, PlayerId, RoomId, Shard, TapId};
-use model::{Account, CallSid, Callback, Change, ConferenceSid};
+use media::{LegId, LegOptions, PlayTo, PlayerId, RoomId, TapId};
+use model::{Account, AccountSid, CallSid, Callback, Change, ConferenceSid, Now};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use sip::{Agent, CallId, Ended, Peer, Transport};
-use store::Store;
-use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::{mpsc, oneshot};
+use sip::{Agent, CallId, Ended, Peer, Transmit};
 
-use crate::assets::Brought;
 use crate::dispatch::After;
-use crate::media_thread::{self, Lateness};
-use crate::ports::Ports;
-use crate::streams::{Arrived, Streams};
-use crate::{Config, Document, Pair, Stats, now};
 
-/// Media commands that wait for the next tick.
-const MEDIA_MAX: usize = 65_536;
-const EVENTS_MAX: usize = 4_096;
-/// How often the core looks when nothing is due.
-const IDLE: Duration = Duration::from_secs(1);
+/// One command that waits for its answer, by the number that its maker gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// One batch of rows, in the order in which they were handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchId(pub u64);
+
+/// A document or a sound that was fetched.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Brought {
+    /// To be handed to the exchange as it is.
+    Document(Fetched),
+    /// Sound, decoded: 8 kHz mono.
+    Audio(Arc<[i16]>),
+}
 
 /// What reaches the core.
 #[derive(Debug)]
 pub enum Input {
-    Command(Box<Command>, oneshot::Sender<Result<Reply, Refusal>>),
-    Dial(Box<Effect>),
-    NotDialled(CallSid),
-    Fetched(FetchId, Result<BroughtDebug, Failure>),
+    /// A command; its answer comes as [`Output::Reply`].
+    Command(Box<Command>, Ticket),
+    /// One SIP message, whole.
+    Message(Peer, Vec<u8>),
+    /// The head of a SIP message that is too long to be read.
+    TooLarge(Peer, Vec<u8>),
+    /// What the media thread noticed.
+    Media(media::Event),
+    /// A batch was committed, or could not be.
+    Committed(BatchId, bool),
+    /// What came of an [`Output::Fetch`].
+    Fetched(FetchId, Result<Brought, Failure>),
+    /// What came of an [`Output::Load`].
     Loaded(PlayId, Result<Arc<[i16]>, Failure>),
-    Audibility(ConferenceSid, oneshot::Sender<Vec<Pair>>),
-    OpenTap(ConferenceSid, oneshot::Sender<Option<TapId>>),
-    ReadTap(TapId, oneshot::Sender<Vec<i16>>),
-    CloseTap(TapId),
-    Stats(oneshot::Sender<Stats>),
-    Stop(oneshot::Sender<()>),
+    /// The server goes down: every call is hung up, [`Output::Stopped`] follows the last commit.
+    Stop,
 }
 
-/// A document or sound that was brought.
+/// What is to be done, in order.
 #[derive(Debug)]
-pub enum BroughtDebug {
-    Document(Fetched),
-    Audio(Arc<[i16]>),
+pub enum Output {
+    /// Answers a command.
+    Reply(Ticket, Result<Reply, Refusal>),
+    /// Sends a SIP message.
+    Transmit(Transmit),
+    /// Hands a command to the shard that plays its leg.
+    Media(media::Command),
+    /// Writes rows together; [`Input::Committed`] follows.
+    Commit(BatchId, Vec<Change>),
+    /// Delivers a callback whose row is committed.
+    Callback(Callback),
+    /// Asks an address; [`Input::Fetched`] follows.
+    Fetch {
+        /// Which request.
+        fetch: FetchId,
+        /// Whose token signs it.
+        account: AccountSid,
+        /// Whose cookies go along.
+        call: Option<CallSid>,
+        /// What to ask.
+        document: Document,
+        /// The form fields, in order.
+        params: Vec<(String, String)>,
+    },
+    /// Brings the samples of a sound; [`Input::Loaded`] follows.
+    Load {
+        /// Which sound.
+        play: PlayId,
+        /// A file to be fetched or text to be spoken.
+        sound: Sound,
+    },
+    /// All calls are over and their rows committed.
+    Stopped,
 }
 
-impl From<Brought> for BroughtDebug {
-    fn from(brought: Brought) -> Self {
-        match brought {
-            Brought::Document(document) => Self::Document(document),
-            Brought::Audio(samples) => Self::Audio(samples),
-        }
-    }
+/// Where the ports for RTP and RTCP come from.
+pub trait PortPairs: Send {
+    /// Opens an even port and the odd one after it for a leg and returns the even one, or nothing
+    /// where none is free. They close when the leg is removed.
+    fn open(&mut self, leg: LegId) -> Option<u16>;
 }
 
-/// What the core is made of.
-pub struct Parts {
-    pub config: Arc<Config>,
-    pub store: Store,
+/// What the core is told about the node that it runs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose node it is.
     pub account: Account,
-    pub client: webhook::Client,
-    pub socket: UdpSocket,
+    /// Where phones reach it; its address is the media's too.
     pub sip: SocketAddr,
-    pub inputs: mpsc::Sender<Input>,
-    pub callbacks: mpsc::UnboundedSender<Callback>,
-    /// Dialogs of the last process, which are to be ended.
-    pub dialogs: Vec<sip::Dialog>,
+    /// Asked what to do with a call that comes in; none: it joins the conference of its name.
+    pub voice_url: Option<String>,
+    /// What may be dialled beyond the public internet.
+    pub guard: webhook::Guard,
 }
 
 /// One call's names on both sides.
 #[derive(Debug, Clone)]
-pub struct Wired {
-    pub sip: CallId,
-    pub leg: LegId,
-    pub media: SocketAddr,
-    pub added: bool,
+pub(crate) struct Wired {
+    pub(crate) sip: CallId,
+    pub(crate) leg: LegId,
+    pub(crate) media: SocketAddr,
+    pub(crate) added: bool,
     /// Whether its dialog is in the store.
-    pub kept: bool,
+    pub(crate) kept: bool,
 }
 
 /// A sound whose samples are on their way, and what was asked of it meanwhile.
 #[derive(Debug)]
-pub struct Loading {
-    pub to: PlayTo,
-    pub loops: Option<u32>,
-    pub paused: bool,
+pub(crate) struct Loading {
+    pub(crate) to: PlayTo,
+    pub(crate) loops: Option<u32>,
+    pub(crate) paused: bool,
 }
 
-/// The core.
+/// The core: see the module.
 pub struct Core {
-    pub parts: Parts,
-    pub exchange: Exchange,
-    pub agent: Agent,
-    streams: Streams,
-    pub ports: Ports,
-    pub media: SyncSender<media_thread::Input>,
-    pub after: mpsc::UnboundedSender<After>,
-    pub calls: BTreeMap<CallSid, Wired>,
-    pub by_sip: BTreeMap<CallId, CallSid>,
-    pub by_leg: BTreeMap<LegId, CallSid>,
-    pub rooms: BTreeMap<ConferenceSid, RoomId>,
-    pub audio: BTreeMap<AudioId, Arc<[i16]>>,
-    pub loading: BTreeMap<PlayId, Loading>,
-    pub last: u64,
+    pub(crate) settings: Settings,
+    pub(crate) exchange: Exchange,
+    pub(crate) agent: Agent,
+    ports: Box<dyn PortPairs>,
+    pub(crate) calls: BTreeMap<CallSid, Wired>,
+    by_sip: BTreeMap<CallId, CallSid>,
+    by_leg: BTreeMap<LegId, CallSid>,
+    pub(crate) rooms: BTreeMap<ConferenceSid, RoomId>,
+    pub(crate) audio: BTreeMap<AudioId, Arc<[i16]>>,
+    pub(crate) loading: BTreeMap<PlayId, Loading>,
+    /// Sounds that cannot be played, of which the exchange is told when it is done deciding.
+    pub(crate) unplayable: VecDeque<(PlayId, Failure)>,
+    /// What waits for commits, in order, and which of these are done.
+    pub(crate) after: VecDeque<After>,
+    pub(crate) committed: BTreeMap<BatchId, bool>,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) last: u64,
     random: ChaCha12Rng,
-    lateness: Arc<Lateness>,
-    stopping: Option<oneshot::Sender<()>>,
+    stopping: Stopping,
 }
 
-/// Starts the media thread and the core's task.
-pub fn start(
-    parts: Parts,
-    listener: TcpListener,
-    inbox: mpsc::Receiver<Input>,
-) -> std::io::Result<()> {
-    let mut random = ChaCha12Rng::from_os_rng();
-    let (media, media_inbox) = sync_channel(MEDIA_MAX);
-    let (events, media_events) = mpsc::channel(EVENTS_MAX);
-    let lateness = Arc::new(Lateness::default());
-    let (shard, shared) = (Shard::new(random.next_u64()), Arc::clone(&lateness));
-    std::thread::Builder::new()
-        .name("media".to_owned())
-        .spawn(move || media_thread::run(shard, &media_inbox, &events, &shared))?;
-    let (after, committed) = mpsc::unbounded_channel();
-    tokio::spawn(crate::dispatch::after_commit(
-        committed,
-        parts.inputs.clone(),
-        parts.callbacks.clone(),
-        (parts.client.clone(), parts.account.clone()),
-    ));
-    let mut seed = [0; 32];
-    random.fill_bytes(&mut seed);
-    let listens = parts.socket.local_addr()?.ip();
-    let access = sip::Access {
-        credentials: sip::Credentials {
-            user: parts.account.sid.to_string(),
-            password: parts.account.auth_token.clone(),
-        },
-        loopback_is_free: true,
-    };
-    let open = sip::Config::open(parts.sip, seed);
-    let (streams, arrived) = Streams::start(listener);
-    let mut core = Core {
-        exchange: Exchange::new(random.next_u64()),
-        agent: Agent::new(sip::Config { access: Some(access), ..open }),
-        streams,
-        ports: Ports::new(listens, parts.config.rtp_ports),
-        parts,
-        media,
-        after,
-        calls: BTreeMap::new(),
-        by_sip: BTreeMap::new(),
-        by_leg: BTreeMap::new(),
-        rooms: BTreeMap::new(),
-        audio: BTreeMap::new(),
-        loading: BTreeMap::new(),
-        last: 0,
-        random,
-        lateness,
-        stopping: None,
-    };
-    for dialog in std::mem::take(&mut core.parts.dialogs) {
-        core.agent.end_dialog(dialog, Instant::now());
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopping {
+    No,
+    /// Calls are still being ended.
+    Draining,
+    /// Their last rows are on their way.
+    Drained,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (calls, rooms) = (self.calls.len(), self.rooms.len());
+        f.debug_struct("Core").field("calls", &calls).field("rooms", &rooms).finish_non_exhaustive()
     }
-    tokio::spawn(core.run(inbox, media_events, arrived));
-    Ok(())
 }
 
 impl Core {
-    async fn run(
-        mut self,
-        mut inbox: mpsc::Receiver<Input>,
-        mut media_events: mpsc::Receiver<media::Event>,
-        mut arrived: mpsc::Receiver<Arrived>,
-    ) {
-        let mut datagram = vec![0; sip::MESSAGE_MAX];
-        loop {
-            let due = self.agent.poll_timeout().into_iter().chain(self.exchange.poll_timeout());
-            let wake = due.min().unwrap_or_else(|| Instant::now() + IDLE);
-            tokio::select! {
-                received = self.parts.socket.recv_from(&mut datagram) => {
-                    if let Ok((length, from)) = received {
-                        self.agent.handle_message(from, &datagram[..length], Instant::now());
-                    }
-                }
-                Some(arrived) = arrived.recv() => self.arrived(arrived),
-                Some(input) = inbox.recv() => self.handle(input),
-                Some(event) = media_events.recv() => self.heard(event),
-                () = tokio::time::sleep_until(wake.into()) => {}
-            }
-            self.agent.handle_timeout(Instant::now());
-            let mut effects = Vec::new();
-            self.exchange.handle_timeout(now(), &mut effects);
-            self.carry_out(effects, None);
-            while let Some(event) = self.agent.poll_event() {
-                self.signalled(event);
-            }
-            while let Some(transmit) = self.agent.poll_transmit() {
-                match transmit.transport {
-                    // A full buffer is loss; SIP repeats what matters.
-                    Transport::Udp => {
-                        drop(self.parts.socket.try_send_to(&transmit.octets, transmit.to));
-                    }
-                    Transport::Tcp => self.streams.send(transmit.to, transmit.octets),
-                }
-            }
-            if self.exchange.calls() == 0
-                && let Some(done) = self.stopping.take()
-            {
-                let _ = self.after.send(After::stopped(done));
-            }
+    /// Makes a core without calls; `seed` draws SIDs, tags and branches.
+    pub fn new(settings: Settings, seed: [u8; 32], ports: Box<dyn PortPairs>) -> Self {
+        let mut random = ChaCha12Rng::from_seed(seed);
+        let mut seed = [0; 32];
+        random.fill_bytes(&mut seed);
+        let access = sip::Access {
+            credentials: sip::Credentials {
+                user: settings.account.sid.to_string(),
+                password: settings.account.auth_token.clone(),
+            },
+            loopback_is_free: true,
+        };
+        let open = sip::Config::open(settings.sip, seed);
+        Self {
+            exchange: Exchange::new(random.next_u64()),
+            agent: Agent::new(sip::Config { access: Some(access), ..open }),
+            settings,
+            ports,
+            calls: BTreeMap::new(),
+            by_sip: BTreeMap::new(),
+            by_leg: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            audio: BTreeMap::new(),
+            loading: BTreeMap::new(),
+            unplayable: VecDeque::new(),
+            after: VecDeque::new(),
+            committed: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            last: 0,
+            random,
+            stopping: Stopping::No,
         }
     }
 
-    fn arrived(&mut self, arrived: Arrived) {
-        let peer = |address| Peer { address, transport: Transport::Tcp };
-        match arrived {
-            Arrived::Message(from, octets) => {
-                self.agent.handle_message(peer(from), &octets, Instant::now());
-            }
-            Arrived::TooLarge(from, head) => self.agent.handle_too_large(peer(from), &head),
-        }
-    }
-
-    fn handle(&mut self, input: Input) {
+    /// Takes one input.
+    pub fn handle(&mut self, input: Input, now: Now) {
         match input {
-            Input::Command(command, reply) if self.stopping.is_some() => {
-                drop(command);
-                let _ = reply.send(Err(Refusal::ShuttingDown));
+            Input::Command(command, ticket) => self.command(*command, ticket, now),
+            Input::Message(from, octets) => self.agent.handle_message(from, &octets, now.instant),
+            Input::TooLarge(from, head) => self.agent.handle_too_large(from, &head),
+            Input::Media(event) => self.heard(event, now),
+            Input::Committed(batch, written) => {
+                self.committed.insert(batch, written);
             }
-            Input::Command(command, reply) => {
-                let mut effects = Vec::new();
-                match self.exchange.handle_command(*command, now(), &mut effects) {
-                    Ok(answer) => self.carry_out(effects, Some((answer, reply))),
-                    Err(refusal) => drop(reply.send(Err(refusal))),
-                }
-            }
-            Input::Dial(effect) => self.dial(*effect),
-            Input::NotDialled(call) => self.event(Event::CallFailed { call, status: 503 }),
             Input::Fetched(fetch, result) => {
                 let result = result.map(|brought| match brought {
-                    BroughtDebug::Document(document) => document,
-                    BroughtDebug::Audio(samples) => {
+                    Brought::Document(document) => document,
+                    Brought::Audio(samples) => {
                         self.last += 1;
                         let id = AudioId(self.last);
                         self.audio.insert(id, samples);
                         Fetched::Audio(id)
                     }
                 });
-                self.event(Event::Fetched { fetch, result });
+                self.event(Event::Fetched { fetch, result }, now);
             }
-            Input::Loaded(play, result) => self.loaded(play, result),
-            Input::Audibility(conference, reply) => self.audibility(conference, reply),
-            Input::OpenTap(conference, reply) => {
-                let room = self.rooms.get(&conference).copied();
-                let tap = room.map(|room| {
-                    self.last += 1;
-                    let tap = TapId(self.last);
-                    self.media(media::Command::OpenTap(tap, room));
-                    tap
-                });
-                let _ = reply.send(tap);
-            }
-            Input::ReadTap(tap, reply) => {
-                let _ = self.media.try_send(media_thread::Input::ReadTap(tap, reply));
-            }
-            Input::CloseTap(tap) => self.media(media::Command::CloseTap(tap)),
-            Input::Stats(reply) => self.stats(reply),
-            Input::Stop(done) => {
+            Input::Loaded(play, result) => self.loaded(play, result, now),
+            Input::Stop => {
                 let mut effects = Vec::new();
-                self.exchange.hang_up_all(now(), &mut effects);
-                self.carry_out(effects, None);
-                self.stopping = Some(done);
+                self.exchange.hang_up_all(now, &mut effects);
+                self.carry_out(effects, None, now);
+                self.stopping = Stopping::Draining;
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Does what is due. Call it at [`Self::poll_timeout`].
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.agent.handle_timeout(now.instant);
+        let mut effects = Vec::new();
+        self.exchange.handle_timeout(now, &mut effects);
+        self.carry_out(effects, None, now);
+        self.settle(now);
+    }
+
+    /// Returns when [`Self::handle_timeout`] next has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.agent.poll_timeout().into_iter().chain(self.exchange.poll_timeout()).min()
+    }
+
+    /// Returns what is to be done next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front().or_else(|| self.agent.poll_transmit().map(Output::Transmit))
+    }
+
+    /// Ends a dialog of the last process: its phone is sent a BYE.
+    pub fn end_dialog(&mut self, dialog: sip::Dialog, now: Now) {
+        self.agent.end_dialog(dialog, now.instant);
+    }
+
+    /// Opens a tap of a conference; nothing where there is no such room.
+    pub fn open_tap(&mut self, conference: ConferenceSid) -> Option<TapId> {
+        let room = *self.rooms.get(&conference)?;
+        self.last += 1;
+        let tap = TapId(self.last);
+        self.media(media::Command::OpenTap(tap, room));
+        Some(tap)
+    }
+
+    /// Closes a tap.
+    pub fn close_tap(&mut self, tap: TapId) {
+        self.media(media::Command::CloseTap(tap));
+    }
+
+    /// Returns the room in which a conference is mixed.
+    pub fn room_of(&self, conference: ConferenceSid) -> Option<RoomId> {
+        self.rooms.get(&conference).copied()
+    }
+
+    /// Returns whose each leg is.
+    pub fn legs(&self) -> &BTreeMap<LegId, CallSid> {
+        &self.by_leg
+    }
+
+    /// Returns how many calls are not over.
+    pub fn calls(&self) -> usize {
+        self.exchange.calls()
+    }
+
+    fn command(&mut self, command: Command, ticket: Ticket, now: Now) {
+        if self.stopping != Stopping::No {
+            return self.reply(ticket, Err(Refusal::ShuttingDown));
+        }
+        let mut effects = Vec::new();
+        match self.exchange.handle_command(command, now, &mut effects) {
+            Ok(answer) => self.carry_out(effects, Some((ticket, answer)), now),
+            Err(refusal) => self.reply(ticket, Err(refusal)),
+        }
+    }
+
+    /// Sees to all that has come of the last input.
+    fn settle(&mut self, now: Now) {
+        loop {
+            if let Some(event) = self.agent.poll_event() {
+                self.signalled(event, now);
+            } else if let Some((play, failure)) = self.unplayable.pop_front() {
+                self.event(Event::PlayEnded { play, result: Err(failure) }, now);
+            } else if self.stopping == Stopping::Draining && self.exchange.calls() == 0 {
+                self.stopping = Stopping::Drained;
+                self.after.push_back(After::stopped());
+            } else if !self.release(now) {
+                break;
             }
         }
     }
 
     /// Hands an event to the exchange and does what comes of it.
-    pub fn event(&mut self, event: Event) {
+    pub(crate) fn event(&mut self, event: Event, now: Now) {
         let mut effects = Vec::new();
-        self.exchange.handle_event(event, now(), &mut effects);
-        self.carry_out(effects, None);
+        self.exchange.handle_event(event, now, &mut effects);
+        self.carry_out(effects, None, now);
     }
 
-    fn heard(&mut self, event: media::Event) {
+    fn heard(&mut self, event: media::Event, now: Now) {
         let of = |leg: &LegId| self.by_leg.get(leg).copied();
         match event {
             media::Event::PlayerEnded(PlayerId(play)) => {
-                self.event(Event::PlayEnded { play: PlayId(play), result: Ok(()) });
+                self.event(Event::PlayEnded { play: PlayId(play), result: Ok(()) }, now);
             }
             media::Event::Digit(leg, digit) => {
                 if let Some(call) = of(&leg) {
-                    self.event(Event::Digit { call, digit });
+                    self.event(Event::Digit { call, digit }, now);
                 }
             }
             media::Event::Silent(leg) => {
                 if let Some(call) = of(&leg) {
-                    self.event(Event::CallGone { call, why: Gone::NoAudio });
+                    self.event(Event::CallGone { call, why: Gone::NoAudio }, now);
                 }
             }
         }
     }
 
-    fn signalled(&mut self, event: sip::Event) {
+    fn signalled(&mut self, event: sip::Event, now: Now) {
         let of = |id: &CallId| self.by_sip.get(id).copied();
         match event {
-            sip::Event::Invite(invitation) => self.offered(*invitation),
+            sip::Event::Invite(invitation) => self.offered(*invitation, now),
             sip::Event::Ringing(id, session) => {
                 let Some(call) = of(&id) else { return };
                 let early_media = session.is_some();
                 if let Some(session) = session {
                     self.wire(call, &session);
                 }
-                self.event(Event::CallRinging { call, early_media });
+                self.event(Event::CallRinging { call, early_media }, now);
             }
-            sip::Event::Answered(id, session) => {
+            sip::Event::Answered(id, session) | sip::Event::Acknowledged(id, session) => {
                 let Some(call) = of(&id) else { return };
                 self.keep_dialog(call, id);
                 if let Some(session) = session {
                     self.wire(call, &session);
                 }
-                self.event(Event::CallAnswered { call });
-            }
-            sip::Event::Acknowledged(id, session) => {
-                let Some(call) = of(&id) else { return };
-                self.keep_dialog(call, id);
-                if let Some(session) = session {
-                    self.wire(call, &session);
-                }
-                self.event(Event::CallAnswered { call });
+                self.event(Event::CallAnswered { call }, now);
             }
             sip::Event::MediaChanged(id, session) => {
                 if let Some(call) = of(&id) {
@@ -349,13 +376,13 @@ impl Core {
             }
             sip::Event::Failed(id, status) => {
                 if let Some(call) = of(&id) {
-                    self.event(Event::CallFailed { call, status });
+                    self.event(Event::CallFailed { call, status }, now);
                     self.unwire(call);
                 }
             }
             sip::Event::Digit(id, digit) => {
                 if let Some(call) = of(&id) {
-                    self.event(Event::Digit { call, digit });
+                    self.event(Event::Digit { call, digit }, now);
                 }
             }
             sip::Event::Ended(id, ended) => {
@@ -364,28 +391,28 @@ impl Core {
                         Ended::HungUp => Gone::HungUp,
                         Ended::Lost => Gone::Lost,
                     };
-                    self.event(Event::CallGone { call, why });
+                    self.event(Event::CallGone { call, why }, now);
                     self.unwire(call);
                 }
             }
-            sip::Event::Registered(user) => self.event(Event::Registered { user }),
-            sip::Event::Unregistered(user) => self.event(Event::Unregistered { user }),
+            sip::Event::Registered(user) => self.event(Event::Registered { user }, now),
+            sip::Event::Unregistered(user) => self.event(Event::Unregistered { user }, now),
         }
     }
 
-    fn offered(&mut self, invitation: sip::Invitation) {
+    fn offered(&mut self, invitation: sip::Invitation, now: Now) {
         let mut octets = [0; 16];
         self.random.fill_bytes(&mut octets);
         let call = CallSid::new(octets);
-        if self.stopping.is_some() || !self.open(call, invitation.call) {
-            return self.agent.reject(invitation.call, 503, Instant::now());
+        if self.stopping != Stopping::No || !self.open(call, invitation.call) {
+            return self.agent.reject(invitation.call, 503, now.instant);
         }
         if let Some(session) = &invitation.offer {
             self.wire(call, session);
         }
         let user = invitation.to.split_once(':').map_or("", |(_, rest)| rest);
         let user = user.split_once('@').map_or("", |(user, _)| user);
-        let instructions = match &self.parts.config.voice_url {
+        let instructions = match &self.settings.voice_url {
             Some(url) => Instructions::Url {
                 document: Document { url: url.clone(), method: "POST".to_owned() },
                 fallback: None,
@@ -393,9 +420,9 @@ impl Core {
             None if user.is_empty() => Instructions::Join("default".to_owned()),
             None => Instructions::Join(user.to_owned()),
         };
-        self.event(Event::CallOffered {
+        let event = Event::CallOffered {
             call,
-            account: self.parts.account.sid,
+            account: self.settings.account.sid,
             from: invitation.from,
             to: invitation.to,
             caller_name: invitation.display_name,
@@ -405,17 +432,16 @@ impl Core {
                 .into_iter()
                 .map(|(name, value)| (format!("SipHeader_{name}"), value))
                 .collect(),
-        });
+        };
+        self.event(event, now);
     }
 
     /// Opens a call's ports and notes its names.
-    pub fn open(&mut self, call: CallSid, sip: CallId) -> bool {
-        let Ok((rtp, rtcp)) = self.ports.bind() else { return false };
-        let Ok(address) = rtp.local_addr() else { return false };
+    pub(crate) fn open(&mut self, call: CallSid, sip: CallId) -> bool {
         self.last += 1;
         let leg = LegId(self.last);
-        let media = SocketAddr::new(self.parts.sip.ip(), address.port());
-        let _ = self.media.try_send(media_thread::Input::Open(leg, rtp, rtcp));
+        let Some(port) = self.ports.open(leg) else { return false };
+        let media = SocketAddr::new(self.settings.sip.ip(), port);
         self.calls.insert(call, Wired { sip, leg, media, added: false, kept: false });
         self.by_sip.insert(sip, call);
         self.by_leg.insert(leg, call);
@@ -453,13 +479,13 @@ impl Core {
     }
 
     /// Forgets a call that is over on the wire.
-    pub fn unwire(&mut self, call: CallSid) {
+    pub(crate) fn unwire(&mut self, call: CallSid) {
         if let Some(wired) = self.calls.remove(&call) {
             self.by_sip.remove(&wired.sip);
             self.by_leg.remove(&wired.leg);
             self.media(media::Command::RemoveLeg(wired.leg));
             if wired.kept {
-                let _ = self.parts.store.apply(vec![Change::DeleteDialog(call)]);
+                self.commit(vec![Change::DeleteDialog(call)]);
             }
         }
     }
@@ -471,44 +497,15 @@ impl Core {
         if let Some(wired) = self.calls.get_mut(&call) {
             wired.kept = true;
             // If it cannot be written, the phone notices by itself that nobody speaks.
-            let _ = self.parts.store.apply(vec![Change::Dialog { call, state }]);
+            self.commit(vec![Change::Dialog { call, state }]);
         }
     }
 
-    /// Hands a command to the media thread, which takes them all before each tick.
-    pub fn media(&self, command: media::Command) {
-        if self.media.try_send(media_thread::Input::Command(command)).is_err() {
-            tracing::error!("the media thread does not keep up; a command was lost");
-        }
+    pub(crate) fn media(&mut self, command: media::Command) {
+        self.outputs.push_back(Output::Media(command));
     }
 
-    fn audibility(&self, conference: ConferenceSid, reply: oneshot::Sender<Vec<Pair>>) {
-        let Some(&room) = self.rooms.get(&conference) else {
-            return drop(reply.send(Vec::new()));
-        };
-        let (asked, answer) = oneshot::channel();
-        let _ = self.media.try_send(media_thread::Input::Audibility(room, asked));
-        let names = self.by_leg.clone();
-        tokio::spawn(async move {
-            let pairs = answer.await.unwrap_or_default();
-            let pairs = pairs.iter().filter_map(|pair| {
-                let (listener, speaker) = (names.get(&pair.listener)?, names.get(&pair.speaker)?);
-                Some(Pair { listener: *listener, speaker: *speaker, gain: pair.gain })
-            });
-            let _ = reply.send(pairs.collect());
-        });
-    }
-
-    fn stats(&self, reply: oneshot::Sender<Stats>) {
-        let (asked, answer) = oneshot::channel();
-        let _ = self.media.try_send(media_thread::Input::Stats(asked));
-        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let lateness = &self.lateness;
-        let ticks = (load(&lateness.ticks), load(&lateness.late), load(&lateness.worst_us));
-        let calls = self.exchange.calls();
-        tokio::spawn(async move {
-            let media = answer.await.unwrap_or_default();
-            let _ = reply.send(Stats { media, ticks, calls });
-        });
+    pub(crate) fn reply(&mut self, ticket: Ticket, answer: Result<Reply, Refusal>) {
+        self.outputs.push_back(Output::Reply(ticket, answer));
     }
 }

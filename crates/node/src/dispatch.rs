@@ -2,93 +2,42 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use exchange::{Audience, Effect, Event, Failure, PlayId, Refusal, Reply, Sound, Speaks};
 use media::{PlayTo, PlayerId, RoomId};
-use model::{Account, CallSid, Callback, Change, ConferenceSid, ConferenceStatus};
+use model::{CallSid, Callback, Change, ConferenceSid, ConferenceStatus, Now};
 use sip::{Peer, Transport};
-use store::Committed;
-use tokio::sync::{mpsc, oneshot};
 
-use crate::assets;
-use crate::core::{Core, Input, Loading};
+use crate::core::{BatchId, Core, Loading, Output, Ticket};
 
 /// The room is turned down by 12 dB under an announcement.
 const DUCKED: f32 = 0.251_189;
 
-/// What waits for a commit.
+/// What waits for a commit, and for all that came before it.
+#[derive(Debug, Default)]
 pub struct After {
-    committed: Option<Committed>,
-    reply: Option<(Reply, oneshot::Sender<Result<Reply, Refusal>>)>,
+    batch: Option<BatchId>,
+    reply: Option<(Ticket, Reply)>,
     effects: Vec<Effect>,
     callbacks: Vec<Callback>,
-    stopped: Option<oneshot::Sender<()>>,
+    stopped: bool,
 }
 
 impl After {
     /// Tells that everything before it is committed.
-    pub fn stopped(done: oneshot::Sender<()>) -> Self {
-        Self {
-            committed: None,
-            reply: None,
-            effects: Vec::new(),
-            callbacks: Vec::new(),
-            stopped: Some(done),
-        }
-    }
-}
-
-/// Waits for each commit in turn and does what hangs on it, so that order is kept.
-pub async fn after_commit(
-    mut waiting: mpsc::UnboundedReceiver<After>,
-    inputs: mpsc::Sender<Input>,
-    outbox: mpsc::UnboundedSender<Callback>,
-    (client, account): (webhook::Client, Account),
-) {
-    while let Some(after) = waiting.recv().await {
-        let written = match after.committed {
-            None => true,
-            Some(committed) => matches!(committed.await, Ok(Ok(()))),
-        };
-        if let Some((answer, reply)) = after.reply {
-            let _ = reply.send(if written { Ok(answer) } else { Err(Refusal::StoreUnavailable) });
-        }
-        if !written {
-            tracing::error!("rows could not be written");
-        }
-        for callback in after.callbacks {
-            let _ = outbox.send(callback);
-        }
-        for effect in after.effects {
-            match effect {
-                Effect::Fetch { fetch, document, params, .. } => {
-                    let (client, account) = (client.clone(), account.clone());
-                    let inputs = inputs.clone();
-                    tokio::spawn(async move {
-                        let brought = assets::fetch(&client, &account, &document, params).await;
-                        let _ = inputs.send(Input::Fetched(fetch, brought.map(Into::into))).await;
-                    });
-                }
-                // Nobody is rung for a request that was answered by an error.
-                Effect::Dial { call, .. } if !written => {
-                    drop(inputs.send(Input::NotDialled(call)).await);
-                }
-                effect => drop(inputs.send(Input::Dial(Box::new(effect))).await),
-            }
-        }
-        if let Some(stopped) = after.stopped {
-            let _ = stopped.send(());
-        }
+    pub fn stopped() -> Self {
+        Self { stopped: true, ..Self::default() }
     }
 }
 
 impl Core {
     /// Carries out effects in order; what must not happen twice waits for the rows.
-    pub fn carry_out(
+    pub(crate) fn carry_out(
         &mut self,
         effects: Vec<Effect>,
-        reply: Option<(Reply, oneshot::Sender<Result<Reply, Refusal>>)>,
+        reply: Option<(Ticket, Reply)>,
+        now: Now,
     ) {
         if effects.is_empty() && reply.is_none() {
             return;
@@ -111,19 +60,73 @@ impl Core {
                     changes.push(change);
                 }
                 Effect::Dial { .. } | Effect::Fetch { .. } => later.push(effect),
-                effect => self.act(effect),
+                effect => self.act(effect, now),
             }
         }
-        // What the store does not even take is answered as what it could not write.
-        let refused = || oneshot::channel().1;
-        let committed = (!changes.is_empty())
-            .then(|| self.parts.store.apply(changes).unwrap_or_else(|_| refused()));
-        let after = After { committed, reply, effects: later, callbacks, stopped: None };
-        let _ = self.after.send(after);
+        let batch = self.hand_out(changes);
+        self.after.push_back(After { batch, reply, effects: later, callbacks, stopped: false });
     }
 
-    fn act(&mut self, effect: Effect) {
-        let now = Instant::now();
+    /// Commits rows on which nothing hangs.
+    pub(crate) fn commit(&mut self, changes: Vec<Change>) {
+        let batch = self.hand_out(changes);
+        self.after.push_back(After { batch, ..After::default() });
+    }
+
+    fn hand_out(&mut self, changes: Vec<Change>) -> Option<BatchId> {
+        if changes.is_empty() {
+            return None;
+        }
+        self.last += 1;
+        let batch = BatchId(self.last);
+        self.outputs.push_back(Output::Commit(batch, changes));
+        Some(batch)
+    }
+
+    /// Does what hangs on the oldest commit; false where that is still waited for.
+    pub(crate) fn release(&mut self, now: Now) -> bool {
+        let written = match self.after.front().map(|after| after.batch) {
+            None => return false,
+            Some(None) => true,
+            Some(Some(batch)) => match self.committed.remove(&batch) {
+                None => return false,
+                Some(written) => written,
+            },
+        };
+        let Some(after) = self.after.pop_front() else { return false };
+        if let Some((ticket, answer)) = after.reply {
+            self.reply(ticket, if written { Ok(answer) } else { Err(Refusal::StoreUnavailable) });
+        }
+        if !written {
+            tracing::error!("rows could not be written");
+        }
+        self.outputs.extend(after.callbacks.into_iter().map(Output::Callback));
+        for effect in after.effects {
+            match effect {
+                Effect::Fetch { fetch, account, call, document, params } => {
+                    self.outputs.push_back(Output::Fetch {
+                        fetch,
+                        account,
+                        call,
+                        document,
+                        params,
+                    });
+                }
+                // Nobody is rung for a request that was answered by an error.
+                Effect::Dial { call, .. } if !written => {
+                    self.event(Event::CallFailed { call, status: 503 }, now);
+                }
+                effect => self.dial(effect, now),
+            }
+        }
+        if after.stopped {
+            self.outputs.push_back(Output::Stopped);
+        }
+        true
+    }
+
+    fn act(&mut self, effect: Effect, now: Now) {
+        let now = now.instant;
         let sip = |core: &Self, call: &CallSid| core.calls.get(call).map(|wired| wired.sip);
         match effect {
             Effect::Ring(call) => {
@@ -212,15 +215,9 @@ impl Core {
         };
         let loops = (loops != 0).then_some(loops);
         let samples: Arc<[i16]> = match sound {
-            Sound::Url(url) => {
+            Sound::Url(_) | Sound::Speech(_) => {
                 self.loading.insert(play, Loading { to, loops, paused });
-                let (client, account) = (self.parts.client.clone(), self.parts.account.clone());
-                let inputs = self.parts.inputs.clone();
-                tokio::spawn(async move {
-                    let loaded = assets::fetch_audio(&client, &account, &url).await;
-                    let _ = inputs.send(Input::Loaded(play, loaded)).await;
-                });
-                return;
+                return self.outputs.push_back(Output::Load { play, sound });
             }
             Sound::Digits(digits) => {
                 if let PlayTo::Leg(leg) = to {
@@ -234,48 +231,38 @@ impl Core {
             },
             Sound::EnterBeep => sound::enter_beep().into(),
             Sound::ExitBeep => sound::exit_beep().into(),
-            Sound::Speech(_) => {
-                return self.unplayable(play, 13_520, "this build has no voice for Say");
-            }
         };
         let player = PlayerId(play.0);
         self.media(media::Command::Play { player, to, pcm: samples, loops, paused });
     }
 
     /// A sound has come, or will not.
-    pub fn loaded(&mut self, play: PlayId, result: Result<Arc<[i16]>, Failure>) {
+    pub(crate) fn loaded(&mut self, play: PlayId, result: Result<Arc<[i16]>, Failure>, now: Now) {
         let Some(Loading { to, loops, paused }) = self.loading.remove(&play) else { return };
         match result {
             Ok(pcm) => {
                 let player = PlayerId(play.0);
                 self.media(media::Command::Play { player, to, pcm, loops, paused });
             }
-            Err(failure) => self.event(Event::PlayEnded { play, result: Err(failure) }),
+            Err(failure) => self.event(Event::PlayEnded { play, result: Err(failure) }, now),
         }
     }
 
     fn unplayable(&mut self, play: PlayId, code: u32, message: &str) {
-        // By the queue, so that the exchange is not asked while it is being carried out.
-        self.loading
-            .insert(play, Loading { to: PlayTo::Room(RoomId(0)), loops: None, paused: false });
-        let failure = Failure { code, message: message.to_owned() };
-        let inputs = self.parts.inputs.clone();
-        tokio::spawn(async move {
-            let _ = inputs.send(Input::Loaded(play, Err(failure))).await;
-        });
+        self.unplayable.push_back((play, Failure { code, message: message.to_owned() }));
     }
 
     /// Dials, now that the call's row is committed.
-    pub fn dial(&mut self, effect: Effect) {
+    fn dial(&mut self, effect: Effect, now: Now) {
         let Effect::Dial { call, to, from, display_name, auth, .. } = effect else { return };
         let id = self.agent.new_call();
         let target = self.target(&to);
         let (Some((uri, peer)), true) = (target, self.open(call, id)) else {
-            return self.event(Event::CallFailed { call, status: 404 });
+            return self.event(Event::CallFailed { call, status: 404 }, now);
         };
         let media = self.calls[&call].media;
         let name = display_name.as_deref();
-        self.agent.invite(id, &uri, peer, (&from, name), media, Instant::now());
+        self.agent.invite(id, &uri, peer, (&from, name), media, now.instant);
         if let Some((user, password)) = auth {
             self.agent.set_credentials(id, sip::Credentials { user, password });
         }
@@ -298,7 +285,7 @@ impl Core {
                 host.trim_matches(['[', ']']).parse::<IpAddr>().map(|ip| (ip, 5_060).into())
             })
             .ok()?;
-        let allowed = self.parts.config.guard.allows(SocketAddr::ip(&address));
+        let allowed = self.settings.guard.allows(SocketAddr::ip(&address));
         allowed.then(|| (to.to_owned(), Peer { address, transport }))
     }
 }

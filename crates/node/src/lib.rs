@@ -9,6 +9,7 @@ mod arrival;
 mod assets;
 mod core;
 mod dispatch;
+mod driver;
 mod media_thread;
 mod outbox;
 mod ports;
@@ -17,7 +18,6 @@ mod streams;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use media::ShardStats;
@@ -28,6 +28,7 @@ use store::Store;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 
+pub use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket};
 pub use exchange::{Beep, ConferenceCallback, DEFAULT_MUSIC_URL, PARTICIPANTS_MAX};
 pub use exchange::{
     CallChanges, Command, ConferenceKey, CreateCall, CreateParticipant, Dialling, Document, End,
@@ -104,7 +105,7 @@ pub struct Stats {
 /// The way to a running server. Cloning gives another handle on the same.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    inputs: mpsc::Sender<core::Input>,
+    requests: mpsc::Sender<driver::Request>,
     store: Store,
     account: Account,
     sip: SocketAddr,
@@ -120,8 +121,8 @@ impl Handle {
             return Err(Refusal::StoreUnavailable);
         }
         let (reply, answer) = oneshot::channel();
-        let input = core::Input::Command(Box::new(command), reply);
-        self.inputs.try_send(input).map_err(|_| Refusal::Overloaded)?;
+        let input = driver::Request::Command(Box::new(command), reply);
+        self.requests.try_send(input).map_err(|_| Refusal::Overloaded)?;
         answer.await.unwrap_or(Err(Refusal::ShuttingDown))
     }
 
@@ -142,40 +143,40 @@ impl Handle {
 
     /// Says who hears whom.
     pub async fn audibility(&self, conference: ConferenceSid) -> Vec<Pair> {
-        self.ask(|reply| core::Input::Audibility(conference, reply)).await.unwrap_or_default()
+        self.ask(|reply| driver::Request::Audibility(conference, reply)).await.unwrap_or_default()
     }
 
     /// Returns what one who is not there would hear of a conference, from now on for so long.
     pub async fn listen(&self, conference: ConferenceSid, length: Duration) -> Option<Vec<i16>> {
-        let tap = self.ask(|reply| core::Input::OpenTap(conference, reply)).await??;
+        let tap = self.ask(|reply| driver::Request::OpenTap(conference, reply)).await??;
         let mut heard = Vec::new();
         let wanted = usize::try_from(length.as_millis() * 8).unwrap_or(usize::MAX);
         let until = Instant::now() + length + Duration::from_secs(2);
         while heard.len() < wanted && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            heard.extend(self.ask(|reply| core::Input::ReadTap(tap, reply)).await?);
+            heard.extend(self.ask(|reply| driver::Request::ReadTap(tap, reply)).await?);
         }
-        let _ = self.inputs.send(core::Input::CloseTap(tap)).await;
+        let _ = self.requests.send(driver::Request::CloseTap(tap)).await;
         heard.truncate(wanted);
         Some(heard)
     }
 
     /// Returns the figures for the metrics.
     pub async fn stats(&self) -> Stats {
-        self.ask(core::Input::Stats).await.unwrap_or_default()
+        self.ask(driver::Request::Stats).await.unwrap_or_default()
     }
 
     /// Hangs up every call and returns when their rows are committed, or after [`DRAIN_LIMIT`].
     pub async fn stop(&self) {
-        let stopped = self.ask(core::Input::Stop);
+        let stopped = self.ask(driver::Request::Stop);
         if tokio::time::timeout(DRAIN_LIMIT, stopped).await.is_err() {
             tracing::warn!("calls were still open when the server stopped");
         }
     }
 
-    async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> core::Input) -> Option<T> {
+    async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> driver::Request) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.inputs.send(input(reply)).await.ok()?;
+        self.requests.send(input(reply)).await.ok()?;
         answer.await.ok()
     }
 }
@@ -201,7 +202,7 @@ impl Node {
         let sip = SocketAddr::new(config.advertise.unwrap_or(bound.ip()), bound.port());
         let client = webhook::Client::new(config.guard)
             .map_err(|failure| StartError::Other(failure.to_string()))?;
-        let (inputs, inbox) = mpsc::channel(COMMANDS_MAX);
+        let (requests, inbox) = mpsc::channel(COMMANDS_MAX);
         let (callbacks, owed) = mpsc::unbounded_channel();
         for callback in
             store.callbacks_owed().map_err(|error| StartError::Other(error.to_string()))?
@@ -209,20 +210,25 @@ impl Node {
             let _ = callbacks.send(callback);
         }
         tokio::spawn(outbox::run(owed, client.clone(), account.clone(), store.clone()));
-        let parts = core::Parts {
-            config: Arc::new(config),
-            store: store.clone(),
+        let settings = Settings {
             account: account.clone(),
+            sip,
+            voice_url: config.voice_url,
+            guard: config.guard,
+        };
+        let parts = driver::Parts {
+            settings,
+            rtp_ports: config.rtp_ports,
+            store: store.clone(),
             client,
             socket,
-            sip,
-            inputs: inputs.clone(),
+            listener,
+            requests: requests.clone(),
             callbacks,
             dialogs,
         };
-        core::start(parts, listener, inbox)
-            .map_err(io("the media thread".to_owned(), "fewer threads"))?;
-        Ok(Handle { inputs, store, account, sip })
+        driver::start(parts, inbox).map_err(io("the media thread".to_owned(), "fewer threads"))?;
+        Ok(Handle { requests, store, account, sip })
     }
 }
 

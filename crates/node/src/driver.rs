@@ -1,0 +1,306 @@
+//! What drives the core of a real node: its task, sockets, media thread and clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::UdpSocket as StdUdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use exchange::{Command, Failure, FetchId, PlayId, Refusal, Reply, Sound};
+use media::{LegId, Shard, TapId};
+use model::{Account, CallSid, Callback, ConferenceSid};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use sip::{Peer, Transmit, Transport};
+use store::{Committed, Store};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket};
+use crate::media_thread::{self, Lateness};
+use crate::ports::Ports;
+use crate::streams::{Arrived, Streams};
+use crate::{Pair, Stats, assets, now};
+
+/// Media commands that wait for the next tick.
+const MEDIA_MAX: usize = 65_536;
+const EVENTS_MAX: usize = 4_096;
+/// How often the core looks when nothing is due.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What reaches the core's task.
+#[derive(Debug)]
+pub enum Request {
+    Command(Box<Command>, oneshot::Sender<Result<Reply, Refusal>>),
+    Fetched(FetchId, Result<Brought, Failure>),
+    Loaded(PlayId, Result<Arc<[i16]>, Failure>),
+    Audibility(ConferenceSid, oneshot::Sender<Vec<Pair>>),
+    OpenTap(ConferenceSid, oneshot::Sender<Option<TapId>>),
+    ReadTap(TapId, oneshot::Sender<Vec<i16>>),
+    CloseTap(TapId),
+    Stats(oneshot::Sender<Stats>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// What a node is started with.
+pub struct Parts {
+    pub settings: Settings,
+    pub rtp_ports: (u16, u16),
+    pub store: Store,
+    pub client: webhook::Client,
+    pub socket: UdpSocket,
+    pub listener: TcpListener,
+    pub requests: mpsc::Sender<Request>,
+    pub callbacks: mpsc::UnboundedSender<Callback>,
+    /// Dialogs of the last process, which are to be ended.
+    pub dialogs: Vec<sip::Dialog>,
+}
+
+/// The core's task and all that it owns.
+struct Driver {
+    core: Core,
+    account: Account,
+    store: Store,
+    client: webhook::Client,
+    socket: UdpSocket,
+    streams: Streams,
+    requests: mpsc::Sender<Request>,
+    callbacks: mpsc::UnboundedSender<Callback>,
+    media: SyncSender<media_thread::Input>,
+    lateness: Arc<Lateness>,
+    replies: BTreeMap<Ticket, oneshot::Sender<Result<Reply, Refusal>>>,
+    last_ticket: u64,
+    /// Batches that the store has taken, in order: it commits them in this order.
+    commits: VecDeque<(BatchId, Committed)>,
+    stopped: Option<oneshot::Sender<()>>,
+}
+
+/// Opens ports in the core's name and hands them to the media thread.
+struct OpenPorts {
+    ports: Ports,
+    media: SyncSender<media_thread::Input>,
+}
+
+impl PortPairs for OpenPorts {
+    fn open(&mut self, leg: LegId) -> Option<u16> {
+        let (rtp, rtcp): (StdUdpSocket, StdUdpSocket) = self.ports.bind().ok()?;
+        let port = rtp.local_addr().ok()?.port();
+        self.media.try_send(media_thread::Input::Open(leg, rtp, rtcp)).ok()?;
+        Some(port)
+    }
+}
+
+/// Starts the media thread and the core's task.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()> {
+    let mut random = ChaCha12Rng::from_os_rng();
+    let (media, media_inbox) = sync_channel(MEDIA_MAX);
+    let (events, media_events) = mpsc::channel(EVENTS_MAX);
+    let lateness = Arc::new(Lateness::default());
+    let (shard, shared) = (Shard::new(random.next_u64()), Arc::clone(&lateness));
+    std::thread::Builder::new()
+        .name("media".to_owned())
+        .spawn(move || media_thread::run(shard, &media_inbox, &events, &shared))?;
+    let mut seed = [0; 32];
+    random.fill_bytes(&mut seed);
+    let listens = parts.socket.local_addr()?.ip();
+    let ports = OpenPorts { ports: Ports::new(listens, parts.rtp_ports), media: media.clone() };
+    let (streams, arrived) = Streams::start(parts.listener);
+    let account = parts.settings.account.clone();
+    let mut core = Core::new(parts.settings, seed, Box::new(ports));
+    for dialog in parts.dialogs {
+        core.end_dialog(dialog, now());
+    }
+    let driver = Driver {
+        core,
+        account,
+        store: parts.store,
+        client: parts.client,
+        socket: parts.socket,
+        streams,
+        requests: parts.requests,
+        callbacks: parts.callbacks,
+        media,
+        lateness,
+        replies: BTreeMap::new(),
+        last_ticket: 0,
+        commits: VecDeque::new(),
+        stopped: None,
+    };
+    tokio::spawn(driver.run(inbox, media_events, arrived));
+    Ok(())
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Request>,
+        mut media_events: mpsc::Receiver<media::Event>,
+        mut arrived: mpsc::Receiver<Arrived>,
+    ) {
+        let mut datagram = vec![0; sip::MESSAGE_MAX];
+        loop {
+            self.carry_out();
+            let wake = self.core.poll_timeout().unwrap_or_else(|| Instant::now() + IDLE);
+            tokio::select! {
+                received = self.socket.recv_from(&mut datagram) => {
+                    if let Ok((length, from)) = received {
+                        let octets = datagram[..length].to_vec();
+                        self.core.handle(Input::Message(from.into(), octets), now());
+                    }
+                }
+                Some(arrived) = arrived.recv() => self.core.handle(input(arrived), now()),
+                Some(request) = inbox.recv() => self.request(request),
+                Some(event) = media_events.recv() => self.core.handle(Input::Media(event), now()),
+                (batch, written) = next(&mut self.commits) => {
+                    self.core.handle(Input::Committed(batch, written), now());
+                }
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+            let now = now();
+            if self.core.poll_timeout().is_some_and(|due| due <= now.instant) {
+                self.core.handle_timeout(now);
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request) {
+        match request {
+            Request::Command(command, reply) => {
+                self.last_ticket += 1;
+                let ticket = Ticket(self.last_ticket);
+                self.replies.insert(ticket, reply);
+                self.core.handle(Input::Command(command, ticket), now());
+            }
+            Request::Fetched(fetch, result) => {
+                self.core.handle(Input::Fetched(fetch, result), now());
+            }
+            Request::Loaded(play, result) => self.core.handle(Input::Loaded(play, result), now()),
+            Request::Audibility(conference, reply) => self.audibility(conference, reply),
+            Request::OpenTap(conference, reply) => {
+                let _ = reply.send(self.core.open_tap(conference));
+            }
+            Request::ReadTap(tap, reply) => {
+                let _ = self.media.try_send(media_thread::Input::ReadTap(tap, reply));
+            }
+            Request::CloseTap(tap) => self.core.close_tap(tap),
+            Request::Stats(reply) => self.stats(reply),
+            Request::Stop(done) => {
+                self.stopped = Some(done);
+                self.core.handle(Input::Stop, now());
+            }
+        }
+    }
+
+    /// Carries out all that the core wants done.
+    fn carry_out(&mut self) {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Reply(ticket, answer) => {
+                    if let Some(reply) = self.replies.remove(&ticket) {
+                        // Whoever asked may have gone.
+                        let _ = reply.send(answer);
+                    }
+                }
+                Output::Transmit(transmit) => self.transmit(transmit),
+                Output::Media(command) => {
+                    if self.media.try_send(media_thread::Input::Command(command)).is_err() {
+                        tracing::error!("the media thread does not keep up; a command was lost");
+                    }
+                }
+                Output::Commit(batch, changes) => match self.store.apply(changes) {
+                    Ok(committed) => self.commits.push_back((batch, committed)),
+                    // What the store does not even take is answered as what it could not write.
+                    Err(_) => self.core.handle(Input::Committed(batch, false), now()),
+                },
+                Output::Callback(callback) => drop(self.callbacks.send(callback)),
+                Output::Fetch { fetch, document, params, .. } => {
+                    let (client, account) = (self.client.clone(), self.account.clone());
+                    let requests = self.requests.clone();
+                    tokio::spawn(async move {
+                        let brought = assets::fetch(&client, &account, &document, params).await;
+                        let _ = requests.send(Request::Fetched(fetch, brought)).await;
+                    });
+                }
+                Output::Load { play, sound } => self.load(play, sound),
+                Output::Stopped => {
+                    if let Some(stopped) = self.stopped.take() {
+                        let _ = stopped.send(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn transmit(&self, transmit: Transmit) {
+        match transmit.transport {
+            // A full buffer is loss; SIP repeats what matters.
+            Transport::Udp => drop(self.socket.try_send_to(&transmit.octets, transmit.to)),
+            Transport::Tcp => self.streams.send(transmit.to, transmit.octets),
+        }
+    }
+
+    fn load(&mut self, play: PlayId, sound: Sound) {
+        let Sound::Url(url) = sound else {
+            let message = "this build has no voice for Say".to_owned();
+            let failure = Failure { code: 13_520, message };
+            return self.core.handle(Input::Loaded(play, Err(failure)), now());
+        };
+        let (client, account) = (self.client.clone(), self.account.clone());
+        let requests = self.requests.clone();
+        tokio::spawn(async move {
+            let loaded = assets::fetch_audio(&client, &account, &url).await;
+            let _ = requests.send(Request::Loaded(play, loaded)).await;
+        });
+    }
+
+    fn audibility(&self, conference: ConferenceSid, reply: oneshot::Sender<Vec<Pair>>) {
+        let Some(room) = self.core.room_of(conference) else {
+            return drop(reply.send(Vec::new()));
+        };
+        let (asked, answer) = oneshot::channel();
+        let _ = self.media.try_send(media_thread::Input::Audibility(room, asked));
+        let names: BTreeMap<LegId, CallSid> = self.core.legs().clone();
+        tokio::spawn(async move {
+            let pairs = answer.await.unwrap_or_default();
+            let pairs = pairs.iter().filter_map(|pair| {
+                let (listener, speaker) = (names.get(&pair.listener)?, names.get(&pair.speaker)?);
+                Some(Pair { listener: *listener, speaker: *speaker, gain: pair.gain })
+            });
+            let _ = reply.send(pairs.collect());
+        });
+    }
+
+    fn stats(&self, reply: oneshot::Sender<Stats>) {
+        let (asked, answer) = oneshot::channel();
+        let _ = self.media.try_send(media_thread::Input::Stats(asked));
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let lateness = &self.lateness;
+        let ticks = (load(&lateness.ticks), load(&lateness.late), load(&lateness.worst_us));
+        let calls = self.core.calls();
+        tokio::spawn(async move {
+            let media = answer.await.unwrap_or_default();
+            let _ = reply.send(Stats { media, ticks, calls });
+        });
+    }
+}
+
+fn input(arrived: Arrived) -> Input {
+    let peer = |address| Peer { address, transport: Transport::Tcp };
+    match arrived {
+        Arrived::Message(from, octets) => Input::Message(peer(from), octets),
+        Arrived::TooLarge(from, head) => Input::TooLarge(peer(from), head),
+    }
+}
+
+/// Waits for the oldest commit, for ever where there is none.
+async fn next(commits: &mut VecDeque<(BatchId, Committed)>) -> (BatchId, bool) {
+    let Some((batch, committed)) = commits.front_mut() else { return std::future::pending().await };
+    let written = matches!(committed.await, Ok(Ok(())));
+    let batch = *batch;
+    commits.pop_front();
+    (batch, written)
+}
