@@ -7,6 +7,132 @@ use std::time::{Duration, Instant};
 
 use crate::*;
 
+mod addresses;
+mod floods;
+mod offers;
+mod races;
+mod registrar;
+mod reliable;
+mod restarts;
+mod session_timer;
+
+/// An agent and the time, for phones that are made of text at port 9.
+struct World {
+    agent: Agent,
+    now: Instant,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { agent: agent(1), now: Instant::now() }
+    }
+
+    /// Hands a message over; returns what is sent.
+    fn says(&mut self, message: &str) -> Vec<Message> {
+        self.agent.handle_message(at(9), message.as_bytes(), self.now);
+        self.sent()
+    }
+
+    fn sent(&mut self) -> Vec<Message> {
+        let sent = std::iter::from_fn(|| self.agent.poll_transmit());
+        sent.map(|transmit| Message::parse(&transmit.octets).unwrap()).collect()
+    }
+
+    /// Lets time pass, deadline by deadline; returns what is sent.
+    fn after(&mut self, seconds: f64) -> Vec<Message> {
+        let end = self.now + Duration::from_secs_f64(seconds);
+        let mut sent = Vec::new();
+        while let Some(due) = self.agent.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.agent.handle_timeout(self.now);
+            sent.extend(self.sent());
+        }
+        self.now = end;
+        sent
+    }
+
+    fn event(&mut self) -> Option<Event> {
+        self.agent.poll_event()
+    }
+
+    /// Takes a call of a phone made of text up to before it is answered; returns it and our tag.
+    fn offered(&mut self, more: &str, body: &str) -> CallId {
+        let answers = self.says(&request("INVITE", 1, "", more, body));
+        assert_eq!(lines(&answers), ["100"]);
+        let Some(Event::Invite(invitation)) = self.event() else { panic!("no invitation") };
+        invitation.call
+    }
+
+    /// Takes a call up to its ACK; returns it, our tag and what we answered.
+    fn up(&mut self, more: &str, body: &str) -> (CallId, String, Message) {
+        let id = self.offered(more, body);
+        self.agent.answer(id, at(5_000), self.now);
+        let answer = self.sent().pop().unwrap();
+        let tag = answer.tag("To").unwrap().to_owned();
+        self.says(&request("ACK", 1, &tag, "", if body.is_empty() { SDP } else { "" }));
+        assert!(matches!(self.event(), Some(Event::Acknowledged(..))));
+        (id, tag, answer)
+    }
+
+    /// Calls a phone made of text, which answers with `more` and a description; returns the call,
+    /// our INVITE and the phone's 2xx.
+    fn calls(&mut self, more: &str) -> (CallId, Message, String) {
+        let id = self.agent.new_call();
+        self.agent.invite(id, "sip:bob@127.0.0.1:9", at(9), ("us", None), at(5_000), self.now);
+        let invite = self.sent().pop().unwrap();
+        let answer = reply(&invite, "200 OK", "bob", more, SDP);
+        let sent = self.says(&answer);
+        assert_eq!(lines(&sent), ["ACK"]);
+        assert!(matches!(self.event(), Some(Event::Answered(..))));
+        (id, invite, answer)
+    }
+}
+
+const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+                   m=audio 4000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n";
+
+/// A request of a phone, in a dialog of ours if it has a tag.
+fn request(method: &str, cseq: u32, tag: &str, more: &str, body: &str) -> String {
+    let tag = if tag.is_empty() { String::new() } else { format!(";tag={tag}") };
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+    format!(
+        "{method} sip:room@127.0.0.1:1 SIP/2.0\r\n\
+         Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK{method}{cseq}{}\r\n\
+         From: <sip:phone@127.0.0.1:9>;tag=p\r\nTo: <sip:room@127.0.0.1:1>{tag}\r\n\
+         Call-ID: text\r\nCSeq: {cseq} {method}\r\nContact: <sip:phone@127.0.0.1:9>\r\n\
+         {more}{kind}\r\n{body}",
+        more.len()
+    )
+}
+
+/// A phone's response to a request of ours.
+fn reply(to: &Message, status: &str, tag: &str, more: &str, body: &str) -> String {
+    let mut response = to.response(status[..3].parse().unwrap(), Some(tag));
+    response.push("Contact", "<sip:bob@127.0.0.1:9>");
+    for line in more.lines() {
+        let (name, value) = line.split_once(": ").unwrap();
+        response.push(name, value);
+    }
+    if !body.is_empty() {
+        response.push("Content-Type", "application/sdp");
+        response.body = body.as_bytes().to_vec();
+    }
+    String::from_utf8(response.write()).unwrap()
+}
+
+/// The statuses and methods of what is sent.
+fn lines(messages: &[Message]) -> Vec<String> {
+    let line = |message: &Message| match &message.start {
+        Start::Request { method, .. } => method.clone(),
+        Start::Response { status, .. } => status.to_string(),
+    };
+    messages.iter().map(line).collect()
+}
+
+fn text(message: &Message) -> String {
+    String::from_utf8(message.body.clone()).unwrap()
+}
+
 fn agent(port: u16) -> Agent {
     Agent::new(Config::open(at(port), [port as u8; 32]))
 }
