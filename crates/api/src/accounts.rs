@@ -1,9 +1,11 @@
 //! The Account resource.
 
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
+use model::Account;
+use node::{Page, Place};
 use serde_json::{Value, json};
 
-use crate::error::ApiError;
+use crate::paging::{Asked, List};
 use crate::{Answer, Request};
 
 const SUBRESOURCES: [(&str, &str); 20] = [
@@ -29,35 +31,44 @@ const SUBRESOURCES: [(&str, &str); 20] = [
     ("balance", "Balance"),
 ];
 
-/// `GET .../Accounts/{Sid}.json`
-pub fn one(request: &Request<'_>) -> Answer {
-    if request.method != Method::GET {
-        return Err(ApiError::method_not_allowed());
-    }
-    Ok((StatusCode::OK, view(request)))
-}
-
-/// `GET .../Accounts.json`
-pub fn list(request: &Request<'_>) -> Answer {
-    if request.method != Method::GET {
-        return Err(ApiError::method_not_allowed());
-    }
-    let page = node::Page { records: vec![()], more: false };
-    let place = crate::paging::Place::read(&request.form)?;
-    let path = "/2010-04-01/Accounts.json";
-    let body = place.render(
-        &request.form,
-        path,
+const LIST: List = List {
+    name: "accounts",
+    envelope: [
+        "first_page_uri",
+        "end",
+        "previous_page_uri",
         "accounts",
-        &page,
-        |()| String::new(),
-        |()| view(request),
-    );
-    Ok((StatusCode::OK, body))
+        "uri",
+        "page_size",
+        "start",
+        "next_page_uri",
+        "page",
+    ],
+};
+
+/// `GET .../Accounts/{Sid}.json`
+pub fn one(request: &Request) -> (StatusCode, Value) {
+    (StatusCode::OK, view(request.node.account()))
 }
 
-fn view(request: &Request<'_>) -> Value {
-    let account = request.node.account();
+/// `GET .../Accounts.json`: the one account that there is, if the filters let it through.
+pub fn list(request: &Request) -> Answer {
+    let (form, account) = (&request.form, request.node.account());
+    let status = form.word("Status", &["active", "suspended", "closed"])?;
+    let name = form.filled("FriendlyName");
+    let asked = Asked::read(form)?;
+    let wanted = status.is_none_or(|status| status == "active")
+        && name.is_none_or(|name| name == account.friendly_name)
+        && asked.place == Place::Skip(0);
+    let records = if wanted { vec![account.clone()] } else { Vec::new() };
+    // No page of so short a list has a token.
+    let page = matches!(asked.place, Place::Skip(_)).then_some(Page { records, more: false });
+    let path = "/2010-04-01/Accounts.json";
+    let sid = |record: &Account| record.sid.to_string();
+    Ok((StatusCode::OK, asked.render(&LIST, form, path, page, sid, view)?))
+}
+
+fn view(account: &Account) -> Value {
     let base = format!("/2010-04-01/Accounts/{}", account.sid);
     let links: serde_json::Map<String, Value> = SUBRESOURCES
         .iter()

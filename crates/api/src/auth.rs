@@ -3,15 +3,19 @@
 use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use model::AccountSid;
+use model::{AccountSid, KeySid};
 use node::Handle;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::ask;
 use crate::error::ApiError;
 
 /// Returns whose request this is.
-pub fn authenticate(node: &Handle, headers: &HeaderMap) -> Result<AccountSid, ApiError> {
+///
+/// # Errors
+/// 401, the same for a user that is not known and for one whose secret is another.
+pub async fn authenticate(node: &Handle, headers: &HeaderMap) -> Result<AccountSid, ApiError> {
     let credentials = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -19,21 +23,27 @@ pub fn authenticate(node: &Handle, headers: &HeaderMap) -> Result<AccountSid, Ap
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
         .and_then(|(_, encoded)| STANDARD.decode(encoded.trim()).ok())
         .and_then(|octets| String::from_utf8(octets).ok());
-    let credentials = credentials.ok_or_else(ApiError::unauthorized)?;
-    let (user, password) = credentials.split_once(':').ok_or_else(ApiError::unauthorized)?;
-    let account = node.account();
+    let unauthorized = || ApiError::unauthorized("");
+    let credentials = credentials.ok_or_else(unauthorized)?;
+    let (user, password) = credentials.split_once(':').ok_or_else(unauthorized)?;
     let equal = |a: &str, b: &str| bool::from(a.as_bytes().ct_eq(b.as_bytes()));
-    if user == account.sid.to_string() {
-        return if equal(password, &account.auth_token) {
-            Ok(account.sid)
-        } else {
-            Err(ApiError::unauthorized())
-        };
+    if let Ok(sid) = user.parse::<AccountSid>() {
+        let account = node.account();
+        let known = account.sid == sid;
+        let right = equal(password, &account.auth_token);
+        return if known && right { Ok(sid) } else { Err(unauthorized()) };
     }
-    let key = user.parse().ok().map(|sid| node.store().api_key(sid)).transpose()?.flatten();
-    let digest: String =
-        Sha256::digest(password.as_bytes()).iter().map(|octet| format!("{octet:02x}")).collect();
+    let Ok(sid) = user.parse::<KeySid>() else {
+        return Err(ApiError::unauthorized("Authentication Error - invalid username"));
+    };
+    let digest = secret_digest(password);
+    let key = ask(node, move |node| node.store().api_key(sid)).await?;
     key.filter(|key| equal(&digest, &key.secret_sha256))
         .map(|key| key.account)
-        .ok_or_else(ApiError::unauthorized)
+        .ok_or_else(unauthorized)
+}
+
+/// Returns what is kept of a key's secret: lower-case hexadecimal SHA-256.
+pub fn secret_digest(secret: &str) -> String {
+    Sha256::digest(secret.as_bytes()).iter().map(|octet| format!("{octet:02x}")).collect()
 }

@@ -3,15 +3,30 @@
 use axum::http::{Method, StatusCode};
 use model::{Call, CallSid};
 use node::{
-    CallChanges, CallFilter, Command, CreateCall, Dialling, Document, End, Instructions, Reply,
-    StatusCallback,
+    CallChanges, CallFilter, Command, CreateCall, Document, End, Instructions, Refusal, Reply,
 };
 use serde_json::{Value, json};
 
-use crate::error::ApiError;
+use crate::dates::{self, Precision};
+use crate::error::{ApiError, code};
 use crate::form::Form;
-use crate::paging::Place;
-use crate::{Answer, Request};
+use crate::paging::{Asked, List};
+use crate::{Answer, Request, dialling};
+
+const LIST: List = List {
+    name: "calls",
+    envelope: [
+        "calls",
+        "end",
+        "first_page_uri",
+        "next_page_uri",
+        "page",
+        "page_size",
+        "previous_page_uri",
+        "start",
+        "uri",
+    ],
+};
 
 const SUBRESOURCES: [(&str, &str); 9] = [
     ("notifications", "Notifications"),
@@ -25,67 +40,73 @@ const SUBRESOURCES: [(&str, &str); 9] = [
     ("user_defined_messages", "UserDefinedMessages"),
 ];
 
-/// Longest `Twiml` parameter, in octets. Source: Twilio, Call resource.
+/// Longest `Twiml` parameter, in characters. Source: Twilio, Call resource.
 const TWIML_MAX: usize = 4_000;
+/// Most keys of `SendDigits`. Source: Twilio, Call resource.
+const SEND_DIGITS_MAX: usize = 32;
 
 /// `GET` and `POST .../Calls.json`
-pub async fn all(request: Request<'_>) -> Answer {
-    let account = request.node.account().sid;
-    let form = &request.form;
-    match *request.method {
-        Method::GET => {
-            let filter = CallFilter {
-                to: form.get("To").map(str::to_owned),
-                from: form.get("From").map(str::to_owned),
-                parent: form.parsed("ParentCallSid")?,
-                status: form.parsed("Status")?,
-                start_time: form.dates("StartTime")?,
-                end_time: form.dates("EndTime")?,
-            };
-            let place = Place::read(form)?;
-            let page =
-                request.node.store().calls(account, &filter, place.size, place.after.clone())?;
-            let path = format!("/2010-04-01/Accounts/{account}/Calls.json");
-            let sid = |record: &Call| record.sid.to_string();
-            Ok((StatusCode::OK, place.render(form, &path, "calls", &page, sid, view)))
-        }
-        Method::POST => {
-            let create = CreateCall {
-                account,
-                dialling: dialling(form)?,
-                instructions: instructions(form)?.ok_or_else(|| ApiError::missing("Url", 21205))?,
-                send_digits: form.get("SendDigits").map(str::to_owned),
-            };
-            let command = Command::CreateCall(Box::new(create));
-            render(request.node.submit(command).await?, StatusCode::CREATED)
-        }
-        _ => Err(ApiError::method_not_allowed()),
+pub async fn all(request: Request) -> Answer {
+    let (form, account) = (&request.form, request.account);
+    if request.method == Method::GET {
+        let filter = CallFilter {
+            to: form.filled("To").map(str::to_owned),
+            from: form.filled("From").map(str::to_owned),
+            parent: form.parsed("ParentCallSid")?,
+            status: form.parsed("Status")?,
+            start_time: dates::read(form, "StartTime", Precision::Moment)?,
+            end_time: dates::read(form, "EndTime", Precision::Moment)?,
+        };
+        let asked = Asked::read(form)?;
+        let (size, place) = (asked.size, asked.place.clone());
+        let page =
+            request.ask(move |node| node.store().calls(account, &filter, size, &place)).await?;
+        let path = format!("/2010-04-01/Accounts/{account}/Calls.json");
+        let sid = |record: &Call| record.sid.to_string();
+        return Ok((StatusCode::OK, asked.render(&LIST, form, &path, page, sid, view)?));
     }
+    dialling::check(form, dialling::ACCEPTED_OF_CALL)?;
+    let dialling = dialling::read(form, 0..=600)?;
+    if let Some(application) = form.filled("ApplicationSid") {
+        let message = format!("there is no application {application:?}");
+        return Err(ApiError::coded(code::INVALID_APPLICATION, "ApplicationSid", &message));
+    }
+    let create = CreateCall {
+        account,
+        dialling,
+        instructions: instructions(form)?
+            .ok_or_else(|| ApiError::missing("Url", code::INVALID_URL))?,
+        send_digits: send_digits(form)?,
+    };
+    let reply = request.node.submit(Command::CreateCall(Box::new(create))).await?;
+    render(reply, StatusCode::CREATED)
 }
 
 /// `GET`, `POST` and `DELETE .../Calls/{Sid}.json`
-pub async fn one(request: Request<'_>) -> Answer {
-    let account = request.node.account().sid;
-    let call: CallSid = request.segments[0].parse().map_err(|_| ApiError::not_found())?;
-    let record = request.node.store().call(account, call)?.ok_or_else(ApiError::not_found)?;
-    match *request.method {
-        Method::GET => Ok((StatusCode::OK, view(&record))),
+pub async fn one(request: Request) -> Answer {
+    let account = request.account;
+    let call: CallSid = request.variables[0].parse().map_err(|_| ApiError::not_found())?;
+    let record = request.ask(move |node| node.store().call(account, call)).await?;
+    let record = record.ok_or_else(ApiError::not_found)?;
+    match request.method {
         Method::POST => {
             let changes = Box::new(changes(&request.form)?);
             if record.status.is_final() {
-                return Err(node::Refusal::CallNotInProgress.into());
+                return Err(Refusal::CallNotInProgress.into());
             }
             let command = Command::UpdateCall { account, call, changes };
-            render(request.node.submit(command).await?, StatusCode::OK)
+            let reply = request.node.submit(command).await?;
+            tracing::info!(call.sid = %call, request.id = %request.id, "call updated by the API");
+            render(reply, StatusCode::OK)
         }
         Method::DELETE => {
             if !record.status.is_final() {
-                return Err(node::Refusal::CallNotFinished.into());
+                return Err(Refusal::CallNotFinished.into());
             }
             request.node.submit(Command::DeleteCall { account, call }).await?;
             Ok((StatusCode::NO_CONTENT, Value::Null))
         }
-        _ => Err(ApiError::method_not_allowed()),
+        _ => Ok((StatusCode::OK, view(&record))),
     }
 }
 
@@ -96,44 +117,40 @@ fn render(reply: Reply, status: StatusCode) -> Answer {
     }
 }
 
-/// Reads whom to dial and how: what calls and participants have in common.
-pub fn dialling(form: &Form) -> Result<Dialling, ApiError> {
-    let user = form.get("SipAuthUsername");
-    Ok(Dialling {
-        to: form.required("To", 21201)?,
-        from: form.required("From", 21213)?,
-        timeout: form.seconds("Timeout", 0..=600)?,
-        time_limit: form.seconds("TimeLimit", 1..=86_400)?,
-        sip_auth: user.map(|user| {
-            (user.to_owned(), form.get("SipAuthPassword").unwrap_or_default().to_owned())
-        }),
-        caller_display_name: form.get("CallerDisplayName").map(str::to_owned),
-        caller_id: form.get("CallerId").map(str::to_owned),
-        status_callback: StatusCallback {
-            url: form.url("StatusCallback")?,
-            method: form.method("StatusCallbackMethod", "POST")?,
-            events: form.all("StatusCallbackEvent"),
-        },
-    })
+fn send_digits(form: &Form) -> Result<Option<String>, ApiError> {
+    let Some(digits) = form.filled("SendDigits") else { return Ok(None) };
+    let known = |key: char| matches!(key, '0'..='9' | 'A'..='D' | '#' | '*' | 'w' | 'W');
+    if digits.len() > SEND_DIGITS_MAX || !digits.chars().all(known) {
+        let message = format!("{digits:?} is not {SEND_DIGITS_MAX} or less of 0-9 A-D # * w W");
+        return Err(ApiError::coded(code::INVALID_SEND_DIGITS, "SendDigits", &message));
+    }
+    Ok(Some(digits.to_owned()))
 }
 
+/// Reads what a call is to do; an address wins over TwiML beside it.
 fn instructions(form: &Form) -> Result<Option<Instructions>, ApiError> {
-    let document = form.document("Url", "Method", "POST", false)?;
+    let document =
+        form.filled("Url").map_or(Ok(None), |_| form.document("Url", "Method", "POST", false))?;
     let fallback = form.document("FallbackUrl", "FallbackMethod", "POST", false)?;
-    match (document, form.get("Twiml")) {
-        (_, Some(text)) if text.len() > TWIML_MAX => Err(ApiError::invalid("Twiml", "too long")),
-        (None, Some(text)) => Ok(Some(Instructions::Twiml(text.to_owned()))),
+    match (document, form.filled("Twiml")) {
         (Some(document), _) => Ok(Some(Instructions::Url { document, fallback })),
-        (None, None) => Ok(None),
+        (None, Some(text)) if text.chars().count() > TWIML_MAX => {
+            let message = format!("it is longer than {TWIML_MAX} characters");
+            Err(ApiError::invalid("Twiml", &message))
+        }
+        (None, Some(text)) => Ok(Some(Instructions::Twiml(text.to_owned()))),
+        (None, None) => form.method("Method", "POST").map(|_| None),
     }
 }
 
 fn changes(form: &Form) -> Result<CallChanges, ApiError> {
-    let end = match form.get("Status") {
+    if form.filled("Url").is_some() && form.filled("Twiml").is_some() {
+        return Err(ApiError::invalid("Twiml", "it cannot go together with Url"));
+    }
+    let end = match form.word("Status", &["completed", "canceled"])? {
         None => None,
         Some("completed") => Some(End::Completed),
-        Some("canceled") => Some(End::Canceled),
-        Some(other) => return Err(ApiError::invalid("Status", &format!("{other:?}"))),
+        Some(_) => Some(End::Canceled),
     };
     let callback = form.url("StatusCallback")?;
     let method = form.method("StatusCallbackMethod", "POST")?;
@@ -143,7 +160,7 @@ fn changes(form: &Form) -> Result<CallChanges, ApiError> {
         redirect: instructions(form)?,
         end,
         status_callback: callback.map(|url| (url, method)),
-        time_limit: form.seconds("TimeLimit", 1..=86_400)?,
+        time_limit: form.seconds("TimeLimit", dialling::TIME_LIMIT, code::BAD_REQUEST)?,
         fallback,
     })
 }
@@ -170,7 +187,7 @@ fn view(record: &Call) -> Value {
         "from_formatted": record.from,
         "group_sid": null,
         "parent_call_sid": record.parent.map(|sid| sid.to_string()),
-        "phone_number_sid": "",
+        "phone_number_sid": null,
         "price": null,
         "price_unit": "USD",
         "sid": record.sid.to_string(),

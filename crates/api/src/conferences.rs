@@ -5,56 +5,90 @@ use model::{Conference, ConferenceSid};
 use node::{Command, ConferenceFilter, Reply};
 use serde_json::{Value, json};
 
+use crate::dates::{self, Precision};
 use crate::error::ApiError;
-use crate::paging::Place;
+use crate::paging::{Asked, List, ordered};
 use crate::{Answer, Request};
 
+const LIST: List = List {
+    name: "conferences",
+    envelope: [
+        "conferences",
+        "first_page_uri",
+        "next_page_uri",
+        "previous_page_uri",
+        "uri",
+        "page",
+        "page_size",
+        "start",
+        "end",
+    ],
+};
+/// The order of a conference's members in a list; Twilio's differ with the operation.
+const IN_LIST: [&str; 12] = [
+    "status",
+    "region",
+    "sid",
+    "date_updated",
+    "date_created",
+    "subresource_uris",
+    "friendly_name",
+    "uri",
+    "api_version",
+    "account_sid",
+    "reason_conference_ended",
+    "call_sid_ending_conference",
+];
+/// Their order in the answer to an update.
+const UPDATED: [&str; 12] = [
+    "account_sid",
+    "api_version",
+    "date_created",
+    "date_updated",
+    "friendly_name",
+    "region",
+    "sid",
+    "status",
+    "subresource_uris",
+    "uri",
+    "reason_conference_ended",
+    "call_sid_ending_conference",
+];
+
 /// `GET .../Conferences.json`
-pub fn all(request: &Request<'_>) -> Answer {
-    if request.method != Method::GET {
-        return Err(ApiError::method_not_allowed());
-    }
-    let form = &request.form;
+pub async fn all(request: Request) -> Answer {
+    let (form, account) = (&request.form, request.account);
     let filter = ConferenceFilter {
-        friendly_name: form.get("FriendlyName").map(str::to_owned),
+        friendly_name: form.filled("FriendlyName").map(str::to_owned),
         status: form.parsed("Status")?,
-        date_created: form.dates("DateCreated")?,
-        date_updated: form.dates("DateUpdated")?,
+        date_created: dates::read(form, "DateCreated", Precision::Day)?,
+        date_updated: dates::read(form, "DateUpdated", Precision::Day)?,
     };
-    let (place, account) = (Place::read(form)?, request.node.account().sid);
+    let asked = Asked::read(form)?;
+    let (size, place) = (asked.size, asked.place.clone());
     let page =
-        request.node.store().conferences(account, &filter, place.size, place.after.clone())?;
+        request.ask(move |node| node.store().conferences(account, &filter, size, &place)).await?;
     let path = format!("/2010-04-01/Accounts/{account}/Conferences.json");
     let sid = |record: &Conference| record.sid.to_string();
-    Ok((StatusCode::OK, place.render(form, &path, "conferences", &page, sid, view)))
+    let view = |record: &Conference| ordered(view(record), &IN_LIST);
+    Ok((StatusCode::OK, asked.render(&LIST, form, &path, page, sid, view)?))
 }
 
 /// `GET` and `POST .../Conferences/{Sid}.json`
-pub async fn one(request: Request<'_>) -> Answer {
-    let account = request.node.account().sid;
-    let sid: ConferenceSid = request.segments[0].parse().map_err(|_| ApiError::not_found())?;
-    match *request.method {
-        Method::GET => {}
-        Method::POST => {
-            let form = &request.form;
-            let status = form.get("Status");
-            if status.is_some_and(|status| status != "completed") {
-                return Err(ApiError::invalid("Status", "only completed can be asked for"));
-            }
-            let announce = form.document("AnnounceUrl", "AnnounceMethod", "POST", false)?;
-            let command = Command::UpdateConference {
-                account,
-                conference: sid,
-                complete: status.is_some(),
-                announce,
-            };
-            if let Reply::Conference(record) = request.node.submit(command).await? {
-                return Ok((StatusCode::OK, view(&record)));
-            }
-        }
-        _ => return Err(ApiError::method_not_allowed()),
+pub async fn one(request: Request) -> Answer {
+    let account = request.account;
+    let sid: ConferenceSid = request.variables[0].parse().map_err(|_| ApiError::not_found())?;
+    if request.method == Method::POST {
+        let form = &request.form;
+        let complete = form.word("Status", &["completed"])?.is_some();
+        let announce = form.document("AnnounceUrl", "AnnounceMethod", "POST", false)?;
+        let command = Command::UpdateConference { account, conference: sid, complete, announce };
+        let reply = request.node.submit(command).await?;
+        tracing::info!(conference.sid = %sid, request.id = %request.id, "conference updated by the API");
+        let Reply::Conference(record) = reply else { return Err(ApiError::not_found()) };
+        return Ok((StatusCode::OK, ordered(view(&record), &UPDATED)));
     }
-    let record = request.node.store().conference(account, sid)?;
+    let record = request.ask(move |node| node.store().conference(account, sid)).await?;
     Ok((StatusCode::OK, view(&record.ok_or_else(ApiError::not_found)?)))
 }
 

@@ -1,14 +1,15 @@
-//! Fields of forms and queries, and Twilio's habits in reading them.
+//! Fields of forms and queries: decoded once, in order, and Twilio's habits in reading them.
 
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::http::{HeaderMap, header};
-use model::Timestamp;
-use node::{DateFilter, Document};
+use node::Document;
+use serde_json::Value;
 use url::Url;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, code};
 
 /// The fields of a request, in order; a name may come more than once.
 #[derive(Debug, Default)]
@@ -18,28 +19,30 @@ pub struct Form(Vec<(String, String)>);
 const FIELDS_MAX: usize = 1_000;
 
 impl Form {
-    /// Reads the query, then the body by its type.
-    pub fn read(query: &str, headers: &HeaderMap, body: &Bytes) -> Result<Self, ApiError> {
-        let mut fields: Vec<(String, String)> = pairs(query.as_bytes());
+    /// Reads the query, then the body by its type; a body without a type is a form.
+    ///
+    /// # Errors
+    /// 400 for what cannot be decoded or is too much, 415 for a type that is neither form nor JSON.
+    pub fn read(query: &str, headers: &HeaderMap, body: &[u8]) -> Result<Self, ApiError> {
+        let mut fields = pairs(query.as_bytes())?;
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if kind.is_some_and(|kind| kind.starts_with("application/json")) && !body.is_empty() {
-            let value: serde_json::Value = serde_json::from_slice(body)
-                .map_err(|error| ApiError::invalid("body", &error.to_string()))?;
-            let object =
-                value.as_object().ok_or_else(|| ApiError::invalid("body", "not an object"))?;
-            for (name, value) in object {
-                match value {
-                    serde_json::Value::Array(values) => {
-                        fields.extend(values.iter().map(|value| (name.clone(), plain(value))));
-                    }
-                    value => fields.push((name.clone(), plain(value))),
-                }
-            }
+        let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if body.is_empty() {
+            return Ok(Self(fields));
+        }
+        if kind.eq_ignore_ascii_case("application/json") {
+            fields.extend(members(body)?);
+        } else if kind.is_empty()
+            || kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+            || kind.to_ascii_lowercase().starts_with("text/")
+        {
+            fields.extend(pairs(body)?);
         } else {
-            fields.extend(pairs(body));
+            let message = format!("Invalid Content-Type: {kind} is neither a form nor JSON");
+            return Err(ApiError::new(415, code::BAD_REQUEST, &message));
         }
         if fields.len() > FIELDS_MAX {
-            return Err(ApiError::invalid("body", "too many fields"));
+            return Err(ApiError::invalid("body", &format!("more than {FIELDS_MAX} fields")));
         }
         Ok(Self(fields))
     }
@@ -49,31 +52,34 @@ impl Form {
         self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Returns a field that must be there.
-    pub fn required(&self, name: &str, code: u32) -> Result<String, ApiError> {
-        let value = self.get(name).filter(|value| !value.is_empty());
-        value.map(str::to_owned).ok_or_else(|| ApiError::missing(name, code))
+    /// Returns the last value of a field, if it is not empty.
+    pub fn filled(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.is_empty())
     }
 
-    /// Returns every value of a field; spaces and commas part several in one.
-    pub fn all(&self, name: &str) -> Vec<String> {
+    /// Returns every value of a field, each one of `words`; spaces and commas part several in one.
+    pub fn all(&self, name: &str, words: &[&str]) -> Result<Vec<String>, ApiError> {
         let values = self.0.iter().filter(|(known, _)| known == name);
         values
             .flat_map(|(_, value)| value.split([' ', ',']))
             .filter(|value| !value.is_empty())
-            .map(str::to_owned)
+            .map(|value| one_of(name, value, words).map(str::to_owned))
             .collect()
+    }
+
+    /// Returns a value that is one of `words`, as it is written there; case does not count.
+    pub fn word<'a>(&self, name: &str, words: &[&'a str]) -> Result<Option<&'a str>, ApiError> {
+        self.filled(name).map(|value| one_of(name, value, words)).transpose()
     }
 
     /// Reads `true` or `false` in any case.
     pub fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
-        self.get(name)
-            .map(|value| match value.to_ascii_lowercase().as_str() {
-                "true" => Ok(true),
-                "false" => Ok(false),
-                _ => Err(ApiError::invalid(name, &format!("{value:?} is neither true nor false"))),
-            })
-            .transpose()
+        let read = |value: &str| match value.to_ascii_lowercase().as_str() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(ApiError::invalid(name, &format!("{value:?} is neither true nor false"))),
+        };
+        self.get(name).map(read).transpose()
     }
 
     /// Reads `Muted`, for which everything but `true` is false.
@@ -81,19 +87,22 @@ impl Form {
         self.get(name).map(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// Reads a number within a range.
+    /// Reads a number within a range; what is none is refused with this code.
     pub fn number(
         &self,
         name: &str,
-        range: std::ops::RangeInclusive<u64>,
+        range: RangeInclusive<u64>,
+        code: u32,
     ) -> Result<Option<u64>, ApiError> {
-        let Some(value) = self.get(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+        let Some(value) = self.filled(name) else { return Ok(None) };
+        let digits = value.bytes().all(|octet| octet.is_ascii_digit());
         match value.parse() {
-            Ok(number) if range.contains(&number) => Ok(Some(number)),
-            _ => Err(ApiError::invalid(
-                name,
-                &format!("{value:?} is no number of {} to {}", range.start(), range.end()),
-            )),
+            Ok(number) if digits && range.contains(&number) => Ok(Some(number)),
+            _ => {
+                let message =
+                    format!("{value:?} is no number of {} to {}", range.start(), range.end());
+                Err(ApiError::coded(code, name, &message))
+            }
         }
     }
 
@@ -101,17 +110,35 @@ impl Form {
     pub fn seconds(
         &self,
         name: &str,
-        range: std::ops::RangeInclusive<u64>,
+        range: RangeInclusive<u64>,
+        code: u32,
     ) -> Result<Option<Duration>, ApiError> {
-        Ok(self.number(name, range)?.map(Duration::from_secs))
+        Ok(self.number(name, range, code)?.map(Duration::from_secs))
     }
 
     /// Reads a SID or another word; what does not parse is refused.
-    pub fn parsed<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
-        let value = self.get(name).filter(|value| !value.is_empty());
+    pub fn parsed<T: FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
         let parse =
             |value: &str| value.parse().map_err(|_| ApiError::invalid(name, &format!("{value:?}")));
-        value.map(parse).transpose()
+        self.filled(name).map(parse).transpose()
+    }
+
+    /// Returns a line of text: it goes into a header somewhere, so nothing in it may end one.
+    pub fn line(
+        &self,
+        name: &str,
+        length: RangeInclusive<usize>,
+        code: u32,
+    ) -> Result<Option<String>, ApiError> {
+        let Some(value) = self.filled(name) else { return Ok(None) };
+        if value.chars().any(char::is_control) {
+            return Err(ApiError::coded(code, name, "it has a control character in it"));
+        }
+        if !length.contains(&value.chars().count()) {
+            let message = format!("it has {} to {} characters", length.start(), length.end());
+            return Err(ApiError::coded(code, name, &message));
+        }
+        Ok(Some(value.to_owned()))
     }
 
     /// Reads a method, of which six are known in any case.
@@ -121,7 +148,8 @@ impl Form {
         if METHODS.contains(&value.as_str()) {
             Ok(value)
         } else {
-            Err(ApiError::invalid(name, &format!("{value:?} is no method that can be used")))
+            let message = format!("{value:?} is none of {}", METHODS.join(", "));
+            Err(ApiError::coded(code::INVALID_METHOD, name, &message))
         }
     }
 
@@ -143,28 +171,9 @@ impl Form {
 
     /// Reads an address.
     pub fn url(&self, name: &str) -> Result<Option<String>, ApiError> {
-        let Some(value) = self.get(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+        let Some(value) = self.filled(name) else { return Ok(None) };
         check_url(name, value)?;
         Ok(Some(value.to_owned()))
-    }
-
-    /// Reads `Name`, `Name<` and `Name>` as days.
-    pub fn dates(&self, name: &str) -> Result<DateFilter, ApiError> {
-        const DAY: Duration = Duration::from_secs(86_400);
-        let day = |suffix: &str| -> Result<Option<Timestamp>, ApiError> {
-            let key = format!("{name}{suffix}");
-            let value = self.get(&key).filter(|value| !value.is_empty());
-            value
-                .map(|value| {
-                    let date = value.get(..10).and_then(Timestamp::parse_date);
-                    date.ok_or_else(|| ApiError::invalid(&key, &format!("{value:?} is no date")))
-                })
-                .transpose()
-        };
-        if let Some(on) = day("")? {
-            return Ok(DateFilter { from: Some(on), until: Some(on.after(DAY)) });
-        }
-        Ok(DateFilter { from: day(">")?, until: day("<")?.map(|date| date.after(DAY)) })
     }
 
     /// Returns the fields but these, for the addresses of pages.
@@ -173,25 +182,125 @@ impl Form {
     }
 }
 
+fn one_of<'a>(name: &str, value: &str, words: &[&'a str]) -> Result<&'a str, ApiError> {
+    let found = words.iter().copied().find(|word| word.eq_ignore_ascii_case(value));
+    found.ok_or_else(|| {
+        ApiError::invalid(name, &format!("{value:?} is none of {}", words.join(", ")))
+    })
+}
+
 fn check_url(name: &str, value: &str) -> Result<(), ApiError> {
     let url = Url::parse(value).ok();
     if url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some()) {
         Ok(())
     } else {
-        Err(ApiError::invalid(name, &format!("{value:?} is no http or https address")))
+        let message = format!("{value:?} is no http or https address");
+        Err(ApiError::coded(code::INVALID_URL, name, &message))
     }
 }
 
-fn pairs(text: &[u8]) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(text).into_owned().collect()
+/// Reads the members of a JSON object as fields; a list is a name that comes more than once.
+fn members(body: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| ApiError::invalid("body", &error.to_string()))?;
+    let object = value.as_object().ok_or_else(|| ApiError::invalid("body", "not an object"))?;
+    let mut fields = Vec::new();
+    for (name, value) in object {
+        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for value in values {
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text.clone(),
+                Value::Bool(_) | Value::Number(_) => value.to_string(),
+                Value::Array(_) | Value::Object(_) => {
+                    return Err(ApiError::invalid(name, "neither text, number nor boolean"));
+                }
+            };
+            fields.push((name.clone(), text));
+        }
+    }
+    Ok(fields)
 }
 
-fn plain(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// Reads `name=value&...`, strictly: what is no text in UTF-8 is refused, not guessed at.
+fn pairs(text: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
+    let parts = text.split(|octet| *octet == b'&').filter(|part| !part.is_empty());
+    let read = |part: &[u8]| {
+        let at = part.iter().position(|octet| *octet == b'=').unwrap_or(part.len());
+        let name = decoded(&part[..at], true)
+            .ok_or_else(|| ApiError::invalid("body", "a field's name cannot be decoded"))?;
+        let value = decoded(part.get(at + 1..).unwrap_or_default(), true);
+        match value {
+            Some(value) => Ok((name, value)),
+            None => Err(ApiError::invalid(&name, "it is no percent-encoded UTF-8")),
+        }
+    };
+    parts.map(read).collect()
 }
 
-/// Decodes a path segment once. A plus sign is itself there.
-pub fn percent_decoded(segment: &str) -> String {
-    let query = format!("x={}", segment.replace('+', "%2B"));
-    pairs(query.as_bytes()).into_iter().next().map(|(_, value)| value).unwrap_or_default()
+/// Decodes a path segment once; a plus sign is itself there.
+pub fn percent_decoded(segment: &str) -> Option<String> {
+    decoded(segment.as_bytes(), false)
+}
+
+fn decoded(text: &[u8], plus_is_space: bool) -> Option<String> {
+    let digit = |octet: Option<&u8>| char::from(*octet?).to_digit(16)?.try_into().ok();
+    let mut octets: Vec<u8> = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(&octet) = rest.next() {
+        octets.push(match octet {
+            b'%' => {
+                let high: u8 = digit(rest.next())?;
+                high << 4 | digit(rest.next())?
+            }
+            b'+' if plus_is_space => b' ',
+            octet => octet,
+        });
+    }
+    String::from_utf8(octets).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(kind: &str, body: &str) -> Result<Form, ApiError> {
+        let mut headers = HeaderMap::new();
+        if !kind.is_empty() {
+            headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
+        }
+        Form::read("", &headers, body.as_bytes())
+    }
+
+    #[test]
+    fn a_space_is_a_plus_or_an_escape_and_is_decoded_once() {
+        for (text, expected) in
+            [("a=b+c", "b c"), ("a=b%20c", "b c"), ("a=%252F", "%2F"), ("a=%2B", "+"), ("a", "")]
+        {
+            assert_eq!(read("", text).unwrap().get("a"), Some(expected), "{text}");
+        }
+        assert_eq!(percent_decoded("a+b%2520%2F").as_deref(), Some("a+b%20/"));
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_refused() {
+        for text in ["a=%", "a=%4", "a=%zz", "a=%ff", "%c3%28=b"] {
+            assert!(read("", text).is_err(), "{text}");
+        }
+        assert_eq!(percent_decoded("%e4"), None);
+    }
+
+    #[test]
+    fn json_says_the_same_as_a_form() {
+        let json = r#"{"Muted": true, "Timeout": 7, "Event": ["a", "b c"], "Label": null}"#;
+        let form = read("application/json; charset=utf-8", json).unwrap();
+        assert_eq!(form.flag("Muted").unwrap(), Some(true));
+        assert_eq!(form.number("Timeout", 5..=600, 1).unwrap(), Some(7));
+        assert_eq!(form.all("Event", &["A", "b", "c"]).unwrap(), ["A", "b", "c"]);
+        assert_eq!(form.get("Label"), None);
+        for body in ["[1]", "{", r#"{"a": {}}"#] {
+            assert!(read("application/json", body).is_err(), "{body}");
+        }
+        assert!(read("multipart/form-data", "x").is_err());
+    }
 }

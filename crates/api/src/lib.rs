@@ -2,81 +2,189 @@
 //!
 //! It parses, submits and renders. What a request means is decided below `node`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod accounts;
 mod auth;
 mod calls;
 mod conferences;
+mod dates;
+mod dialling;
 mod error;
 mod form;
+mod keys;
+mod limits;
+mod listen;
+mod notifications;
 mod paging;
 mod participants;
+mod paths;
 mod sidetone;
+mod stats;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use node::Handle;
+use model::{AccountSid, RequestSid};
+use node::{Handle, StoreFailed};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde_json::Value;
+use tracing::Instrument;
 
-use error::ApiError;
+use error::{ApiError, code};
 use form::Form;
+use paths::{Found, Resource};
 
-/// Longest body that is read.
-const BODY_MAX: usize = 256 * 1024;
+pub use listen::{CONNECTIONS_MAX, serve};
+pub use stats::{DURATION_BOUNDS_S, RouteStats, Stats};
+
+/// Longest body that is read, in octets.
+pub const BODY_MAX: usize = 64 * 1024;
+/// How long a body may take to arrive.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(15);
+/// Requests of one account that are handled at the same time; more are answered 429.
+pub const CONCURRENT_MAX: usize = 100;
 
 /// What a handler answers: a status and a body, or an error.
 type Answer = Result<(StatusCode, Value), ApiError>;
 
 /// One authenticated request, taken apart.
-struct Request<'a> {
-    node: &'a Handle,
-    method: &'a Method,
-    /// The path's segments after the account, percent-decoded, without `.json`.
-    segments: Vec<String>,
-    form: Form,
-}
-
-/// Returns the service.
-pub fn router(node: Handle) -> Router {
-    Router::new()
-        .fallback(serve)
-        .layer(axum::extract::DefaultBodyLimit::max(BODY_MAX))
-        .with_state(node)
-}
-
-async fn serve(
-    State(node): State<Handle>,
+struct Request {
+    node: Handle,
     method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let head = method == Method::HEAD;
-    let method = if head { Method::GET } else { method };
-    let mut response = if method == Method::OPTIONS {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        match answer(&node, &method, &uri, &headers, &body).await {
-            Ok((StatusCode::NO_CONTENT, _)) => StatusCode::NO_CONTENT.into_response(),
-            Ok((status, value)) => json(status, &value),
-            Err(error) => error.into_response_at(uri.path()),
-        }
+    account: AccountSid,
+    /// What stands in the path for names in braces, after the account.
+    variables: Vec<String>,
+    form: Form,
+    id: RequestSid,
+    secret: [u8; 32],
+}
+
+impl Request {
+    /// Asks the store, away from the threads that serve others.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Handle) -> Result<T, StoreFailed> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        ask(&self.node, question).await
+    }
+}
+
+async fn ask<T: Send + 'static>(
+    node: &Handle,
+    question: impl FnOnce(&Handle) -> Result<T, StoreFailed> + Send + 'static,
+) -> Result<T, ApiError> {
+    let node = node.clone();
+    let answer = tokio::task::spawn_blocking(move || question(&node)).await;
+    let gone = |_| ApiError::new(503, code::UNAVAILABLE, "the server is shutting down");
+    Ok(answer.map_err(gone)??)
+}
+
+/// What every request shares.
+struct Api {
+    node: Handle,
+    stats: Arc<Stats>,
+    logins: Mutex<limits::Logins>,
+    in_flight: AtomicUsize,
+    random: Mutex<ChaCha12Rng>,
+}
+
+/// Returns the service; it counts into `stats` what it answers.
+pub fn router(node: Handle, stats: Arc<Stats>) -> Router {
+    let api = Api {
+        node,
+        stats,
+        logins: Mutex::default(),
+        in_flight: AtomicUsize::new(0),
+        random: Mutex::new(ChaCha12Rng::from_os_rng()),
     };
-    let set = response.headers_mut();
-    for (name, value) in [
-        ("access-control-allow-origin", "*"),
-        ("access-control-allow-methods", "GET, POST, DELETE, OPTIONS"),
-        ("access-control-allow-headers", "Accept, Authorization, Content-Type, Idempotency-Key"),
-        ("access-control-allow-credentials", "true"),
-    ] {
-        set.insert(name, header::HeaderValue::from_static(value));
+    Router::new().fallback(respond).with_state(Arc::new(api))
+}
+
+/// One of the requests that are handled just now.
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
-    if head {
-        *response.body_mut() = axum::body::Body::empty();
+}
+
+async fn respond(State(api): State<Arc<Api>>, request: axum::extract::Request) -> Response {
+    let began = Instant::now();
+    let (parts, body) = request.into_parts();
+    let id = RequestSid::new(api.draw());
+    let concurrent = api.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+    let in_flight = InFlight(&api.in_flight);
+    let segments = segments(parts.uri.path());
+    let found = segments.as_deref().and_then(paths::find);
+    let route = found.as_ref().map_or("none", |found| found.path.template);
+    let allowed = found.as_ref().map_or_else(|| "OPTIONS".to_owned(), |found| found.path.allowed());
+    let span = tracing::info_span!("request", request.id = %id, method = %parts.method, route);
+    let answer = if parts.method == Method::OPTIONS {
+        found.map(|_| (StatusCode::NO_CONTENT, Value::Null)).ok_or_else(ApiError::not_found)
+    } else if concurrent > CONCURRENT_MAX {
+        Err(ApiError::too_many("Too Many Requests", Duration::from_secs(1)))
+    } else {
+        answer(&api, &parts, body, segments.is_some(), found, id).instrument(span).await
+    };
+    let mut response = match answer {
+        Ok((StatusCode::NO_CONTENT, _)) => StatusCode::NO_CONTENT.into_response(),
+        Ok((status, value)) => json(status, &value),
+        Err(error) => error.into_response_at(parts.uri.path()),
+    };
+    drop(in_flight);
+    let took = began.elapsed();
+    let headers = response.headers_mut();
+    if parts.method == Method::OPTIONS {
+        set(headers, header::ALLOW, &allowed);
     }
+    set(headers, header::ACCESS_CONTROL_ALLOW_METHODS, &allowed);
+    set(headers, HeaderName::from_static("twilio-request-id"), &id.to_string());
+    let seconds = format!("{:.3}", took.as_secs_f64());
+    set(headers, HeaderName::from_static("twilio-request-duration"), &seconds);
+    let concurrent = concurrent.to_string();
+    set(headers, HeaderName::from_static("twilio-concurrent-requests"), &concurrent);
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if parts.method == Method::HEAD {
+        *response.body_mut() = Body::empty();
+    }
+    api.stats.note(route, &parts.method, response.status().as_u16(), took);
     response
+}
+
+/// Headers of every answer. Source: those that Twilio's OpenAPI description declares, and those
+/// that its answers have.
+const ALWAYS: [(&str, &str); 8] = [
+    ("access-control-allow-origin", "*"),
+    (
+        "access-control-allow-headers",
+        "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, \
+         If-Unmodified-Since, Idempotency-Key",
+    ),
+    ("access-control-allow-credentials", "true"),
+    ("access-control-expose-headers", "ETag, Twilio-Request-Id"),
+    ("x-api-domain", "api.twilio.com"),
+    ("x-home-region", "us1"),
+    ("x-shenanigans", "none"),
+    ("x-sidetone-version", env!("CARGO_PKG_VERSION")),
+];
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
 }
 
 fn json(status: StatusCode, value: &Value) -> Response {
@@ -84,71 +192,111 @@ fn json(status: StatusCode, value: &Value) -> Response {
         .into_response()
 }
 
+/// Takes a path apart; nothing where it cannot be decoded. `.json` says only what everyone gets.
+fn segments(path: &str) -> Option<Vec<String>> {
+    let path = path.strip_suffix(".json").unwrap_or(path);
+    path.split('/').skip(1).map(form::percent_decoded).collect()
+}
+
 async fn answer(
-    node: &Handle,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    body: &Bytes,
+    api: &Api,
+    parts: &Parts,
+    body: Body,
+    decoded: bool,
+    found: Option<Found>,
+    id: RequestSid,
 ) -> Answer {
-    let account = auth::authenticate(node, headers)?;
-    let form = Form::read(uri.query().unwrap_or_default(), headers, body)?;
-    let path = uri.path().strip_suffix(".json").unwrap_or(uri.path());
-    let segments: Vec<String> = path.split('/').skip(1).map(form::percent_decoded).collect();
-    let words: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let request = |skip: usize| Request { node, method, segments: segments[skip..].to_vec(), form };
-    match words[..] {
-        ["2010-04-01", "Accounts"] => accounts::list(&request(2)),
-        ["2010-04-01", "Accounts", sid, ..] if sid != account.to_string() => {
-            Err(ApiError::not_found())
+    let owner = api.authenticate(parts).await?;
+    if !decoded {
+        return Err(ApiError::invalid("path", "it is no percent-encoded UTF-8"));
+    }
+    let found = found.ok_or_else(ApiError::not_found)?;
+    if !found.path.allows(&parts.method) {
+        return Err(ApiError::method_not_allowed(found.path.allowed()));
+    }
+    let account = match &found.account {
+        // Another's account is as unknown as one that there is not.
+        Some(sid) => {
+            sid.parse().ok().filter(|sid| *sid == owner).ok_or_else(ApiError::not_found)?
         }
-        ["2010-04-01", "Accounts", _] => accounts::one(&request(3)),
-        ["2010-04-01", "Accounts", _, "Calls"] => calls::all(request(4)).await,
-        ["2010-04-01", "Accounts", _, "Calls", _] => calls::one(request(4)).await,
-        ["2010-04-01", "Accounts", _, "Conferences"] => conferences::all(&request(4)),
-        ["2010-04-01", "Accounts", _, "Conferences", _] => conferences::one(request(4)).await,
-        ["2010-04-01", "Accounts", _, "Conferences", _, "Participants"] => {
-            participants::all(request(4)).await
-        }
-        ["2010-04-01", "Accounts", _, "Conferences", _, "Participants", _] => {
-            participants::one(request(4)).await
-        }
-        ["2010-04-01", "Accounts", _, resource, ..] if is_resource(resource) => {
-            Err(ApiError::not_built(resource))
-        }
-        ["sidetone", "v1", "Conferences", _, "Audibility"] => {
-            sidetone::audibility(request(3)).await
-        }
-        ["sidetone", "v1", "Conferences", _, "Listen"] => sidetone::listen(request(3)).await,
-        _ => Err(ApiError::not_found()),
+        None => owner,
+    };
+    let Some(resource) = found.path.resource(&parts.method) else {
+        return Err(ApiError::not_built(&format!("{} {}", parts.method, found.path.template)));
+    };
+    let body = read(&parts.headers, body).await?;
+    let form = Form::read(parts.uri.query().unwrap_or_default(), &parts.headers, &body)?;
+    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    let mut secret = [0; 32];
+    api.random().fill_bytes(&mut secret);
+    let variables = found.variables;
+    dispatch(
+        resource,
+        Request { node: api.node.clone(), method, account, variables, form, id, secret },
+    )
+    .await
+}
+
+async fn dispatch(resource: Resource, request: Request) -> Answer {
+    match resource {
+        Resource::Accounts => accounts::list(&request),
+        Resource::Account => Ok(accounts::one(&request)),
+        Resource::Calls => calls::all(request).await,
+        Resource::Call => calls::one(request).await,
+        Resource::Conferences => conferences::all(request).await,
+        Resource::Conference => conferences::one(request).await,
+        Resource::Participants => participants::all(request).await,
+        Resource::Participant => participants::one(request).await,
+        Resource::Keys => keys::all(request).await,
+        Resource::Key => keys::one(request).await,
+        Resource::Notifications => notifications::all(request).await,
+        Resource::Notification => notifications::one(request).await,
+        Resource::Audibility => sidetone::audibility(request).await,
+        Resource::Listen => sidetone::listen(request).await,
     }
 }
 
-/// Whether Twilio has such a resource under an account, which is not built here yet.
-fn is_resource(word: &str) -> bool {
-    const RESOURCES: [&str; 22] = [
-        "Addresses",
-        "Applications",
-        "AuthorizedConnectApps",
-        "AvailablePhoneNumbers",
-        "Balance",
-        "ConnectApps",
-        "IncomingPhoneNumbers",
-        "Keys",
-        "Messages",
-        "Notifications",
-        "OutgoingCallerIds",
-        "Queues",
-        "Recordings",
-        "SIP",
-        "SMS",
-        "SigningKeys",
-        "Tokens",
-        "Transcriptions",
-        "Usage",
-        "Calls",
-        "Conferences",
-        "Media",
-    ];
-    RESOURCES.contains(&word)
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let told: Option<usize> = length.and_then(|length| length.parse().ok());
+    let too_large = || {
+        let message = format!("The body is longer than {BODY_MAX} octets");
+        ApiError::new(413, code::BAD_REQUEST, &message)
+    };
+    if told.is_some_and(|length| length > BODY_MAX) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_TIME_MAX, axum::body::to_bytes(body, BODY_MAX)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(too_large()),
+        Err(_) => Err(ApiError::new(408, code::BAD_REQUEST, "The body took too long")),
+    }
+}
+
+impl Api {
+    /// Says whose request this is, unless its source has failed too often.
+    async fn authenticate(&self, parts: &Parts) -> Result<AccountSid, ApiError> {
+        let source = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let logins = || self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pause) = source.and_then(|source| logins().blocked(source, Instant::now())) {
+            return Err(ApiError::too_many("Too many failed logins", pause));
+        }
+        let result = auth::authenticate(&self.node, &parts.headers).await;
+        if let (Err(error), Some(source)) = (&result, source)
+            && error.is_unauthorized()
+        {
+            logins().failed(source, Instant::now());
+        }
+        result
+    }
+
+    fn random(&self) -> std::sync::MutexGuard<'_, ChaCha12Rng> {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn draw(&self) -> [u8; 16] {
+        let mut octets = [0; 16];
+        self.random().fill_bytes(&mut octets);
+        octets
+    }
 }

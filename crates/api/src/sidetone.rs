@@ -3,24 +3,27 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::{CallSid, ConferenceSid, ConferenceStatus, Participant};
-use node::ParticipantFilter;
+use node::{ParticipantFilter, Place};
 use serde_json::json;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, code};
 use crate::{Answer, Request};
 
 /// Longest stretch that one request listens to.
 const LISTEN_MAX_S: u64 = 60;
 
 /// `GET /sidetone/v1/Conferences/{ConferenceSid}/Audibility`
-pub async fn audibility(request: Request<'_>) -> Answer {
-    let (sid, status) = conference(&request)?;
-    let store = request.node.store();
-    let page = store.participants(sid, ParticipantFilter::default(), 1_000, None)?;
+pub async fn audibility(request: Request) -> Answer {
+    let (sid, status) = conference(&request).await?;
+    let filter = ParticipantFilter::default();
+    let page = request
+        .ask(move |node| node.store().participants(sid, filter, 1_000, &Place::Skip(0)))
+        .await?
+        .ok_or_else(ApiError::not_found)?;
     let members: BTreeMap<CallSid, &Participant> =
         page.records.iter().map(|record| (record.call, record)).collect();
     let pairs: Vec<_> = request
@@ -62,9 +65,10 @@ pub async fn audibility(request: Request<'_>) -> Answer {
 
 /// `GET /sidetone/v1/Conferences/{ConferenceSid}/Listen?Seconds=10`: what one who is not there
 /// hears, as base64 of 16-bit little-endian linear PCM at 8 kHz.
-pub async fn listen(request: Request<'_>) -> Answer {
-    let (sid, _) = conference(&request)?;
-    let seconds = request.form.number("Seconds", 1..=LISTEN_MAX_S)?.unwrap_or(10);
+pub async fn listen(request: Request) -> Answer {
+    let (sid, _) = conference(&request).await?;
+    let seconds = request.form.number("Seconds", 1..=LISTEN_MAX_S, code::BAD_REQUEST)?;
+    let seconds = seconds.unwrap_or(10);
     let heard = request.node.listen(sid, Duration::from_secs(seconds)).await;
     let heard = heard.ok_or_else(ApiError::not_found)?;
     let octets: Vec<u8> = heard.iter().flat_map(|sample| sample.to_le_bytes()).collect();
@@ -76,11 +80,9 @@ pub async fn listen(request: Request<'_>) -> Answer {
     Ok((StatusCode::OK, body))
 }
 
-fn conference(request: &Request<'_>) -> Result<(ConferenceSid, ConferenceStatus), ApiError> {
-    if request.method != Method::GET {
-        return Err(ApiError::method_not_allowed());
-    }
-    let sid: ConferenceSid = request.segments[0].parse().map_err(|_| ApiError::not_found())?;
-    let known = request.node.store().conference(request.node.account().sid, sid)?;
+async fn conference(request: &Request) -> Result<(ConferenceSid, ConferenceStatus), ApiError> {
+    let sid: ConferenceSid = request.variables[0].parse().map_err(|_| ApiError::not_found())?;
+    let account = request.account;
+    let known = request.ask(move |node| node.store().conference(account, sid)).await?;
     Ok((sid, known.ok_or_else(ApiError::not_found)?.status))
 }

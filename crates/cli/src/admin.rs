@@ -1,6 +1,7 @@
 //! Health and metrics, on an address of their own.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -9,7 +10,7 @@ use axum::routing::get;
 use node::Handle;
 
 /// Returns the service.
-pub fn router(node: Handle) -> Router {
+pub fn router(node: Handle, _stats: Arc<api::Stats>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

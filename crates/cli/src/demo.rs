@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use node::{ConferenceFilter, Handle, ParticipantFilter};
+use node::{ConferenceFilter, Handle, ParticipantFilter, Place};
 use sim::Phone;
 
 /// Lets the talkers call in, one after the other.
@@ -26,9 +26,9 @@ pub async fn start(node: &Handle) -> Result<Vec<Phone>, String> {
 pub fn first_talker(node: &Handle) -> Option<(String, String)> {
     let filter =
         ConferenceFilter { friendly_name: Some("demo".to_owned()), ..ConferenceFilter::default() };
-    let page = node.store().conferences(node.account().sid, &filter, 1, None).ok()?;
+    let page = node.store().conferences(node.account().sid, &filter, 1, &Place::Skip(0)).ok()??;
     let conference = page.records.first()?.sid;
     let filter = ParticipantFilter::default();
-    let page = node.store().participants(conference, filter, 1_000, None).ok()?;
+    let page = node.store().participants(conference, filter, 1_000, &Place::Skip(0)).ok()??;
     Some((conference.to_string(), page.records.last()?.call.to_string()))
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use node::{Config, Guard, Node};
 use serde_json::json;
@@ -93,10 +94,9 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         "admin_url": format!("http://{}", address(&admin_listener)?),
         "console_url": null,
     });
-    let router = api::router(node.clone());
-    tokio::spawn(async move { axum::serve(http, router).await });
-    let router = admin::router(node.clone());
-    tokio::spawn(async move { axum::serve(admin_listener, router).await });
+    let stats = Arc::new(api::Stats::default());
+    tokio::spawn(api::serve(http, api::router(node.clone(), Arc::clone(&stats))));
+    tokio::spawn(api::serve(admin_listener, admin::router(node.clone(), stats)));
     write_whole(&arguments.data.join("ready.json"), &ready.to_string())?;
     if let Some(file) = &arguments.ready_file {
         write_whole(file, &ready.to_string())?;

@@ -119,6 +119,14 @@ impl Server {
         self.send(self.client.get(format!("{}{path}", self.ready("api_url")))).await
     }
 
+    /// Begins an authenticated request for a path from the root of the API.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("{}{path}", self.ready("api_url"));
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.client.request(method, url);
+        request.basic_auth(self.ready("account_sid"), Some(self.ready("auth_token")))
+    }
+
     /// Asks the address of health and metrics for text.
     pub async fn admin(&self, path: &str) -> (u16, String) {
         let url = format!("{}{path}", self.ready("admin_url"));

@@ -30,4 +30,6 @@ pub struct ApiKey {
     pub secret_sha256: String,
     /// When it was made.
     pub date_created: Timestamp,
+    /// When it was last changed.
+    pub date_updated: Timestamp,
 }

@@ -1,6 +1,8 @@
 //! What a command changes in the tables: one word for each kind of row.
 
-use crate::{Account, ApiKey, Call, CallSid, Callback, Conference, Notification, Participant};
+use crate::{
+    Account, ApiKey, Call, CallSid, Callback, Conference, KeySid, Notification, Participant,
+};
 
 /// One row to write. A command's changes are committed together or not at all.
 ///
@@ -9,8 +11,10 @@ use crate::{Account, ApiKey, Call, CallSid, Callback, Conference, Notification, 
 pub enum Change {
     /// Inserts or replaces an account.
     Account(Account),
-    /// Inserts an API key.
+    /// Inserts or replaces an API key.
     ApiKey(ApiKey),
+    /// Deletes an API key; it is refused from then on.
+    DeleteApiKey(KeySid),
     /// Inserts or replaces a call.
     Call {
         /// What readers see.

@@ -34,7 +34,10 @@ pub use exchange::{
     CallChanges, Command, ConferenceKey, CreateCall, CreateParticipant, Dialling, Document, End,
     Instructions, JoinOptions, ParticipantChanges, ParticipantKey, Refusal, Reply, StatusCallback,
 };
-pub use store::{CallFilter, ConferenceFilter, DateFilter, Page, ParticipantFilter, StoreFailed};
+pub use store::{
+    CallFilter, ConferenceFilter, DateFilter, NotificationFilter, Page, ParticipantFilter, Place,
+    StoreFailed,
+};
 pub use webhook::Guard;
 
 /// Commands that wait for the core; beyond, the API answers 429.
@@ -134,6 +137,11 @@ impl Handle {
     /// Returns the account that the server was made with.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// Returns the date, for records that are made above.
+    pub fn date(&self) -> Timestamp {
+        wall()
     }
 
     /// Returns where SIP listens.

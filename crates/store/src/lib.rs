@@ -14,12 +14,14 @@ mod writer;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
 pub use query::{
-    Alive, CallFilter, ConferenceFilter, DateFilter, PAGE_SIZE_MAX, Page, ParticipantFilter,
+    Alive, CallFilter, ConferenceFilter, DateFilter, Listed, NotificationFilter, PAGE_SIZE_MAX,
+    Page, ParticipantFilter, Place,
 };
 pub use writer::{Committed, QUEUE_MAX};
 
@@ -42,13 +44,16 @@ impl From<rusqlite::Error> for StoreFailed {
     }
 }
 
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_keys.sql")];
+/// Questions that are answered at the same time; more wait for one of them.
+const READERS: usize = 4;
 
 /// The tables. Cloning gives another handle on the same.
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: writer::Writer,
-    reader: Arc<Mutex<Connection>>,
+    readers: Arc<Readers>,
 }
 
 impl Store {
@@ -62,10 +67,15 @@ impl Store {
         std::fs::create_dir_all(folder).map_err(|error| told(error.to_string()))?;
         let mut connection = connect(&path).map_err(|error| told(error.to_string()))?;
         migrate(&mut connection).map_err(|error| told(error.to_string()))?;
-        let reader = connect(&path).map_err(|error| told(error.to_string()))?;
-        reader.pragma_update(None, "query_only", true).map_err(|e| told(e.to_string()))?;
+        let mut readers = Vec::with_capacity(READERS);
+        for _ in 0..READERS {
+            let reader = connect(&path).map_err(|error| told(error.to_string()))?;
+            reader.pragma_update(None, "query_only", true).map_err(|e| told(e.to_string()))?;
+            readers.push(Mutex::new(reader));
+        }
+        let readers = Arc::new(Readers { connections: readers, turn: AtomicUsize::new(0) });
         let writer = writer::Writer::start(connection).map_err(|error| told(error.to_string()))?;
-        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)) })
+        Ok(Self { writer, readers })
     }
 
     /// Queues these rows; they are committed together, and not before [`Committed`] says so.
@@ -81,13 +91,26 @@ impl Store {
         self.writer.is_failing()
     }
 
+    /// Answers a question on whichever connection is free; blocks while none is.
     fn read<T>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreFailed> {
-        let connection = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = &self.readers.connections;
+        let free = connections.iter().find_map(|connection| connection.try_lock().ok());
+        let connection = free.unwrap_or_else(|| {
+            let turn = self.readers.turn.fetch_add(1, Ordering::Relaxed) % connections.len();
+            connections[turn].lock().unwrap_or_else(PoisonError::into_inner)
+        });
         Ok(question(&connection)?)
     }
+}
+
+/// Connections that only read.
+#[derive(Debug)]
+struct Readers {
+    connections: Vec<Mutex<Connection>>,
+    turn: AtomicUsize,
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

@@ -3,7 +3,7 @@
 
 use model::{
     Account, AccountSid, ApiKey, Call, CallSid, CallStatus, Callback, Conference, ConferenceSid,
-    ConferenceStatus, KeySid, Participant, Timestamp,
+    ConferenceStatus, KeySid, Level, Notification, NotificationSid, Participant, Timestamp,
 };
 use rusqlite::ToSql;
 
@@ -11,6 +11,17 @@ use crate::{Store, StoreFailed, row};
 
 /// Most records on a page.
 pub const PAGE_SIZE_MAX: usize = 1_000;
+
+/// Where a page of a list begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// After so many records.
+    Skip(usize),
+    /// After the record of this SID: what is older.
+    After(String),
+    /// Before the record of this SID: what is newer and nearest to it.
+    Before(String),
+}
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +82,17 @@ pub struct ParticipantFilter {
     pub coaching: Option<bool>,
 }
 
+/// Which entries of the debugger log to list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NotificationFilter {
+    /// Of this call alone.
+    pub call: Option<CallSid>,
+    /// `Log`.
+    pub level: Option<Level>,
+    /// `MessageDate`.
+    pub date: DateFilter,
+}
+
 /// A `WHERE` in the making.
 #[derive(Default)]
 struct Where {
@@ -116,19 +138,52 @@ impl Store {
     /// # Errors
     /// As above.
     pub fn api_key(&self, sid: KeySid) -> Result<Option<ApiKey>, StoreFailed> {
-        let statement = "SELECT account, friendly_name, secret_sha256, date_created \
-                         FROM api_keys WHERE sid = ?1";
-        let found = self.read(|db| {
-            row::first(db, statement, &[&sid.to_string()], |row| {
-                let account: String = row.get(0)?;
-                Ok((account, row.get(1)?, row.get(2)?, row.get(3)?))
-            })
-        })?;
-        Ok(found.and_then(|(account, friendly_name, secret_sha256, date)| {
-            let account = account.parse().ok()?;
-            let date_created = Timestamp(date);
-            Some(ApiKey { sid, account, friendly_name, secret_sha256, date_created })
-        }))
+        let statement = "SELECT * FROM api_keys WHERE sid = ?1";
+        self.read(|db| row::first(db, statement, &[&sid.to_string()], row::api_key))
+    }
+
+    /// Lists the API keys of an account.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn api_keys(&self, account: AccountSid, page_size: usize, place: &Place) -> Listed<ApiKey> {
+        let list =
+            List { table: "api_keys", owner: ("account", account.to_string()), seq: "rowid" };
+        self.page(&list, Where::default(), page_size, place, row::api_key)
+    }
+
+    /// Returns an entry of this account's debugger log.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn notification(
+        &self,
+        account: AccountSid,
+        sid: NotificationSid,
+    ) -> Result<Option<Notification>, StoreFailed> {
+        let statement = "SELECT * FROM notifications WHERE sid = ?1 AND account = ?2";
+        let key = [sid.to_string(), account.to_string()];
+        self.read(|db| row::first(db, statement, &[&key[0], &key[1]], row::notification))
+    }
+
+    /// Lists entries of the debugger log.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn notifications(
+        &self,
+        account: AccountSid,
+        filter: &NotificationFilter,
+        page_size: usize,
+        place: &Place,
+    ) -> Listed<Notification> {
+        let mut wanted = Where::default();
+        wanted.and("call =", filter.call.map(|sid| sid.to_string()));
+        wanted.and("level =", filter.level.map(|level| level.as_str()));
+        wanted.dates("date", filter.date);
+        let list =
+            List { table: "notifications", owner: ("account", account.to_string()), seq: "seq" };
+        self.page(&list, wanted, page_size, place, row::notification)
     }
 
     /// Returns a call of this account.
@@ -141,7 +196,7 @@ impl Store {
         self.read(|db| row::first(db, statement, &[&key[0], &key[1]], row::call))
     }
 
-    /// Lists calls; `after` is the last one of the page before.
+    /// Lists calls.
     ///
     /// # Errors
     /// As above.
@@ -150,17 +205,17 @@ impl Store {
         account: AccountSid,
         filter: &CallFilter,
         page_size: usize,
-        after: Option<String>,
-    ) -> Result<Page<Call>, StoreFailed> {
+        place: &Place,
+    ) -> Listed<Call> {
         let mut wanted = Where::default();
-        wanted.and("account =", Some(account.to_string()));
         wanted.and("callee =", filter.to.clone());
         wanted.and("caller =", filter.from.clone());
         wanted.and("parent =", filter.parent.map(|sid| sid.to_string()));
         wanted.and("status =", filter.status.map(|status| status.as_str()));
         wanted.dates("start_time", filter.start_time);
         wanted.dates("end_time", filter.end_time);
-        self.page("calls", wanted, page_size, after, row::call)
+        let list = List { table: "calls", owner: ("account", account.to_string()), seq: "seq" };
+        self.page(&list, wanted, page_size, place, row::call)
     }
 
     /// Returns a conference of this account.
@@ -177,7 +232,7 @@ impl Store {
         self.read(|db| row::first(db, statement, &[&key[0], &key[1]], row::conference))
     }
 
-    /// Lists conferences; `after` is the last one of the page before.
+    /// Lists conferences.
     ///
     /// # Errors
     /// As above.
@@ -186,18 +241,19 @@ impl Store {
         account: AccountSid,
         filter: &ConferenceFilter,
         page_size: usize,
-        after: Option<String>,
-    ) -> Result<Page<Conference>, StoreFailed> {
+        place: &Place,
+    ) -> Listed<Conference> {
         let mut wanted = Where::default();
-        wanted.and("account =", Some(account.to_string()));
         wanted.and("friendly_name =", filter.friendly_name.clone());
         wanted.and("status =", filter.status.map(|status| status.as_str()));
         wanted.dates("date_created", filter.date_created);
         wanted.dates("date_updated", filter.date_updated);
-        self.page("conferences", wanted, page_size, after, row::conference)
+        let list =
+            List { table: "conferences", owner: ("account", account.to_string()), seq: "seq" };
+        self.page(&list, wanted, page_size, place, row::conference)
     }
 
-    /// Lists those who take part in a conference; `after` is the last one of the page before.
+    /// Lists those who take part in a conference.
     ///
     /// # Errors
     /// As above.
@@ -206,15 +262,19 @@ impl Store {
         conference: ConferenceSid,
         filter: ParticipantFilter,
         page_size: usize,
-        after: Option<String>,
-    ) -> Result<Page<Participant>, StoreFailed> {
+        place: &Place,
+    ) -> Listed<Participant> {
         let mut wanted = Where::default();
-        wanted.and("conference =", Some(conference.to_string()));
         wanted.and("state <>", Some(""));
         wanted.and("muted =", filter.muted);
         wanted.and("hold =", filter.hold);
         wanted.and("coaching =", filter.coaching);
-        self.page("participants", wanted, page_size, after, row::participant)
+        let list = List {
+            table: "participants",
+            owner: ("conference", conference.to_string()),
+            seq: "seq",
+        };
+        self.page(&list, wanted, page_size, place, row::participant)
     }
 
     /// Returns the callbacks that are owed, oldest first.
@@ -226,24 +286,56 @@ impl Store {
         self.read(|db| db.prepare_cached(statement)?.query_map([], row::callback)?.collect())
     }
 
+    /// Returns whoever takes part in a conference under this call or this label.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn participant(
+        &self,
+        conference: ConferenceSid,
+        call_or_label: &str,
+    ) -> Result<Option<Participant>, StoreFailed> {
+        let column = if call_or_label.parse::<CallSid>().is_ok() { "call" } else { "label" };
+        let statement = format!(
+            "SELECT * FROM participants WHERE conference = ?1 AND {column} = ?2 AND state <> ''"
+        );
+        let key = (conference.to_string(), call_or_label);
+        self.read(|db| row::first(db, &statement, &[&key.0, &key.1], row::participant))
+    }
+
     fn page<T>(
         &self,
-        table: &str,
+        list: &List<'_>,
         mut wanted: Where,
         page_size: usize,
-        after: Option<String>,
+        place: &Place,
         read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Page<T>, StoreFailed> {
+    ) -> Listed<T> {
         let page_size = page_size.clamp(1, PAGE_SIZE_MAX);
+        let (table, seq, (owner, whose)) = (list.table, list.seq, &list.owner);
+        wanted.and(&format!("{owner} ="), Some(whose.clone()));
         self.read(|db| {
-            if let Some(after) = after {
-                let place = format!("SELECT seq FROM {table} WHERE sid = ?1");
-                let seq: Option<i64> = row::first(db, &place, &[&after], |row| row.get(0))?;
-                wanted.and("seq <", Some(seq.unwrap_or(0)));
-            }
+            let mut skip = 0;
+            let newer = match place {
+                Place::Skip(records) => {
+                    skip = *records;
+                    false
+                }
+                Place::After(sid) | Place::Before(sid) => {
+                    let statement =
+                        format!("SELECT {seq} FROM {table} WHERE sid = ?1 AND {owner} = ?2");
+                    let known: Option<i64> =
+                        row::first(db, &statement, &[sid, whose], |row| row.get(0))?;
+                    let Some(known) = known else { return Ok(None) };
+                    let newer = matches!(place, Place::Before(_));
+                    wanted.and(&format!("{seq} {}", if newer { '>' } else { '<' }), Some(known));
+                    newer
+                }
+            };
             let statement = format!(
-                "SELECT * FROM {table} {} ORDER BY seq DESC LIMIT {}",
+                "SELECT * FROM {table} {} ORDER BY {seq} {} LIMIT {} OFFSET {skip}",
                 wanted.text,
+                if newer { "ASC" } else { "DESC" },
                 page_size + 1
             );
             let values: Vec<&dyn ToSql> = wanted.values.iter().map(|value| &**value).collect();
@@ -251,11 +343,24 @@ impl Store {
                 .prepare_cached(&statement)?
                 .query_map(values.as_slice(), read)?
                 .collect::<rusqlite::Result<Vec<T>>>()?;
-            let more = records.len() > page_size;
+            let more = newer || records.len() > page_size;
             records.truncate(page_size);
-            Ok(Page { records, more })
+            if newer {
+                records.reverse();
+            }
+            Ok(Some(Page { records, more }))
         })
     }
+}
+
+/// A page, or nothing where the place is not one of this list.
+pub type Listed<T> = Result<Option<Page<T>>, StoreFailed>;
+
+/// A table, whose rows of it are listed, and the column that orders them.
+struct List<'a> {
+    table: &'a str,
+    owner: (&'a str, String),
+    seq: &'a str,
 }
 
 /// A record with what a restart needs of it.

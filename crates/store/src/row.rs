@@ -13,6 +13,9 @@ pub fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
     match change {
         Change::Account(record) => write_account(connection, record),
         Change::ApiKey(key) => write_api_key(connection, key),
+        Change::DeleteApiKey(sid) => {
+            delete(connection, "DELETE FROM api_keys WHERE sid = ?1", &sid.to_string())
+        }
         Change::Call { record, state } => write_call(connection, record, state),
         Change::DeleteCall(sid) => {
             delete(connection, "DELETE FROM calls WHERE sid = ?1", &sid.to_string())
@@ -85,8 +88,20 @@ fn write_api_key(connection: &Connection, key: &ApiKey) -> rusqlite::Result<()> 
             ("friendly_name", &key.friendly_name),
             ("secret_sha256", &key.secret_sha256),
             ("date_created", &key.date_created.0),
+            ("date_updated", &key.date_updated.0),
         ],
     )
+}
+
+pub fn api_key(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
+    Ok(ApiKey {
+        sid: parsed(row, "sid")?,
+        account: parsed(row, "account")?,
+        friendly_name: row.get("friendly_name")?,
+        secret_sha256: row.get("secret_sha256")?,
+        date_created: Timestamp(row.get("date_created")?),
+        date_updated: Timestamp(row.get("date_updated")?),
+    })
 }
 
 fn write_notification(connection: &Connection, record: &Notification) -> rusqlite::Result<()> {
@@ -106,6 +121,20 @@ fn write_notification(connection: &Connection, record: &Notification) -> rusqlit
             ("date", &record.date.0),
         ],
     )
+}
+
+pub fn notification(row: &Row<'_>) -> rusqlite::Result<Notification> {
+    Ok(Notification {
+        sid: parsed(row, "sid")?,
+        account: parsed(row, "account")?,
+        call: maybe_parsed(row, "call")?,
+        conference: maybe_parsed(row, "conference")?,
+        level: parsed(row, "level")?,
+        code: row.get("code")?,
+        message: row.get("message")?,
+        request_url: row.get("request_url")?,
+        date: Timestamp(row.get("date")?),
+    })
 }
 
 /// Returns the first record that `statement` finds.

@@ -1,6 +1,6 @@
 use model::{Account, AccountSid, Change, Conference, ConferenceSid, ConferenceStatus, Timestamp};
 
-use crate::{ConferenceFilter, Store};
+use crate::{ConferenceFilter, Place, Store};
 
 const ACCOUNT: AccountSid = AccountSid::new([1; 16]);
 
@@ -48,17 +48,24 @@ fn pages_are_newest_first_and_do_not_move() {
     let store = Store::open(folder.path()).unwrap();
     committed(&store, (1..=5).map(conference).collect());
     let filter = ConferenceFilter::default();
-    let first = store.conferences(ACCOUNT, &filter, 2, None).unwrap();
+    let first = store.conferences(ACCOUNT, &filter, 2, &Place::Skip(0)).unwrap().unwrap();
     committed(&store, vec![conference(6), conference(1)]);
     let last = first.records[1].sid.to_string();
-    let second = store.conferences(ACCOUNT, &filter, 10, Some(last)).unwrap();
+    let second = store.conferences(ACCOUNT, &filter, 10, &Place::After(last)).unwrap().unwrap();
     let numbers = |records: &[Conference]| -> Vec<i64> {
         records.iter().map(|record| record.date_created.0).collect()
     };
     assert_eq!((numbers(&first.records), first.more), (vec![5, 4], true));
     assert_eq!((numbers(&second.records), second.more), (vec![3, 2, 1], false));
+    let back = Place::Before(second.records[0].sid.to_string());
+    let back = store.conferences(ACCOUNT, &filter, 2, &back).unwrap().unwrap();
+    assert_eq!((numbers(&back.records), back.more), (vec![5, 4], true));
+    let skipped = store.conferences(ACCOUNT, &filter, 2, &Place::Skip(4)).unwrap().unwrap();
+    assert_eq!((numbers(&skipped.records), skipped.more), (vec![2, 1], false));
+    let foreign = Place::After(AccountSid::new([1; 16]).to_string());
+    assert_eq!(store.conferences(ACCOUNT, &filter, 2, &foreign).unwrap(), None);
     let filter = ConferenceFilter { friendly_name: Some("room 0".to_owned()), ..filter };
-    let even = store.conferences(ACCOUNT, &filter, 10, None).unwrap();
+    let even = store.conferences(ACCOUNT, &filter, 10, &Place::Skip(0)).unwrap().unwrap();
     assert_eq!(numbers(&even.records), [6, 4, 2]);
 }
 
@@ -88,7 +95,10 @@ fn what_cannot_be_written_is_kept_and_written_when_the_disk_is_back() {
     let _ = waiting.blocking_recv().unwrap();
     committed(&store, vec![conference(4)]);
     assert!(!store.is_failing());
-    let page = store.conferences(ACCOUNT, &ConferenceFilter::default(), 10, None).unwrap();
+    let page = store
+        .conferences(ACCOUNT, &ConferenceFilter::default(), 10, &Place::Skip(0))
+        .unwrap()
+        .unwrap();
     let dates: Vec<i64> = page.records.iter().map(|record| record.date_created.0).collect();
     assert_eq!(dates, [4, 3, 2, 1]);
 }

@@ -1,0 +1,129 @@
+//! Whom to dial, and how: what the creation of calls and of participants have in common.
+
+use std::ops::RangeInclusive;
+
+use node::{Dialling, StatusCallback};
+
+use crate::error::{ApiError, code};
+use crate::form::Form;
+
+/// Longest duration of a call, in seconds. Source: Twilio, `TimeLimit`.
+pub const TIME_LIMIT: RangeInclusive<u64> = 1..=86_400;
+/// Longest address or name that is dialled or shown, in characters.
+const ADDRESS: RangeInclusive<usize> = 1..=512;
+const DISPLAY_NAME: RangeInclusive<usize> = 2..=255;
+
+/// What a call's status callback may ask for.
+pub const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
+const RECORDING_EVENTS: [&str; 8] =
+    ["started", "in-progress", "paused", "resumed", "stopped", "completed", "failed", "absent"];
+const CONFERENCE_RECORDING_EVENTS: [&str; 4] = ["in-progress", "completed", "failed", "absent"];
+const TRIM: [&str; 2] = ["trim-silence", "do-not-trim"];
+
+/// What a parameter's value must be.
+pub enum Rule {
+    Flag,
+    Url,
+    Method,
+    Word(&'static [&'static str]),
+    Words(&'static [&'static str]),
+    Number(RangeInclusive<u64>),
+    /// A SID that begins so.
+    Sid(&'static str),
+    Line(RangeInclusive<usize>),
+}
+
+/// What a call and a participant may carry that nothing comes of yet; it must be valid all the same.
+///
+/// Source: Twilio, Participant resource and Call resource.
+const ACCEPTED: &[(&str, Rule)] = &[
+    ("Record", Rule::Flag),
+    ("RecordingChannels", Rule::Word(&["mono", "dual"])),
+    ("RecordingTrack", Rule::Word(&["inbound", "outbound", "both"])),
+    ("RecordingStatusCallback", Rule::Url),
+    ("RecordingStatusCallbackMethod", Rule::Method),
+    ("RecordingStatusCallbackEvent", Rule::Words(&RECORDING_EVENTS)),
+    ("Trim", Rule::Word(&TRIM)),
+    ("Byoc", Rule::Sid("BY")),
+    ("CallReason", Rule::Line(1..=256)),
+    ("ClientNotificationUrl", Rule::Url),
+    ("MachineDetection", Rule::Word(&["Enable", "DetectMessageEnd"])),
+    ("MachineDetectionTimeout", Rule::Number(3..=59)),
+    ("MachineDetectionSpeechThreshold", Rule::Number(1_000..=6_000)),
+    ("MachineDetectionSpeechEndThreshold", Rule::Number(500..=5_000)),
+    ("MachineDetectionSilenceTimeout", Rule::Number(2_000..=10_000)),
+];
+
+/// The same, of participants alone.
+pub const ACCEPTED_OF_PARTICIPANT: &[(&str, Rule)] = &[
+    ("AmdStatusCallback", Rule::Url),
+    ("AmdStatusCallbackMethod", Rule::Method),
+    ("ConferenceRecord", Rule::Word(&["true", "false", "record-from-start", "do-not-record"])),
+    ("ConferenceTrim", Rule::Word(&TRIM)),
+    ("ConferenceRecordingStatusCallback", Rule::Url),
+    ("ConferenceRecordingStatusCallbackMethod", Rule::Method),
+    ("ConferenceRecordingStatusCallbackEvent", Rule::Words(&CONFERENCE_RECORDING_EVENTS)),
+];
+
+/// The same, of calls alone.
+pub const ACCEPTED_OF_CALL: &[(&str, Rule)] = &[
+    ("AsyncAmd", Rule::Flag),
+    ("AsyncAmdStatusCallback", Rule::Url),
+    ("AsyncAmdStatusCallbackMethod", Rule::Method),
+];
+
+/// Holds parameters to their rules.
+///
+/// # Errors
+/// 400 naming the first whose value cannot be.
+pub fn check(form: &Form, rules: &[(&str, Rule)]) -> Result<(), ApiError> {
+    for (name, rule) in rules {
+        match rule {
+            Rule::Flag => drop(form.flag(name)?),
+            Rule::Url => drop(form.url(name)?),
+            Rule::Method => drop(form.method(name, "POST")?),
+            Rule::Word(words) => drop(form.word(name, words)?),
+            Rule::Words(words) => drop(form.all(name, words)?),
+            Rule::Number(range) => drop(form.number(name, range.clone(), code::BAD_REQUEST)?),
+            Rule::Line(length) => drop(form.line(name, length.clone(), code::BAD_REQUEST)?),
+            Rule::Sid(prefix) => {
+                let fits = |value: &str| {
+                    let digits = value.strip_prefix(prefix).unwrap_or_default();
+                    digits.len() == 32 && digits.bytes().all(|octet| octet.is_ascii_hexdigit())
+                };
+                if let Some(value) = form.filled(name).filter(|value| !fits(value)) {
+                    return Err(ApiError::invalid(name, &format!("{value:?}")));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads whom to dial and how; `timeout` is what `Timeout` may be.
+///
+/// # Errors
+/// 400 with Twilio's code for the parameter that is missing or cannot be.
+pub fn read(form: &Form, timeout: RangeInclusive<u64>) -> Result<Dialling, ApiError> {
+    let to = form.line("To", ADDRESS, code::INVALID_TO)?;
+    let from = form.line("From", ADDRESS, code::INVALID_FROM)?;
+    let to = to.ok_or_else(|| ApiError::missing("To", code::NO_TO))?;
+    let from = from.ok_or_else(|| ApiError::missing("From", code::NO_FROM))?;
+    check(form, ACCEPTED)?;
+    let user = form.line("SipAuthUsername", ADDRESS, code::BAD_REQUEST)?;
+    let password = form.get("SipAuthPassword").unwrap_or_default();
+    Ok(Dialling {
+        to,
+        from,
+        timeout: form.seconds("Timeout", timeout, code::INVALID_TIMEOUT)?,
+        time_limit: form.seconds("TimeLimit", TIME_LIMIT, code::BAD_REQUEST)?,
+        sip_auth: user.map(|user| (user, password.to_owned())),
+        caller_display_name: form.line("CallerDisplayName", DISPLAY_NAME, code::BAD_REQUEST)?,
+        caller_id: form.line("CallerId", ADDRESS, code::BAD_REQUEST)?,
+        status_callback: StatusCallback {
+            url: form.url("StatusCallback")?,
+            method: form.method("StatusCallbackMethod", "POST")?,
+            events: form.all("StatusCallbackEvent", &CALL_EVENTS)?,
+        },
+    })
+}

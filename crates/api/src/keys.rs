@@ -1,0 +1,105 @@
+//! The Key resource: revocable pairs of SID and secret.
+
+use axum::http::{Method, StatusCode};
+use model::{ApiKey, Change, KeySid};
+use node::Handle;
+use serde_json::{Value, json};
+
+use crate::auth::secret_digest;
+use crate::error::{ApiError, code};
+use crate::paging::{Asked, List};
+use crate::{Answer, Request};
+
+const LIST: List = List {
+    name: "keys",
+    envelope: [
+        "keys",
+        "first_page_uri",
+        "end",
+        "previous_page_uri",
+        "uri",
+        "page_size",
+        "start",
+        "next_page_uri",
+        "page",
+    ],
+};
+/// Longest name of a key, in characters. Source: Twilio, Key resource.
+const NAME_MAX: usize = 64;
+
+/// `GET` and `POST .../Keys.json`; only the answer to the latter has the secret.
+pub async fn all(request: Request) -> Answer {
+    let (form, account) = (&request.form, request.account);
+    if request.method == Method::GET {
+        let asked = Asked::read(form)?;
+        let (size, place) = (asked.size, asked.place.clone());
+        let page = request.ask(move |node| node.store().api_keys(account, size, &place)).await?;
+        let path = format!("/2010-04-01/Accounts/{account}/Keys.json");
+        let sid = |key: &ApiKey| key.sid.to_string();
+        return Ok((StatusCode::OK, asked.render(&LIST, form, &path, page, sid, view)?));
+    }
+    let friendly_name = form.line("FriendlyName", 1..=NAME_MAX, code::INVALID_FRIENDLY_NAME)?;
+    let (sid, secret) = request.secret.split_at(16);
+    let secret: String = secret.iter().map(|octet| format!("{octet:02x}")).collect();
+    let date = request.node.date();
+    let key = ApiKey {
+        sid: KeySid::new(sid.try_into().expect("half of 32 octets is 16")),
+        account,
+        friendly_name: friendly_name.unwrap_or_default(),
+        secret_sha256: secret_digest(&secret),
+        date_created: date,
+        date_updated: date,
+    };
+    write(&request.node, Change::ApiKey(key.clone())).await?;
+    tracing::info!(key.sid = %key.sid, request.id = %request.id, "API key made");
+    let mut body = view(&key);
+    body["secret"] = secret.into();
+    Ok((StatusCode::CREATED, body))
+}
+
+/// `GET`, `POST` and `DELETE .../Keys/{Sid}.json`
+pub async fn one(request: Request) -> Answer {
+    let sid: KeySid = request.variables[0].parse().map_err(|_| ApiError::not_found())?;
+    let key = request.ask(move |node| node.store().api_key(sid)).await?;
+    let key = key.filter(|key| key.account == request.account);
+    let mut key = key.ok_or_else(ApiError::not_found)?;
+    match request.method {
+        Method::POST => {
+            let name =
+                request.form.line("FriendlyName", 1..=NAME_MAX, code::INVALID_FRIENDLY_NAME)?;
+            if let Some(name) = name {
+                key.friendly_name = name;
+                key.date_updated = request.node.date();
+                write(&request.node, Change::ApiKey(key.clone())).await?;
+            }
+        }
+        Method::DELETE => {
+            write(&request.node, Change::DeleteApiKey(sid)).await?;
+            tracing::info!(key.sid = %sid, request.id = %request.id, "API key removed");
+            return Ok((StatusCode::NO_CONTENT, Value::Null));
+        }
+        _ => {}
+    }
+    Ok((StatusCode::OK, view(&key)))
+}
+
+/// Writes one row and waits for its commit.
+async fn write(node: &Handle, change: Change) -> Result<(), ApiError> {
+    let store = node.store();
+    if store.is_failing() {
+        return Err(node::Refusal::StoreUnavailable.into());
+    }
+    match store.apply(vec![change])?.await {
+        Ok(committed) => Ok(committed?),
+        Err(_) => Err(node::Refusal::ShuttingDown.into()),
+    }
+}
+
+fn view(key: &ApiKey) -> Value {
+    json!({
+        "sid": key.sid.to_string(),
+        "friendly_name": key.friendly_name,
+        "date_created": key.date_created.rfc2822().to_string(),
+        "date_updated": key.date_updated.rfc2822().to_string(),
+    })
+}

@@ -1,0 +1,341 @@
+//! Every path of Twilio's API 2010-04-01 and of our own, and what is built of it.
+//!
+//! Source: Twilio's OpenAPI description, version 2010-04-01; a test holds the table to it.
+
+use axum::http::Method;
+
+/// What is built, by the name of its resource; one of a list has the singular.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    Accounts,
+    Account,
+    Calls,
+    Call,
+    Conferences,
+    Conference,
+    Participants,
+    Participant,
+    Keys,
+    Key,
+    Notifications,
+    Notification,
+    Audibility,
+    Listen,
+}
+
+/// One path, and the methods that it has: `G`ET, `P`OST, `D`ELETE.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Below the account for what is Twilio's, from the root otherwise, without `.json`; a name in
+    /// braces stands for any one segment.
+    pub template: &'static str,
+    methods: &'static str,
+    built: Option<(Resource, &'static str)>,
+}
+
+/// A path with nothing behind it yet.
+const fn waiting(template: &'static str, methods: &'static str) -> Path {
+    Path { template, methods, built: None }
+}
+
+/// A path of which all methods are built.
+const fn built(template: &'static str, methods: &'static str, resource: Resource) -> Path {
+    Path { template, methods, built: Some((resource, methods)) }
+}
+
+/// What a request's path is.
+#[derive(Debug)]
+pub struct Found {
+    /// The row of the table.
+    pub path: &'static Path,
+    /// Whose path it is; none where it names no account.
+    pub account: Option<String>,
+    /// The segments that stand for names in braces, in order.
+    pub variables: Vec<String>,
+}
+
+const VERSION: &str = "2010-04-01";
+/// What is ours, beside Twilio's.
+const OURS: [&str; 2] = ["sidetone", "v1"];
+
+static ACCOUNTS: Path =
+    Path { template: "Accounts", methods: "GP", built: Some((Resource::Accounts, "G")) };
+static ACCOUNT: Path = Path {
+    template: "Accounts/{AccountSid}",
+    methods: "GP",
+    built: Some((Resource::Account, "G")),
+};
+
+static OUR_PATHS: [Path; 2] = [
+    built("sidetone/v1/Conferences/{ConferenceSid}/Audibility", "G", Resource::Audibility),
+    built("sidetone/v1/Conferences/{ConferenceSid}/Listen", "G", Resource::Listen),
+];
+
+/// Below an account: what is built first, then the rest, where a fixed segment comes before one
+/// that may be any.
+static PATHS: &[Path] = &[
+    built("Conferences/{ConferenceSid}/Participants/{CallSid}", "GPD", Resource::Participant),
+    built("Conferences/{ConferenceSid}/Participants", "GP", Resource::Participants),
+    built("Conferences/{Sid}", "GP", Resource::Conference),
+    built("Conferences", "G", Resource::Conferences),
+    built("Calls/{Sid}", "GPD", Resource::Call),
+    built("Calls", "GP", Resource::Calls),
+    built("Calls/{CallSid}/Notifications/{Sid}", "G", Resource::Notification),
+    built("Calls/{CallSid}/Notifications", "G", Resource::Notifications),
+    built("Notifications/{Sid}", "G", Resource::Notification),
+    built("Notifications", "G", Resource::Notifications),
+    built("Keys/{Sid}", "GPD", Resource::Key),
+    built("Keys", "GP", Resource::Keys),
+    waiting("Addresses", "GP"),
+    waiting("Addresses/{AddressSid}/DependentPhoneNumbers", "G"),
+    waiting("Addresses/{Sid}", "GPD"),
+    waiting("Applications", "GP"),
+    waiting("Applications/{Sid}", "GPD"),
+    waiting("AuthorizedConnectApps", "G"),
+    waiting("AuthorizedConnectApps/{ConnectAppSid}", "G"),
+    waiting("AvailablePhoneNumbers", "G"),
+    waiting("AvailablePhoneNumbers/{CountryCode}", "G"),
+    waiting("AvailablePhoneNumbers/{CountryCode}/Local", "G"),
+    waiting("AvailablePhoneNumbers/{CountryCode}/MachineToMachine", "G"),
+    waiting("AvailablePhoneNumbers/{CountryCode}/Mobile", "G"),
+    waiting("AvailablePhoneNumbers/{CountryCode}/National", "G"),
+    waiting("AvailablePhoneNumbers/{CountryCode}/SharedCost", "G"),
+    waiting("AvailablePhoneNumbers/{CountryCode}/TollFree", "G"),
+    waiting("AvailablePhoneNumbers/{CountryCode}/Voip", "G"),
+    waiting("Balance", "G"),
+    waiting("Calls/{CallSid}/Events", "G"),
+    waiting("Calls/{CallSid}/Payments", "P"),
+    waiting("Calls/{CallSid}/Payments/{Sid}", "P"),
+    waiting("Calls/{CallSid}/Recordings", "GP"),
+    waiting("Calls/{CallSid}/Recordings/{Sid}", "GPD"),
+    waiting("Calls/{CallSid}/Siprec", "P"),
+    waiting("Calls/{CallSid}/Siprec/{Sid}", "P"),
+    waiting("Calls/{CallSid}/Streams", "P"),
+    waiting("Calls/{CallSid}/Streams/{Sid}", "P"),
+    waiting("Calls/{CallSid}/Transcriptions", "P"),
+    waiting("Calls/{CallSid}/Transcriptions/{Sid}", "P"),
+    waiting("Calls/{CallSid}/UserDefinedMessageSubscriptions", "P"),
+    waiting("Calls/{CallSid}/UserDefinedMessageSubscriptions/{Sid}", "D"),
+    waiting("Calls/{CallSid}/UserDefinedMessages", "P"),
+    waiting("Conferences/{ConferenceSid}/Recordings", "G"),
+    waiting("Conferences/{ConferenceSid}/Recordings/{Sid}", "GPD"),
+    waiting("ConnectApps", "G"),
+    waiting("ConnectApps/{Sid}", "GPD"),
+    waiting("IncomingPhoneNumbers", "GP"),
+    waiting("IncomingPhoneNumbers/Local", "GP"),
+    waiting("IncomingPhoneNumbers/Mobile", "GP"),
+    waiting("IncomingPhoneNumbers/TollFree", "GP"),
+    waiting("IncomingPhoneNumbers/{ResourceSid}/AssignedAddOns", "GP"),
+    waiting("IncomingPhoneNumbers/{ResourceSid}/AssignedAddOns/{AssignedAddOnSid}/Extensions", "G"),
+    waiting(
+        "IncomingPhoneNumbers/{ResourceSid}/AssignedAddOns/{AssignedAddOnSid}/Extensions/{Sid}",
+        "G",
+    ),
+    waiting("IncomingPhoneNumbers/{ResourceSid}/AssignedAddOns/{Sid}", "GD"),
+    waiting("IncomingPhoneNumbers/{Sid}", "GPD"),
+    waiting("Messages", "GP"),
+    waiting("Messages/{MessageSid}/Feedback", "P"),
+    waiting("Messages/{MessageSid}/Media", "G"),
+    waiting("Messages/{MessageSid}/Media/{Sid}", "GD"),
+    waiting("Messages/{Sid}", "GPD"),
+    waiting("OutgoingCallerIds", "GP"),
+    waiting("OutgoingCallerIds/{Sid}", "GPD"),
+    waiting("Queues", "GP"),
+    waiting("Queues/{QueueSid}/Members", "G"),
+    waiting("Queues/{QueueSid}/Members/{CallSid}", "GP"),
+    waiting("Queues/{Sid}", "GPD"),
+    waiting("Recordings", "G"),
+    waiting("Recordings/{RecordingSid}/Transcriptions", "G"),
+    waiting("Recordings/{RecordingSid}/Transcriptions/{Sid}", "GD"),
+    waiting("Recordings/{ReferenceSid}/AddOnResults", "G"),
+    waiting("Recordings/{ReferenceSid}/AddOnResults/{AddOnResultSid}/Payloads", "G"),
+    waiting(
+        "Recordings/{ReferenceSid}/AddOnResults/{AddOnResultSid}/Payloads/{PayloadSid}/Data",
+        "G",
+    ),
+    waiting("Recordings/{ReferenceSid}/AddOnResults/{AddOnResultSid}/Payloads/{Sid}", "GD"),
+    waiting("Recordings/{ReferenceSid}/AddOnResults/{Sid}", "GD"),
+    waiting("Recordings/{Sid}", "GD"),
+    waiting("SIP", ""),
+    waiting("SIP/CredentialLists", "GP"),
+    waiting("SIP/CredentialLists/{CredentialListSid}/Credentials", "GP"),
+    waiting("SIP/CredentialLists/{CredentialListSid}/Credentials/{Sid}", "GPD"),
+    waiting("SIP/CredentialLists/{Sid}", "GPD"),
+    waiting("SIP/Domains", "GP"),
+    waiting("SIP/Domains/{DomainSid}/Auth", ""),
+    waiting("SIP/Domains/{DomainSid}/Auth/Calls", ""),
+    waiting("SIP/Domains/{DomainSid}/Auth/Calls/CredentialListMappings", "GP"),
+    waiting("SIP/Domains/{DomainSid}/Auth/Calls/CredentialListMappings/{Sid}", "GD"),
+    waiting("SIP/Domains/{DomainSid}/Auth/Calls/IpAccessControlListMappings", "GP"),
+    waiting("SIP/Domains/{DomainSid}/Auth/Calls/IpAccessControlListMappings/{Sid}", "GD"),
+    waiting("SIP/Domains/{DomainSid}/Auth/Registrations", ""),
+    waiting("SIP/Domains/{DomainSid}/Auth/Registrations/CredentialListMappings", "GP"),
+    waiting("SIP/Domains/{DomainSid}/Auth/Registrations/CredentialListMappings/{Sid}", "GD"),
+    waiting("SIP/Domains/{DomainSid}/CredentialListMappings", "GP"),
+    waiting("SIP/Domains/{DomainSid}/CredentialListMappings/{Sid}", "GD"),
+    waiting("SIP/Domains/{DomainSid}/IpAccessControlListMappings", "GP"),
+    waiting("SIP/Domains/{DomainSid}/IpAccessControlListMappings/{Sid}", "GD"),
+    waiting("SIP/Domains/{Sid}", "GPD"),
+    waiting("SIP/IpAccessControlLists", "GP"),
+    waiting("SIP/IpAccessControlLists/{IpAccessControlListSid}/IpAddresses", "GP"),
+    waiting("SIP/IpAccessControlLists/{IpAccessControlListSid}/IpAddresses/{Sid}", "GPD"),
+    waiting("SIP/IpAccessControlLists/{Sid}", "GPD"),
+    waiting("SMS/ShortCodes", "G"),
+    waiting("SMS/ShortCodes/{Sid}", "GP"),
+    waiting("SigningKeys", "GP"),
+    waiting("SigningKeys/{Sid}", "GPD"),
+    waiting("Tokens", "P"),
+    waiting("Transcriptions", "G"),
+    waiting("Transcriptions/{Sid}", "GD"),
+    waiting("Usage", ""),
+    waiting("Usage/Records", "G"),
+    waiting("Usage/Records/AllTime", "G"),
+    waiting("Usage/Records/Daily", "G"),
+    waiting("Usage/Records/LastMonth", "G"),
+    waiting("Usage/Records/Monthly", "G"),
+    waiting("Usage/Records/ThisMonth", "G"),
+    waiting("Usage/Records/Today", "G"),
+    waiting("Usage/Records/Yearly", "G"),
+    waiting("Usage/Records/Yesterday", "G"),
+    waiting("Usage/Triggers", "GP"),
+    waiting("Usage/Triggers/{Sid}", "GPD"),
+];
+
+impl Path {
+    /// Returns what answers this method; nothing where Twilio has the method and we do not yet.
+    pub fn resource(&self, method: &Method) -> Option<Resource> {
+        let (resource, methods) = self.built?;
+        methods.contains(letter(method)?).then_some(resource)
+    }
+
+    /// Whether the path has this method, built or not.
+    pub fn allows(&self, method: &Method) -> bool {
+        // A path of Twilio's with no method of its own is only the parent of others.
+        self.methods.is_empty() || letter(method).is_some_and(|one| self.methods.contains(one))
+    }
+
+    /// Returns the methods for `Allow`.
+    pub fn allowed(&self) -> String {
+        let all = [("GET, HEAD", 'G'), ("POST", 'P'), ("DELETE", 'D')];
+        let mut words: Vec<&str> = all
+            .iter()
+            .filter(|(_, one)| self.methods.contains(*one))
+            .map(|(word, _)| *word)
+            .collect();
+        words.push("OPTIONS");
+        words.join(", ")
+    }
+}
+
+fn letter(method: &Method) -> Option<char> {
+    match *method {
+        Method::GET | Method::HEAD => Some('G'),
+        Method::POST => Some('P'),
+        Method::DELETE => Some('D'),
+        _ => None,
+    }
+}
+
+/// Finds the row for a path's segments, which are decoded and without `.json`.
+pub fn find(segments: &[String]) -> Option<Found> {
+    let words: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let found = |path, account: Option<&str>, variables| {
+        Some(Found { path, account: account.map(str::to_owned), variables })
+    };
+    match words[..] {
+        [VERSION, "Accounts"] => found(&ACCOUNTS, None, Vec::new()),
+        [VERSION, "Accounts", sid] if !sid.is_empty() => found(&ACCOUNT, Some(sid), Vec::new()),
+        [VERSION, "Accounts", sid, ref below @ ..] => {
+            let (path, variables) = first(PATHS, below)?;
+            found(path, Some(sid), variables)
+        }
+        [ours, version, ..] if [ours, version] == OURS => {
+            let (path, variables) = first(&OUR_PATHS, &words)?;
+            found(path, None, variables)
+        }
+        _ => None,
+    }
+}
+
+fn first(table: &'static [Path], words: &[&str]) -> Option<(&'static Path, Vec<String>)> {
+    table.iter().find_map(|path| Some((path, variables(path.template, words)?)))
+}
+
+/// Returns what stands for the names in braces, if the segments are those of the template.
+fn variables(template: &str, words: &[&str]) -> Option<Vec<String>> {
+    let mut variables = Vec::new();
+    let mut words = words.iter();
+    for expected in template.split('/') {
+        let word = words.next()?;
+        if expected.starts_with('{') {
+            if word.is_empty() {
+                return None;
+            }
+            variables.push((*word).to_owned());
+        } else if *word != expected {
+            return None;
+        }
+    }
+    words.next().is_none().then_some(variables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_found_with_its_variables() {
+        for (path, expected) in [
+            ("2010-04-01/Accounts", "Accounts"),
+            ("2010-04-01/Accounts/AC1", "Accounts/{AccountSid} of AC1"),
+            ("2010-04-01/Accounts/AC1/Calls/CA1", "Calls/{Sid} of AC1 CA1"),
+            (
+                "2010-04-01/Accounts/AC1/IncomingPhoneNumbers/Local",
+                "IncomingPhoneNumbers/Local of AC1",
+            ),
+            (
+                "2010-04-01/Accounts/AC1/IncomingPhoneNumbers/PN1",
+                "IncomingPhoneNumbers/{Sid} of AC1 PN1",
+            ),
+            (
+                "sidetone/v1/Conferences/CF1/Listen",
+                "sidetone/v1/Conferences/{ConferenceSid}/Listen CF1",
+            ),
+            ("2010-04-01/Accounts/", ""),
+            ("2010-04-01/Accounts/AC1/", ""),
+            ("2010-04-01/Accounts/AC1//Calls", ""),
+            ("2010-04-01/Accounts/AC1/Calls/", ""),
+            ("2010-04-01/Accounts/AC1/Calls/CA1/Nothing", ""),
+            ("2008-08-01/Accounts/AC1/Calls", ""),
+            ("sidetone/v1", ""),
+            ("", ""),
+        ] {
+            let segments: Vec<String> = path.split('/').map(str::to_owned).collect();
+            let found = find(&segments).map(|found| {
+                let account = found.account.map(|sid| format!(" of {sid}")).unwrap_or_default();
+                let rest: String = found.variables.iter().map(|word| format!(" {word}")).collect();
+                format!("{}{account}{rest}", found.path.template)
+            });
+            assert_eq!(found.unwrap_or_default(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_row_says_which_methods_it_has_and_which_are_built() {
+        assert_eq!(ACCOUNT.allowed(), "GET, HEAD, POST, OPTIONS");
+        assert_eq!(ACCOUNT.resource(&Method::HEAD), Some(Resource::Account));
+        assert_eq!(ACCOUNT.resource(&Method::POST), None);
+        assert!(ACCOUNT.allows(&Method::POST) && !ACCOUNT.allows(&Method::DELETE));
+        assert!(!ACCOUNT.allows(&Method::PUT));
+    }
+
+    #[test]
+    fn no_row_hides_another() {
+        let tables = [PATHS, &OUR_PATHS];
+        for path in tables.into_iter().flatten() {
+            let words: Vec<&str> = path.template.split('/').collect();
+            let (found, _) = first(PATHS, &words).or_else(|| first(&OUR_PATHS, &words)).unwrap();
+            assert_eq!(found, path);
+        }
+    }
+}

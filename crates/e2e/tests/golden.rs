@@ -1,0 +1,282 @@
+//! Bodies are golden: each operation's answer against the examples and the schema that Twilio
+//! publishes, and every path of Twilio's against what this server says to it.
+
+#![allow(clippy::unwrap_used)]
+
+mod openapi;
+
+use std::net::Ipv4Addr;
+
+use e2e::{Answer, Origin, Server};
+use openapi::OpenApi;
+use serde_json::Value;
+use sim::{Phone, tone};
+
+const BASE: &str = "/2010-04-01/Accounts/{AccountSid}";
+
+/// Operations that are built, by path below the account.
+const BUILT: [(&str, &str); 12] = [
+    ("/Calls.json", "GET POST"),
+    ("/Calls/{Sid}.json", "GET POST DELETE"),
+    ("/Calls/{CallSid}/Notifications.json", "GET"),
+    ("/Calls/{CallSid}/Notifications/{Sid}.json", "GET"),
+    ("/Conferences.json", "GET"),
+    ("/Conferences/{Sid}.json", "GET POST"),
+    ("/Conferences/{ConferenceSid}/Participants.json", "GET POST"),
+    ("/Conferences/{ConferenceSid}/Participants/{CallSid}.json", "GET POST DELETE"),
+    ("/Keys.json", "GET POST"),
+    ("/Keys/{Sid}.json", "GET POST DELETE"),
+    ("/Notifications.json", "GET"),
+    ("/Notifications/{Sid}.json", "GET"),
+];
+
+/// A running server and the description that its answers are held to.
+struct Golden {
+    openapi: OpenApi,
+    server: Server,
+    faults: Vec<String>,
+    checked: Vec<String>,
+}
+
+impl Golden {
+    /// Asks, holds the answer to the operation at `template`, and returns it.
+    async fn check(
+        &mut self,
+        method: &str,
+        template: &str,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Answer {
+        let answer = match method {
+            "GET" => self.server.get(path).await,
+            "POST" => self.server.post(path, form).await,
+            _ => self.server.delete(path).await,
+        };
+        self.hold(method, &format!("{BASE}{template}"), &answer);
+        answer
+    }
+
+    fn hold(&mut self, method: &str, template: &str, answer: &Answer) {
+        let faults = self.openapi.faults(method, template, answer.status, &answer.body);
+        let told = faults.iter().map(|fault| format!("{method} {template}: {fault}"));
+        self.faults.extend(told);
+        self.checked.push(format!("{method} {template}"));
+    }
+
+    /// Asks until the answer is as it should be.
+    async fn wait(&self, path: &str, enough: impl Fn(&Value) -> bool) -> Value {
+        for _ in 0..400 {
+            let body = self.server.get(path).await.body;
+            if enough(&body) {
+                return body;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        panic!("{path} did not become as it should");
+    }
+
+    async fn participants(&mut self, phones: &[Phone]) -> (String, String) {
+        const ALL: &str = "/Conferences/{ConferenceSid}/Participants.json";
+        const ONE: &str = "/Conferences/{ConferenceSid}/Participants/{CallSid}.json";
+        let mut conference = String::new();
+        for (phone, label) in phones.iter().zip(["first", "second one"]) {
+            let form = [("From", "golden"), ("To", &phone.uri), ("Label", label)];
+            let made =
+                self.check("POST", ALL, "/Conferences/golden/Participants.json", &form).await;
+            conference = made.text("conference_sid");
+        }
+        let all = format!("/Conferences/{conference}/Participants.json");
+        let connected = |one: &Value| one["status"] == "connected";
+        self.wait(&all, |body| {
+            let members = body["participants"].as_array().unwrap();
+            members.len() == 2 && members.iter().all(connected)
+        })
+        .await;
+        let listed = self.check("GET", ALL, &all, &[]).await;
+        self.check("GET", ALL, &format!("{all}?PageSize=1&Muted=false"), &[]).await;
+        self.check("GET", ALL, &format!("{all}?Hold=true"), &[]).await;
+        let call = listed.body["participants"][0]["call_sid"].as_str().unwrap().to_owned();
+        let other = listed.body["participants"][1]["call_sid"].as_str().unwrap().to_owned();
+        let one = format!("/Conferences/{conference}/Participants/{call}.json");
+        self.check("GET", ONE, &one, &[]).await;
+        let by_label = format!("/Conferences/{conference}/Participants/second%20one.json");
+        let by_label = self.check("GET", ONE, &by_label, &[]).await;
+        assert_eq!(by_label.text("call_sid"), call);
+        let coach = [("Coaching", "true"), ("CallSidToCoach", other.as_str()), ("Muted", "true")];
+        self.check("POST", ONE, &one, &coach).await;
+        self.check("POST", ONE, &one, &[("Coaching", "false"), ("Hold", "true")]).await;
+        self.check("DELETE", ONE, &one, &[]).await;
+        (conference, other)
+    }
+
+    async fn conferences(&mut self, conference: &str, announcement: &str) {
+        const ONE: &str = "/Conferences/{Sid}.json";
+        let path = format!("/Conferences/{conference}.json");
+        self.check("GET", ONE, &path, &[]).await;
+        self.check("GET", "/Conferences.json", "/Conferences.json", &[]).await;
+        let none = "/Conferences.json?FriendlyName=nobody&DateCreated%3E=2021-01-01";
+        self.check("GET", "/Conferences.json", none, &[]).await;
+        self.check("POST", ONE, &path, &[("AnnounceUrl", announcement)]).await;
+        self.check("POST", ONE, &path, &[("Status", "completed")]).await;
+        self.check("GET", ONE, &path, &[]).await;
+        let gone = format!("/Conferences/{conference}/Participants.json");
+        let template = "/Conferences/{ConferenceSid}/Participants.json";
+        self.check("GET", template, &gone, &[]).await;
+    }
+
+    async fn calls(&mut self, phone: &Phone, missing: &str) {
+        const ONE: &str = "/Calls/{Sid}.json";
+        let pause = "<Response><Pause length='60'/></Response>";
+        let form = [("From", "golden"), ("To", phone.uri.as_str()), ("Twiml", pause)];
+        let made = self.check("POST", "/Calls.json", "/Calls.json", &form).await;
+        let path = format!("/Calls/{}.json", made.text("sid"));
+        self.wait(&path, |body| body["status"] == "in-progress").await;
+        self.check("GET", ONE, &path, &[]).await;
+        // Its document is not there: the call says so and ends, and the log has an entry.
+        self.check("POST", ONE, &path, &[("Url", missing)]).await;
+        let logged = format!("/Calls/{}/Notifications.json", made.text("sid"));
+        let some = |body: &Value| body["notifications"].as_array().is_some_and(|n| !n.is_empty());
+        self.wait(&logged, some).await;
+        self.server.post(&path, &[("Status", "completed")]).await;
+        self.wait(&path, |body| body["status"] == "completed").await;
+        self.check("GET", ONE, &path, &[]).await;
+        self.check("GET", "/Calls.json", "/Calls.json?PageSize=1", &[]).await;
+        self.check("GET", "/Calls.json", "/Calls.json?Status=busy", &[]).await;
+        self.notifications(&logged).await;
+        self.check("DELETE", ONE, &path, &[]).await;
+        assert_eq!(self.server.get(&path).await.status, 404);
+    }
+
+    async fn notifications(&mut self, of_call: &str) {
+        let listed = self.check("GET", "/Notifications.json", "/Notifications.json", &[]).await;
+        let entries = listed.body["notifications"].as_array().unwrap();
+        let failed = entries.iter().find(|entry| entry["error_code"] == "11200");
+        let sid = failed.expect("a missing document is 11200")["sid"].as_str().unwrap().to_owned();
+        let none = "/Notifications.json?Log=1&MessageDate%3C=2001-01-01";
+        self.check("GET", "/Notifications.json", none, &[]).await;
+        let one = format!("/Notifications/{sid}.json");
+        self.check("GET", "/Notifications/{Sid}.json", &one, &[]).await;
+        self.check("GET", "/Calls/{CallSid}/Notifications.json", of_call, &[]).await;
+        let one = of_call.replace(".json", &format!("/{sid}.json"));
+        self.check("GET", "/Calls/{CallSid}/Notifications/{Sid}.json", &one, &[]).await;
+    }
+
+    async fn keys(&mut self) {
+        self.check("GET", "/Keys.json", "/Keys.json", &[]).await;
+        let made =
+            self.check("POST", "/Keys.json", "/Keys.json", &[("FriendlyName", "golden")]).await;
+        let path = format!("/Keys/{}.json", made.text("sid"));
+        self.check("GET", "/Keys.json", "/Keys.json", &[]).await;
+        self.check("GET", "/Keys/{Sid}.json", &path, &[]).await;
+        self.check("POST", "/Keys/{Sid}.json", &path, &[("FriendlyName", "renamed")]).await;
+        self.check("DELETE", "/Keys/{Sid}.json", &path, &[]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_body_is_as_twilio_s_examples_and_schemas_have_it() {
+    let openapi = OpenApi::read();
+    let origin = Origin::start().await;
+    let sound = origin.serves("/announce", "audio/wav", sound::wav(&e2e::tone(440, 2_500.0)));
+    let server = Server::start(&[]).await;
+    let phones: Vec<Phone> =
+        (0..3).map(|_| Phone::listen(Ipv4Addr::LOCALHOST.into(), tone(500)).unwrap()).collect();
+    let mut golden = Golden { openapi, server, faults: Vec::new(), checked: Vec::new() };
+    let account = golden.check("GET", "/Calls.json", "/Calls.json", &[]).await;
+    assert_eq!(account.body["end"], 0);
+    let fetched = golden.server.get(".json").await;
+    golden.hold("GET", "/2010-04-01/Accounts/{Sid}.json", &fetched);
+    for query in ["", "?FriendlyName=Sidetone&Status=active", "?Status=closed"] {
+        let path = format!("/2010-04-01/Accounts.json{query}");
+        let listed = golden.server.get_from_root(&path).await;
+        golden.hold("GET", "/2010-04-01/Accounts.json", &listed);
+    }
+    let (conference, _) = golden.participants(&phones[..2]).await;
+    golden.conferences(&conference, &sound).await;
+    golden.calls(&phones[2], &origin.url("/missing")).await;
+    golden.keys().await;
+    assert!(golden.faults.is_empty(), "{}", golden.faults.join("\n"));
+    for (path, methods) in BUILT {
+        for method in methods.split(' ') {
+            let operation = format!("{method} {BASE}{path}");
+            assert!(golden.checked.contains(&operation), "{operation} was not checked");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_path_of_twilio_s_is_built_or_says_that_it_is_not() {
+    let openapi = OpenApi::read();
+    let server = Server::start(&[]).await;
+    let mut faults = Vec::new();
+    let paths = openapi.paths();
+    assert!(paths.len() > 100);
+    for (template, methods) in &paths {
+        let built = match *template {
+            "/2010-04-01/Accounts.json" | "/2010-04-01/Accounts/{Sid}.json" => "GET",
+            _ => {
+                let below = template.strip_prefix(BASE).unwrap();
+                BUILT.iter().find(|(path, _)| *path == below).map_or("", |(_, methods)| *methods)
+            }
+        };
+        let path = filled(template, server.ready("account_sid"));
+        let mut said = |what: String| faults.push(format!("{what} {template}"));
+        for method in ["GET", "POST", "DELETE", "PUT", "PATCH"] {
+            let response = server.request(method, &path).send().await.unwrap();
+            let status = response.status().as_u16();
+            let allow =
+                response.headers().get("allow").map(|value| value.to_str().unwrap().to_owned());
+            let text = response.text().await.unwrap();
+            let body: Value = serde_json::from_str(&text).unwrap_or_default();
+            let code = body["code"].as_u64().unwrap_or_default();
+            let message = body["message"].as_str().unwrap_or_default();
+            let has = methods.is_empty() || methods.iter().any(|one| one == method);
+            if !has {
+                let all = allow.unwrap_or_default();
+                if (status, code) != (405, 20004)
+                    || methods.iter().any(|one| !all.contains(one.as_str()))
+                {
+                    said(format!("{status}/{code}, Allow {all:?} for {method}"));
+                }
+            } else if built.contains(method) {
+                if matches!(status, 405 | 501) || status >= 500 {
+                    said(format!("{status}/{code} for the built {method}"));
+                }
+            } else {
+                let mut last =
+                    template.trim_end_matches(".json").split('/').filter(|w| !w.starts_with('{'));
+                let name = last.next_back().unwrap();
+                if (status, code) != (501, 20501)
+                    || !message.contains(name)
+                    || !message.contains(method)
+                {
+                    said(format!("{status}/{code} {message:?} for {method}"));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Puts SIDs that nobody has for the names in braces.
+fn filled(template: &str, account: &str) -> String {
+    let path = template.replace("/Accounts/{Sid}", &format!("/Accounts/{account}"));
+    let path = path.replace("{AccountSid}", account);
+    let mut filled = String::new();
+    let mut rest = path.as_str();
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').unwrap();
+        let above = before.rsplit('/').nth(1).unwrap_or_default();
+        let prefix = match (name, above) {
+            ("CallSid", _) | ("Sid", "Calls") => "CA",
+            ("ConferenceSid", _) | ("Sid", "Conferences") => "CF",
+            ("Sid", "Keys") => "SK",
+            ("Sid", "Notifications") => "NO",
+            _ => "XX",
+        };
+        filled.push_str(before);
+        filled.push_str(&format!("{prefix}{}", "0".repeat(32)));
+        rest = after;
+    }
+    filled + rest
+}
