@@ -5,7 +5,6 @@
 use roxmltree::Node;
 
 use crate::document::{Reader, boolean, text};
-use crate::label;
 
 /// When a beep sounds. Source: `beep`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,15 +115,8 @@ pub struct Conference {
 
 /// Most participants. Source: Twilio, `maxParticipants`.
 const PARTICIPANTS_MAX: u32 = 250;
-/// What recording will need, and does not do yet.
-const RECORDING: &[&str] = &[
-    "record",
-    "recordingConfigurationId",
-    "trim",
-    "recordingStatusCallback",
-    "recordingStatusCallbackMethod",
-    "recordingStatusCallbackEvent",
-];
+/// Where a conference may be mixed. Source: Twilio, `region`.
+const REGIONS: &[&str] = &["us1", "us2", "ie1", "de1", "sg1", "br1", "au1", "jp1"];
 const ATTRIBUTES: &[&str] = &[
     "muted",
     "beep",
@@ -174,12 +166,17 @@ impl Conference {
 
 pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Conference {
     reader.known(node, ATTRIBUTES);
-    for name in RECORDING {
-        let silent = matches!(node.attribute(*name), None | Some("do-not-record" | "false"));
-        if !silent {
-            reader.warn(12200, node, format!("{name}: recording is not built yet"));
-        }
+    let records = reader.attribute(node, "record", 12200, false, |record| match record {
+        "do-not-record" | "false" => Some(false),
+        "record-from-start" | "true" => Some(true),
+        _ => None,
+    });
+    if records {
+        reader.warn(12200, node, "record: recording is not built yet");
     }
+    reader.attribute(node, "trim", 13239, (), |trim| {
+        ["trim-silence", "do-not-trim"].contains(&trim).then_some(())
+    });
     let mut conference = Conference::named(text(node));
     conference.muted = reader.boolean(node, "muted", 13230, false);
     conference.end_conference_on_exit = reader.boolean(node, "endConferenceOnExit", 13231, false);
@@ -188,9 +185,6 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Conference {
     conference.beep = reader.attribute(node, "beep", 13235, Beep::True, Beep::parse);
     conference.participant_label =
         node.attribute("participantLabel").map(str::to_owned).filter(|label| !label.is_empty());
-    if let Some(Err(error)) = conference.participant_label.as_deref().map(label::check) {
-        reader.warn(16023, node, format!("participantLabel: {error}"));
-    }
     conference.jitter_buffer_size =
         reader.attribute(node, "jitterBufferSize", 12200, None, |size| {
             let size = size.to_ascii_lowercase();
@@ -203,7 +197,9 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Conference {
             text.parse().ok().filter(|count| (1..=PARTICIPANTS_MAX).contains(count))
         });
     conference.coach = node.attribute("coach").map(|sid| sid.trim().to_owned());
-    conference.region = node.attribute("region").map(|region| region.trim().to_owned());
+    conference.region = reader.attribute(node, "region", 12200, None, |region| {
+        REGIONS.contains(&region).then(|| Some(region.to_owned()))
+    });
     read_callback(node, &mut conference, reader);
     conference
 }

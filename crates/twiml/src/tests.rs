@@ -70,6 +70,9 @@ fn a_bad_value_is_warned_of_under_its_code_and_the_default_taken() {
         (r#"jitterBufferSize="huge""#, 12200),
         (r#"colour="red""#, 12200),
         (r#"record="record-from-start""#, 12200),
+        (r#"record="perhaps""#, 12200),
+        (r#"trim="all""#, 13239),
+        (r#"region="mars""#, 12200),
     ] {
         assert_eq!(conference(attribute, &[code]), Conference::named("Room 1"), "{attribute}");
     }
@@ -87,6 +90,26 @@ fn dial_keeps_its_own_attributes() {
         noun: Conference::named("x"),
     };
     assert_eq!(check(body, &[]), [Verb::Dial(Box::new(dial))]);
+}
+
+#[test]
+fn recording_is_reported_once_where_it_is_asked_for() {
+    let quiet = r#"recordingStatusCallback="http://r/" trim="do-not-trim" record="do-not-record""#;
+    assert_eq!(conference(quiet, &[]), Conference::named("Room 1"));
+    let loud = r#"recordingStatusCallback="http://r/" trim="do-not-trim" record="true""#;
+    assert_eq!(conference(loud, &[12200]), Conference::named("Room 1"));
+    for (record, warnings) in [("false", &[][..]), ("true", &[12200]), ("always", &[13217])] {
+        check(&format!("<Dial record='{record}'><Conference>x</Conference></Dial>"), warnings);
+    }
+}
+
+#[test]
+fn no_time_limit_is_longer_than_a_day() {
+    let limit = u64::MAX;
+    let body = format!("<Dial timeLimit='{limit}'><Conference>x</Conference></Dial>");
+    let verbs = check(&body, &[]);
+    let Verb::Dial(dial) = &verbs[0] else { panic!("{verbs:?}") };
+    assert_eq!(dial.time_limit, Some(Duration::from_secs(86_400)));
 }
 
 #[test]

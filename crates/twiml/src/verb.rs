@@ -10,6 +10,8 @@ use crate::say::{self, Say};
 
 /// What an endless loop comes to. Source: Twilio, `<Play loop>`.
 pub const LOOPS_MAX: u32 = 1_000;
+/// Longest `<Dial>`. Source: Twilio, `timeLimit`.
+const TIME_LIMIT_MAX_S: u64 = 86_400;
 /// Longest `<Pause>`.
 const PAUSE_MAX_S: u64 = 86_400;
 /// Verbs and nouns of Twilio's that are known and not built yet.
@@ -207,7 +209,13 @@ fn dial(node: Node<'_, '_>, reader: &mut Reader) -> Verb {
     if nouns.len() > 1 {
         reader.warn(13000, node, "a <Conference> is dialled alone; the other nouns are ignored");
     }
-    if node.attribute("record").is_some_and(|record| record != "do-not-record") {
+    let records = reader.attribute(node, "record", 13217, false, |record| match record {
+        "do-not-record" | "false" => Some(false),
+        "true" | "record-from-answer" | "record-from-ringing" => Some(true),
+        "record-from-answer-dual" | "record-from-ringing-dual" => Some(true),
+        _ => None,
+    });
+    if records {
         reader.warn(12200, node, "record: recording is not built yet");
     }
     Verb::Dial(Box::new(Dial {
@@ -218,7 +226,7 @@ fn dial(node: Node<'_, '_>, reader: &mut Reader) -> Verb {
         method: reader.method(node, "method", 13210, "POST"),
         time_limit: reader.attribute(node, "timeLimit", 13216, None, |text| {
             let seconds = text.parse::<u64>().ok().filter(|seconds| *seconds > 0)?;
-            Some(Some(Duration::from_secs(seconds)))
+            Some(Some(Duration::from_secs(seconds.min(TIME_LIMIT_MAX_S))))
         }),
         hangup_on_star: reader.boolean(node, "hangupOnStar", 13213, false),
         noun: conference::read(*noun, reader),
