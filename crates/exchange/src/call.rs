@@ -9,20 +9,25 @@ use twiml::Dial;
 
 use crate::callbacks::{self, CallProgress};
 use crate::context::{Context, Owner};
+use crate::dial::ANSWERED;
 use crate::exchange::World;
 use crate::participants::LeaveReason;
-use crate::program::{Client, Outcome, Program};
+use crate::program::{BeforeAnswer, Client, Outcome, Program};
 use crate::{
-    Audience, CallChanges, CreateCall, Dialling, Document, Effect, End, Failure, Fetched, Gone,
-    Instructions, Refusal, Reply, Route, Speech, StatusCallback,
+    Audience, CallChanges, CreateCall, Dialling, Document, Effect, End, Failure, Fetched,
+    Instructions, Refusal, Reply, Speech, StatusCallback,
 };
 
 /// How long an outbound call rings where the caller does not say. Source: Twilio, `Timeout`.
 const RING_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest ringing that can be asked for. Source: Twilio, `Timeout`.
+const RING_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 /// What Twilio adds to `Timeout`.
 const RING_TIMEOUT_EXTRA: Duration = Duration::from_secs(5);
 /// How long a call may last. Source: Twilio, `timeLimit` of `<Dial>` and error 32015.
 const TIME_LIMIT: Duration = Duration::from_secs(4 * 3_600);
+/// Longest call that can be asked for. Source: Twilio, `TimeLimit`.
+pub(crate) const TIME_LIMIT_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// What a caller hears whose document could not be had.
 const APPLICATION_ERROR: &str = "We are sorry. An application error has occurred. Goodbye.";
 
@@ -199,9 +204,9 @@ impl World {
         record.start_time = Some(ctx.now.wall);
         let mut call = Call::new(record, instructions);
         call.status_callback = dialling.status_callback.clone();
-        let timeout = dialling.timeout.unwrap_or(RING_TIMEOUT) + RING_TIMEOUT_EXTRA;
-        call.rings_until = Some(ctx.now.instant + timeout);
-        call.time_limit = dialling.time_limit.unwrap_or(TIME_LIMIT);
+        let timeout = dialling.timeout.unwrap_or(RING_TIMEOUT).min(RING_TIMEOUT_MAX);
+        call.rings_until = Some(ctx.now.instant + timeout + RING_TIMEOUT_EXTRA);
+        call.time_limit = dialling.time_limit.unwrap_or(TIME_LIMIT).min(TIME_LIMIT_MAX);
         ctx.push(Effect::Dial {
             call: sid,
             to: dialling.to.clone(),
@@ -274,31 +279,30 @@ impl World {
                 call.program = Some(Program::fetch(document, &client, ctx));
             }
             Instructions::Twiml(text) => match Program::text(&text, "", &client, ctx) {
-                Ok(mut program) => {
-                    let early = self.answer_first(sid, &program, ctx);
-                    let client = if early { client } else { self.calls[&sid].client() };
-                    let outcome = program.advance(&client, ctx);
-                    self.proceed(sid, program, outcome, ctx);
+                Ok(program) => {
+                    call.program = Some(program);
+                    self.answer_first(sid, ctx);
+                    self.run_call(sid, ctx, |program, client, ctx| program.advance(client, ctx));
                 }
                 Err(failure) => self.document_failed(sid, &failure, ctx),
             },
             Instructions::Join(name) => {
                 self.answer(sid, ctx);
-                let dial = Box::new(Dial::conference(name));
-                self.join_by_dial(sid, dial, ctx);
+                let outcome = self.join_by_dial(sid, Box::new(Dial::conference(name)), ctx);
+                self.proceed(sid, outcome, ctx);
             }
         }
         self.touch(sid);
     }
 
-    /// Answers an offered call unless its first verb comes before the answer.
-    /// Returns whether the call stays unanswered.
-    fn answer_first(&mut self, sid: CallSid, program: &Program, ctx: &mut Context<'_>) -> bool {
-        let waits = program.delays_answer();
-        if !waits {
-            self.answer(sid, ctx);
+    /// Answers an offered call unless its first verb comes before the answer: then it rings.
+    fn answer_first(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get(&sid) else { return };
+        match call.program.as_ref().and_then(Program::before_answer) {
+            None => self.answer(sid, ctx),
+            Some(BeforeAnswer::Pause) if !call.is_up() => ctx.push(Effect::Ring(sid)),
+            Some(BeforeAnswer::Pause | BeforeAnswer::Reject) => {}
         }
-        waits
     }
 
     /// Answers an offered call; nothing for one that is up.
@@ -320,13 +324,14 @@ impl World {
         ctx: &mut Context<'_>,
     ) {
         let Some(call) = self.calls.get_mut(&sid) else { return };
-        let Some(mut program) = call.program.take() else { return };
-        if let Err(failure) = program.load(result, &call.client(), ctx) {
+        let client = call.client();
+        let Some(program) = &mut call.program else { return };
+        if let Err(failure) = program.load(result, &client, ctx) {
             self.document_failed(sid, &failure, ctx);
             return;
         }
-        self.answer_first(sid, &program, ctx);
-        self.advance_call(sid, program, ctx);
+        self.answer_first(sid, ctx);
+        self.run_call(sid, ctx, |program, client, ctx| program.advance(client, ctx));
     }
 
     /// Takes the end of a sound of a call's TwiML.
@@ -336,37 +341,37 @@ impl World {
         result: Result<(), Failure>,
         ctx: &mut Context<'_>,
     ) {
-        let Some(call) = self.calls.get_mut(&sid) else { return };
-        let Some(mut program) = call.program.take() else { return };
-        let outcome = program.play_ended(result, &call.client(), ctx);
-        self.proceed(sid, program, outcome, ctx);
+        self.run_call(sid, ctx, |program, client, ctx| program.play_ended(result, client, ctx));
     }
 
-    pub(crate) fn advance_call(
+    /// Lets a call's program take one step, and sees to what follows.
+    fn run_call(
         &mut self,
         sid: CallSid,
-        mut program: Program,
         ctx: &mut Context<'_>,
+        step: impl FnOnce(&mut Program, &Client, &mut Context<'_>) -> Outcome,
     ) {
-        let Some(call) = self.calls.get(&sid) else { return };
-        let outcome = program.advance(&call.client(), ctx);
-        self.proceed(sid, program, outcome, ctx);
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        let client = call.client();
+        let Some(program) = &mut call.program else { return };
+        let outcome = step(program, &client, ctx);
+        self.proceed(sid, outcome, ctx);
     }
 
     /// Carries out what a call's program came to.
-    fn proceed(&mut self, sid: CallSid, program: Program, outcome: Outcome, ctx: &mut Context<'_>) {
-        let Some(call) = self.calls.get_mut(&sid) else { return };
-        self.touched.insert(crate::exchange::Touched::Call(sid));
-        call.program = Some(program);
+    pub(crate) fn proceed(&mut self, sid: CallSid, outcome: Outcome, ctx: &mut Context<'_>) {
+        self.touch(sid);
+        let mut outcome = outcome;
+        // A `<Dial>` that fails goes on with the next verb, as often as there are verbs.
+        while let Outcome::Dial(dial) = outcome {
+            self.answer(sid, ctx);
+            outcome = self.join_by_dial(sid, dial, ctx);
+        }
         match outcome {
-            Outcome::Going => {}
-            Outcome::Ended | Outcome::HangUp => self.hang_up(sid, ctx),
+            Outcome::Going | Outcome::Dial(_) => {}
+            Outcome::Ended | Outcome::HangUp => self.hang_up(sid, LeaveReason::HungUp, ctx),
             Outcome::Reject(status) => self.reject(sid, status, ctx),
             Outcome::Failed(failure) => self.document_failed(sid, &failure, ctx),
-            Outcome::Dial(dial) => {
-                self.answer(sid, ctx);
-                self.join_by_dial(sid, dial, ctx);
-            }
         }
     }
 
@@ -390,7 +395,7 @@ impl World {
             return;
         }
         if call.ending {
-            self.hang_up(sid, ctx);
+            self.hang_up(sid, LeaveReason::HungUp, ctx);
             return;
         }
         call.ending = true;
@@ -400,86 +405,6 @@ impl World {
         let sentence = Speech::plain(APPLICATION_ERROR.to_owned());
         call.program = Some(Program::speech(sentence, &client, ctx));
         self.touch(sid);
-    }
-
-    /// Ends a call from our side.
-    pub(crate) fn hang_up(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
-        let Some(call) = self.calls.get(&sid) else { return };
-        let status = match call.record.status {
-            CallStatus::InProgress => CallStatus::Completed,
-            _ if call.record.direction == Direction::Inbound => CallStatus::Completed,
-            _ => CallStatus::Canceled,
-        };
-        ctx.push(Effect::HangUp(sid));
-        self.end_call(sid, status, LeaveReason::HungUp, ctx);
-    }
-
-    fn reject(&mut self, sid: CallSid, status: u16, ctx: &mut Context<'_>) {
-        let Some(call) = self.calls.get(&sid) else { return };
-        if call.is_up() {
-            // Too late to turn it away: the verbs before this one answered it.
-            self.hang_up(sid, ctx);
-            return;
-        }
-        ctx.push(Effect::Reject { call: sid, status });
-        let status = if status == 486 { CallStatus::Busy } else { CallStatus::Completed };
-        self.end_call(sid, status, LeaveReason::HungUp, ctx);
-    }
-
-    /// The phone that we dial will not answer.
-    pub(crate) fn failed(&mut self, sid: CallSid, status: u16, ctx: &mut Context<'_>) {
-        let status = match status {
-            486 | 600 => CallStatus::Busy,
-            408 | 480 | 487 | 603 => CallStatus::NoAnswer,
-            _ => CallStatus::Failed,
-        };
-        self.end_call(sid, status, LeaveReason::AddFailed, ctx);
-    }
-
-    /// A phone is gone.
-    pub(crate) fn gone(&mut self, sid: CallSid, why: Gone, ctx: &mut Context<'_>) {
-        let Some(call) = self.calls.get(&sid) else { return };
-        let status = if call.is_up() {
-            CallStatus::Completed
-        } else if call.record.direction == Direction::Inbound {
-            CallStatus::NoAnswer
-        } else {
-            CallStatus::Failed
-        };
-        match why {
-            Gone::HungUp | Gone::Lost => {}
-            Gone::NoAudio => {
-                let message = "the call was ended because no audio came".to_owned();
-                let failure = Failure { code: 32014, message };
-                ctx.notify(call.client().about(""), Level::Error, &failure);
-                ctx.push(Effect::HangUp(sid));
-            }
-        }
-        self.end_call(sid, status, LeaveReason::HungUp, ctx);
-    }
-
-    /// Closes a call's record and all that hangs on it.
-    pub(crate) fn end_call(
-        &mut self,
-        sid: CallSid,
-        status: CallStatus,
-        reason: LeaveReason,
-        ctx: &mut Context<'_>,
-    ) {
-        let Some(call) = self.calls.get_mut(&sid) else { return };
-        if let Some(mut program) = call.program.take() {
-            program.stop(ctx);
-        }
-        call.record.status = status;
-        call.record.end_time = Some(ctx.now.wall);
-        call.record.date_updated = ctx.now.wall;
-        callbacks::call_progress(call, CallProgress::Completed, ctx);
-        self.leave(sid, reason, ctx);
-        if let Some(call) = self.calls.remove(&sid) {
-            self.forget_deadline(sid);
-            let record = Box::new(call.record);
-            ctx.push(Effect::Write(Change::Call { record, state: String::new() }));
-        }
     }
 
     /// `POST .../Calls/{Sid}.json`
@@ -502,14 +427,18 @@ impl World {
             return Err(Refusal::CallNotInProgress);
         }
         if let Some((url, method)) = changes.status_callback {
+            // Each receiver sees numbers of its own, without gaps.
+            if call.status_callback.url.as_ref() != Some(&url) {
+                call.sequence = 0;
+            }
             call.status_callback.url = Some(url);
             call.status_callback.method = method;
         }
         if let Some(limit) = changes.time_limit {
-            call.time_limit = limit;
-            if call.is_up() {
-                call.ends_at = Some(ctx.now.instant + limit);
-            }
+            let limit = limit.min(TIME_LIMIT_MAX);
+            let before = std::mem::replace(&mut call.time_limit, limit);
+            // It counts from the answer; what is over by now ends at once.
+            call.ends_at = call.ends_at.map(|at| (at + limit).checked_sub(before).unwrap_or(at));
         }
         if changes.fallback.is_some() {
             call.fallback = changes.fallback;
@@ -518,10 +447,12 @@ impl World {
         let mut shown = call.record.clone();
         self.touch(sid);
         if changes.end.is_some() {
-            shown.status =
-                if call_is_up(&shown) { CallStatus::Completed } else { CallStatus::Canceled };
+            shown.status = match shown.status {
+                CallStatus::InProgress => CallStatus::Completed,
+                _ => CallStatus::Canceled,
+            };
             shown.end_time = Some(ctx.now.wall);
-            self.hang_up(sid, ctx);
+            self.hang_up(sid, LeaveReason::CallUpdated, ctx);
         } else if let Some(instructions) = changes.redirect {
             self.redirect(sid, instructions, ctx);
         }
@@ -540,7 +471,10 @@ impl World {
             call.instructions = Some(instructions);
             call.ending = false;
         }
-        self.leave(sid, LeaveReason::Redirected, ctx);
+        self.leave(sid, LeaveReason::CallUpdated, ctx);
+        if let Some(call) = self.calls.get_mut(&sid) {
+            call.joined = None;
+        }
         self.begin(sid, ctx);
     }
 
@@ -568,30 +502,16 @@ impl World {
             let message = "the call reached its maximum duration".to_owned();
             let failure = Failure { code: 32015, message };
             ctx.notify(call.client().about(""), Level::Warning, &failure);
-            self.hang_up(sid, ctx);
+            self.hang_up(sid, LeaveReason::HungUp, ctx);
         } else if due(call.leaves_at) {
             call.leaves_at = None;
             self.touch(sid);
             self.leave(sid, LeaveReason::HungUp, ctx);
-            self.after_conference(sid, ctx);
+            self.after_conference(sid, ANSWERED, ctx);
         } else if due(call.program.as_ref().and_then(Program::deadline)) {
-            let Some(mut program) = call.program.take() else { return };
             // A leading pause has delayed the answer for long enough.
             self.answer(sid, ctx);
-            let Some(call) = self.calls.get(&sid) else { return };
-            let outcome = program.handle_timeout(&call.client(), ctx);
-            self.proceed(sid, program, outcome, ctx);
+            self.run_call(sid, ctx, |program, client, ctx| program.handle_timeout(client, ctx));
         }
     }
-
-    /// Wires a call back to nobody but itself.
-    pub(crate) fn unroute(sid: CallSid, ctx: &mut Context<'_>) {
-        let route =
-            Route { conference: None, speaks: crate::Speaks::Nobody, hears: false, ducked: false };
-        ctx.push(Effect::Route { call: sid, route });
-    }
-}
-
-fn call_is_up(record: &Record) -> bool {
-    record.status == CallStatus::InProgress
 }

@@ -202,6 +202,8 @@ pub(crate) enum ParticipantEvent {
     Hold,
     Unhold,
     Modify,
+    Speaks,
+    FallsSilent,
 }
 
 /// Something befell a participant.
@@ -218,6 +220,8 @@ pub(crate) fn participant_event(
         ParticipantEvent::Hold => ("hold", "participant-hold"),
         ParticipantEvent::Unhold => ("hold", "participant-unhold"),
         ParticipantEvent::Modify => ("modify", "participant-modify"),
+        ParticipantEvent::Speaks => ("speaker", "participant-speech-start"),
+        ParticipantEvent::FallsSilent => ("speaker", "participant-speech-stop"),
     };
     conference_event(conference, group, name, Some(participant), Vec::new(), ctx);
 }

@@ -140,7 +140,7 @@ pub struct Dialling {
 }
 
 /// What a call does once it is answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Instructions {
     /// Asks an address.
     Url {
@@ -288,7 +288,8 @@ pub struct ConferenceCallback {
     pub url: Option<String>,
     /// In upper case; empty means POST.
     pub method: String,
-    /// Of `start end join leave mute hold modify speaker announcement`.
+    /// Of `start end join leave mute hold modify speaker announcement`; where the API creates a
+    /// participant, none mean `start end`.
     pub events: Vec<String>,
 }
 

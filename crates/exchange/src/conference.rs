@@ -2,7 +2,8 @@
 //!
 //! Source: Twilio API 2010-04-01, Conference resource; TwiML `<Conference>`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
 
 use model::{
     AccountSid, CallSid, Change, Conference as Record, ConferenceSid, ConferenceStatus, EndReason,
@@ -11,7 +12,8 @@ use model::{
 
 use crate::callbacks;
 use crate::context::{Context, Owner};
-use crate::exchange::World;
+use crate::dial::ANSWERED;
+use crate::exchange::{Touched, World};
 use crate::participants::{LeaveReason, Participant};
 use crate::program::{Client, Outcome, Program};
 use crate::{
@@ -44,14 +46,25 @@ impl Announcements {
         Ok(())
     }
 
-    /// Begins the next one, unless one runs.
-    pub(crate) fn settle(&mut self, client: &Client, ctx: &mut Context<'_>) {
+    /// Begins the next one, unless one runs. Returns whether one began.
+    pub(crate) fn settle(
+        &mut self,
+        client: impl FnOnce() -> Client,
+        ctx: &mut Context<'_>,
+    ) -> bool {
         if self.current.is_none()
             && let Some(document) = self.waiting.pop_front()
         {
-            let program = Program::fetch(document.clone(), client, ctx);
+            let program = Program::fetch(document.clone(), &client(), ctx);
             self.current = Some((document, program));
+            return true;
         }
+        false
+    }
+
+    /// When the one that runs has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.current.as_ref().and_then(|(_, program)| program.deadline())
     }
 
     /// Abandons what runs and what waits.
@@ -69,6 +82,10 @@ pub(crate) struct Conference {
     pub(crate) record: Record,
     pub(crate) members: BTreeMap<CallSid, Participant>,
     pub(crate) labels: BTreeMap<String, CallSid>,
+    /// Who is coached, by whom.
+    pub(crate) coaches: BTreeSet<(CallSid, CallSid)>,
+    /// Whether somebody has named the region.
+    pub(crate) region_named: bool,
     pub(crate) max_participants: u32,
     pub(crate) callback: ConferenceCallback,
     pub(crate) sequence: u32,
@@ -103,6 +120,12 @@ impl Conference {
         let mut members: Vec<_> = self.members.iter().map(|(sid, p)| (p.arrival, *sid)).collect();
         members.sort_unstable();
         members.into_iter().map(|(_, sid)| sid).collect()
+    }
+
+    /// Who coaches this participant.
+    pub(crate) fn coaches_of(&self, coached: CallSid) -> impl Iterator<Item = CallSid> + '_ {
+        let (first, last) = (CallSid::new([0; 16]), CallSid::new([0xFF; 16]));
+        self.coaches.range((coached, first)..=(coached, last)).map(|(_, coach)| *coach)
     }
 
     fn may_start(&self) -> bool {
@@ -142,7 +165,7 @@ impl World {
             account,
             friendly_name: name.to_owned(),
             status: ConferenceStatus::Init,
-            region: options.region.clone().unwrap_or_else(|| "us1".to_owned()),
+            region: "us1".to_owned(),
             date_created: ctx.now.wall,
             date_updated: ctx.now.wall,
             end_reason: None,
@@ -152,6 +175,8 @@ impl World {
             record,
             members: BTreeMap::new(),
             labels: BTreeMap::new(),
+            coaches: BTreeSet::new(),
+            region_named: false,
             max_participants: options.max_participants.min(PARTICIPANTS_MAX),
             callback: options.status_callback.clone(),
             sequence: 0,
@@ -164,16 +189,25 @@ impl World {
         sid
     }
 
-    /// Starts the conference if it may start, then wires everyone as they are to be wired now.
-    pub(crate) fn settle(&mut self, sid: ConferenceSid, ctx: &mut Context<'_>) {
+    /// Starts the conference if `call` was what it waited for, and wires whom that concerns.
+    pub(crate) fn settle_arrival(
+        &mut self,
+        sid: ConferenceSid,
+        call: CallSid,
+        ctx: &mut Context<'_>,
+    ) {
         let Some(conference) = self.conferences.get_mut(&sid) else { return };
-        if conference.may_start() {
-            conference.record.status = ConferenceStatus::InProgress;
-            conference.record.date_updated = ctx.now.wall;
-            self.touched.insert(crate::exchange::Touched::Conference(sid));
-            callbacks::conference_started(conference, ctx);
+        if !conference.may_start() {
+            return self.settle_around(sid, call, ctx);
         }
-        self.settle_members(sid, ctx);
+        conference.record.status = ConferenceStatus::InProgress;
+        conference.record.date_updated = ctx.now.wall;
+        callbacks::conference_started(conference, ctx);
+        let members = conference.in_order();
+        self.touch_conference(sid);
+        for call in members {
+            self.settle(sid, call, ctx);
+        }
     }
 
     /// Sounds a beep to all who hear the conference.
@@ -207,7 +241,7 @@ impl World {
             conference.announcements.check_room()?;
             conference.announcements.waiting.push_back(document);
             let client = conference.client();
-            conference.announcements.settle(&client, ctx);
+            conference.announcements.settle(|| client, ctx);
             self.touch_conference(sid);
         }
         let conference = &self.conferences[&sid];
@@ -249,13 +283,13 @@ impl World {
             self.leave(*call, leave_reason, ctx);
         }
         if let Some(mut conference) = self.conferences.remove(&sid) {
-            self.forget_conference_deadline(sid);
+            self.forget_deadline(Touched::Conference(sid));
             callbacks::conference_ended(&mut conference, ending, ctx);
             let record = Box::new(conference.record);
             ctx.push(Effect::Write(Change::Conference { record, state: String::new() }));
         }
         for call in members {
-            self.after_conference(call, ctx);
+            self.after_conference(call, ANSWERED, ctx);
         }
     }
 
@@ -283,6 +317,7 @@ impl World {
         let Some((document, program)) = &mut conference.announcements.current else { return };
         let url = document.url.clone();
         let outcome = step(program, &client, ctx);
+        let at = program.url().to_owned();
         let failure = match outcome {
             Outcome::Going => {
                 self.touch_conference(sid);
@@ -293,10 +328,10 @@ impl World {
         };
         conference.announcements.current = None;
         if let Some(failure) = &failure {
-            ctx.notify(client.about(&url), Level::Error, failure);
+            ctx.notify(client.about(&at), Level::Error, failure);
         }
         callbacks::announcement_over(conference, None, &url, failure.as_ref(), ctx);
-        conference.announcements.settle(&client, ctx);
+        conference.announcements.settle(|| client, ctx);
         self.touch_conference(sid);
     }
 }

@@ -9,8 +9,13 @@ use crate::call::Origin;
 use crate::context::Context;
 use crate::exchange::World;
 use crate::participants::LeaveReason;
-use crate::program::Program;
+use crate::program::{Outcome, Program};
 use crate::*;
+
+/// `DialCallStatus` of who took part, however it ended. Source: TwiML `<Dial>`, `action`.
+pub(crate) const ANSWERED: &str = "answered";
+/// `DialCallStatus` of who could not take part.
+pub(crate) const FAILED: &str = "failed";
 
 impl World {
     /// Takes a key press: `*` leaves a `<Dial hangupOnStar>`.
@@ -20,74 +25,99 @@ impl World {
         );
         if hangs_up && digit == '*' {
             self.leave(sid, LeaveReason::HungUp, ctx);
-            self.after_conference(sid, ctx);
+            self.after_conference(sid, ANSWERED, ctx);
         }
     }
 
-    /// Joins the conference that a `<Dial>` names, or goes on where it cannot.
-    pub(crate) fn join_by_dial(&mut self, sid: CallSid, dial: Box<Dial>, ctx: &mut Context<'_>) {
-        let Some(call) = self.calls.get_mut(&sid) else { return };
+    /// Joins the conference that a `<Dial>` names. Returns what follows at once where it cannot.
+    pub(crate) fn join_by_dial(
+        &mut self,
+        sid: CallSid,
+        dial: Box<Dial>,
+        ctx: &mut Context<'_>,
+    ) -> Outcome {
+        let Some(call) = self.calls.get_mut(&sid) else { return Outcome::Going };
         let base = call.program.as_ref().map_or("", Program::url).to_owned();
-        let time_limit = dial.time_limit;
+        let about = call.client().about(&base);
+        for failure in misread(&dial.noun, &base) {
+            ctx.notify(about.clone(), Level::Warning, &failure);
+        }
         let options = JoinOptions::from_twiml(&dial.noun, &base);
         match self.join(sid, &dial, options, ctx) {
             Ok(()) => {
                 if let Some(call) = self.calls.get_mut(&sid) {
-                    call.leaves_at = time_limit.map(|limit| ctx.now.instant + limit);
+                    call.leaves_at = dial.time_limit.map(|limit| ctx.now.instant + limit);
+                    if let Some(program) = &mut call.program {
+                        program.forget_redirects();
+                    }
                 }
                 self.touch(sid);
+                Outcome::Going
             }
             Err(failure) => {
-                if let Some(call) = self.calls.get_mut(&sid) {
-                    ctx.notify(call.client().about(&base), Level::Error, &failure);
-                    call.joined = None;
-                }
-                self.continue_after_dial(sid, &dial, "failed", ctx);
+                ctx.notify(about, Level::Error, &failure);
+                self.next_after_dial(sid, &dial, FAILED, ctx)
             }
         }
     }
 
     /// Goes on with a call that has left its conference: the action, the next verb, or nothing.
-    pub(crate) fn after_conference(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+    pub(crate) fn after_conference(&mut self, sid: CallSid, status: &str, ctx: &mut Context<'_>) {
         let Some(call) = self.calls.get_mut(&sid) else { return };
         match call.joined.take() {
             Some((_, Origin::Dial(dial))) => {
-                self.continue_after_dial(sid, &dial, "answered", ctx);
+                let outcome = self.next_after_dial(sid, &dial, status, ctx);
+                self.proceed(sid, outcome, ctx);
             }
-            Some((_, Origin::Api)) => self.hang_up(sid, ctx),
+            Some((_, Origin::Api)) => self.hang_up(sid, LeaveReason::HungUp, ctx),
             None => {}
         }
     }
 
-    pub(crate) fn continue_after_dial(
+    /// Asks the action of a `<Dial>` that is over, or runs the next verb.
+    fn next_after_dial(
         &mut self,
         sid: CallSid,
         dial: &Dial,
         status: &str,
         ctx: &mut Context<'_>,
-    ) {
-        let Some(call) = self.calls.get_mut(&sid) else { return };
+    ) -> Outcome {
+        let Some(call) = self.calls.get_mut(&sid) else { return Outcome::Going };
         call.leaves_at = None;
-        let program = call.program.take();
-        match (&dial.action, program) {
-            (Some(action), program) => {
-                let base = program.as_ref().map_or("", Program::url);
-                let mut client = call.client();
-                client.params.push(("DialCallStatus".to_owned(), status.to_owned()));
-                match twiml::resolve(base, action) {
-                    Ok(url) => {
-                        let document = Document { url, method: dial.method.clone() };
-                        call.program = Some(Program::fetch(document, &client, ctx));
-                        self.touch(sid);
-                    }
-                    Err(_) => {
-                        let message = "the action of <Dial> is no absolute address".to_owned();
-                        self.document_failed(sid, &Failure { code: 11100, message }, ctx);
-                    }
-                }
+        let mut client = call.client();
+        let Some(action) = &dial.action else {
+            return match &mut call.program {
+                Some(program) => program.advance(&client, ctx),
+                None => Outcome::Ended,
+            };
+        };
+        let base = call.program.as_ref().map_or("", Program::url);
+        let Ok(url) = twiml::resolve(base, action) else {
+            // TwiML that came with a request has no address that others could be relative to.
+            let code = if base.is_empty() { 15004 } else { 11100 };
+            let message = "the action of <Dial> is no absolute address".to_owned();
+            return Outcome::Failed(Failure { code, message });
+        };
+        client.params.push(("DialCallStatus".to_owned(), status.to_owned()));
+        let document = Document { url, method: dial.method.clone() };
+        match Program::followed_by(call.program.as_ref(), document, &client, ctx) {
+            Ok(program) => {
+                call.program = Some(program);
+                Outcome::Going
             }
-            (None, Some(program)) => self.advance_call(sid, program, ctx),
-            (None, None) => self.hang_up(sid, ctx),
+            Err(failure) => Outcome::Failed(failure),
         }
     }
+}
+
+/// What a `<Conference>` says that cannot be meant, and is taken for its default.
+fn misread(noun: &twiml::Conference, base: &str) -> Vec<Failure> {
+    let wrong = |url: &&str| !url.is_empty() && twiml::resolve(base, url).is_err();
+    let failure = |code, name: &str| Failure {
+        code,
+        message: format!("{name} of <Conference> is no absolute address"),
+    };
+    let wait = noun.wait_url.as_deref().filter(wrong).map(|_| failure(13233, "waitUrl"));
+    let callback = noun.status_callback.as_deref().filter(wrong);
+    wait.into_iter().chain(callback.map(|_| failure(11100, "statusCallback"))).collect()
 }

@@ -105,6 +105,13 @@ pub enum Event {
         /// `0-9 A-D # *`
         digit: char,
     },
+    /// A caller began to speak, or has been silent for a while.
+    Speech {
+        /// Which call.
+        call: CallSid,
+        /// Whether it speaks now.
+        speaking: bool,
+    },
     /// A request for a document was answered, or failed.
     Fetched {
         /// Which request.

@@ -8,6 +8,7 @@ use model::{AccountSid, CallSid, Change, ConferenceSid, Now};
 use crate::call::Call;
 use crate::conference::Conference;
 use crate::context::{Context, Names, Owner};
+use crate::participants::LeaveReason;
 use crate::{Command, Effect, Event, Failure, Fetched, Refusal, Reply};
 
 /// What changed while one thing was handled, and is to be written when it is done.
@@ -15,6 +16,7 @@ use crate::{Command, Effect, Event, Failure, Fetched, Refusal, Reply};
 pub(crate) enum Touched {
     Conference(ConferenceSid),
     Call(CallSid),
+    Participant(CallSid),
 }
 
 /// All calls and conferences that are not over.
@@ -91,6 +93,7 @@ impl Exchange {
             Event::CallFailed { call, status } => world.failed(call, status, ctx),
             Event::CallGone { call, why } => world.gone(call, why, ctx),
             Event::Digit { call, digit } => world.digit(call, digit, ctx),
+            Event::Speech { call, speaking } => world.speech(call, speaking, ctx),
             Event::Fetched { fetch, result } => {
                 if let Some(owner) = ctx.names.take_fetch(fetch) {
                     world.fetched(owner, result, ctx);
@@ -121,7 +124,8 @@ impl Exchange {
             world.due.remove(&(at, owner));
             world.deadlines.remove(&owner);
             match owner {
-                Touched::Call(call) => world.participant_timeout(call, ctx),
+                Touched::Call(call) => world.call_timeout(call, ctx),
+                Touched::Participant(call) => world.participant_timeout(call, ctx),
                 Touched::Conference(conference) => world.conference_timeout(conference, ctx),
             }
             world.touched.insert(owner);
@@ -149,7 +153,7 @@ impl Exchange {
         let ctx = &mut Context { now, names: &mut self.names, effects, told: Vec::new() };
         let calls: Vec<_> = self.world.calls.keys().copied().collect();
         for call in calls {
-            self.world.hang_up(call, ctx);
+            self.world.hang_up(call, LeaveReason::HungUp, ctx);
             self.world.flush(ctx);
         }
     }
@@ -160,19 +164,20 @@ impl World {
         self.touched.insert(Touched::Call(call));
     }
 
+    pub(crate) fn touch_participant(&mut self, call: CallSid) {
+        self.touched.insert(Touched::Participant(call));
+    }
+
     pub(crate) fn touch_conference(&mut self, conference: ConferenceSid) {
         self.touched.insert(Touched::Conference(conference));
     }
 
-    pub(crate) fn forget_deadline(&mut self, call: CallSid) {
-        self.set_deadline(Touched::Call(call), None);
+    /// Forgets the deadline of who is no more.
+    pub(crate) fn forget_deadline(&mut self, owner: Touched) {
+        self.set_deadline(owner, None);
     }
 
-    pub(crate) fn forget_conference_deadline(&mut self, conference: ConferenceSid) {
-        self.set_deadline(Touched::Conference(conference), None);
-    }
-
-    fn set_deadline(&mut self, owner: Touched, at: Option<Instant>) {
+    pub(crate) fn set_deadline(&mut self, owner: Touched, at: Option<Instant>) {
         if let Some(before) = self.deadlines.remove(&owner) {
             self.due.remove(&(before, owner));
         }
@@ -212,9 +217,8 @@ impl World {
         }
     }
 
-    /// Does what is due for a call and for its participant.
+    /// Does what is due for a participant.
     fn participant_timeout(&mut self, call: CallSid, ctx: &mut Context<'_>) {
-        self.call_timeout(call, ctx);
         self.run_music(call, ctx, |program, client, ctx| program.handle_timeout(client, ctx));
         self.run_announcement(call, ctx, |program, client, ctx| {
             program.handle_timeout(client, ctx)
@@ -233,6 +237,7 @@ impl World {
         for touched in std::mem::take(&mut self.touched) {
             match touched {
                 Touched::Call(call) => self.flush_call(call, ctx),
+                Touched::Participant(call) => self.flush_participant(call, ctx),
                 Touched::Conference(conference) => self.flush_conference(conference, ctx),
             }
         }
@@ -243,28 +248,25 @@ impl World {
         let record = Box::new(call.record.clone());
         let state = crate::recover::call_state(call, ctx.now);
         ctx.push(Effect::Write(Change::Call { record, state }));
-        let mut deadline = call.deadline();
-        let participant = call
-            .joined
-            .as_ref()
-            .and_then(|(conference, _)| self.conferences.get(conference))
-            .and_then(|conference| conference.members.get(&sid));
-        if let Some(participant) = participant {
-            let record = Box::new(participant.record.clone());
-            let state = crate::recover::participant_state(participant);
-            ctx.push(Effect::Write(Change::Participant { record, state }));
-            deadline = deadline.into_iter().chain(participant.deadline()).min();
-        }
+        let deadline = call.deadline();
         self.set_deadline(Touched::Call(sid), deadline);
+    }
+
+    fn flush_participant(&mut self, call: CallSid, ctx: &mut Context<'_>) {
+        let Some((_, participant)) = self.participant_mut(call) else { return };
+        let record = Box::new(participant.record.clone());
+        let state = crate::recover::participant_state(participant, ctx.now);
+        let deadline = participant.deadline();
+        ctx.push(Effect::Write(Change::Participant { record, state }));
+        self.set_deadline(Touched::Participant(call), deadline);
     }
 
     fn flush_conference(&mut self, sid: ConferenceSid, ctx: &mut Context<'_>) {
         let Some(conference) = self.conferences.get(&sid) else { return };
         let record = Box::new(conference.record.clone());
-        let state = crate::recover::conference_state(conference);
+        let state = crate::recover::conference_state(conference, ctx.now);
         ctx.push(Effect::Write(Change::Conference { record, state }));
-        let deadline =
-            conference.announcements.current.as_ref().and_then(|(_, program)| program.deadline());
+        let deadline = conference.announcements.deadline();
         self.set_deadline(Touched::Conference(sid), deadline);
     }
 }

@@ -2,56 +2,99 @@
 //!
 //! One function, [`Participant::wiring`], says how a participant is wired, whatever the reason for asking.
 
-use std::collections::BTreeSet;
+use model::{CallSid, Conference as Record, ConferenceSid, Level, ParticipantStatus};
 
-use model::{CallSid, ConferenceSid, Level, ParticipantStatus};
-
-use crate::call::Origin;
+use crate::call::{Call, Origin};
+use crate::callbacks::ParticipantEvent;
 use crate::context::{Context, Owner};
-use crate::exchange::{Touched, World};
+use crate::dial::FAILED;
+use crate::exchange::World;
 use crate::participants::*;
 use crate::program::{Client, Outcome, Program};
 use crate::*;
 
+/// For whom a participant's programs run.
+fn participant_client(call: &Call, conference: &Record, owner: Owner) -> Client {
+    let mut client = call.client();
+    client.owner = owner;
+    client.conference = Some(conference.sid);
+    client.params.push(("ConferenceSid".to_owned(), conference.sid.to_string()));
+    client.params.push(("FriendlyName".to_owned(), conference.friendly_name.clone()));
+    client
+}
+
 impl World {
-    /// Wires everyone as they are to be wired now, and plays to each what is to be played.
-    pub(crate) fn settle_members(&mut self, sid: ConferenceSid, ctx: &mut Context<'_>) {
-        let Some(conference) = self.conferences.get(&sid) else { return };
+    /// Wires a participant as it is to be wired now, and plays to it what is to be played.
+    pub(crate) fn settle(&mut self, sid: ConferenceSid, call: CallSid, ctx: &mut Context<'_>) {
+        let Some(conference) = self.conferences.get_mut(&sid) else { return };
+        let Some(entry) = self.calls.get(&call) else { return };
         let started = conference.is_started();
-        let reachable: BTreeSet<CallSid> = conference
-            .members
-            .values()
-            .filter(|member| member.is_connected() && !member.record.hold)
-            .map(|member| member.record.call)
-            .collect();
-        for call in conference.in_order() {
-            let Some(client) = self.participant_client(sid, call, Owner::Music(call)) else {
-                continue;
-            };
-            let conference = self.conferences.get_mut(&sid).expect("found above");
-            let participant = conference.members.get_mut(&call).expect("listed just now");
-            let settled = participant.settle(started, &reachable, &client, ctx);
-            if settled {
-                self.touched.insert(Touched::Call(call));
-            }
+        let is_reachable = |coached: &CallSid| {
+            let coached = conference.members.get(coached);
+            coached.is_some_and(|coached| coached.is_connected() && !coached.record.hold)
+        };
+        let coached = conference.members.get(&call).and_then(|member| member.record.call_to_coach);
+        let coached = coached.filter(is_reachable);
+        let record = &conference.record;
+        let Some(participant) = conference.members.get_mut(&call) else { return };
+        let client = |owner| participant_client(entry, record, owner);
+        if participant.settle(started, coached, client, ctx) {
+            self.touch_participant(call);
         }
     }
 
-    /// For whom a participant's programs run.
-    pub(crate) fn participant_client(
+    /// Wires a participant and those who coach it.
+    pub(crate) fn settle_around(
+        &mut self,
+        sid: ConferenceSid,
+        call: CallSid,
+        ctx: &mut Context<'_>,
+    ) {
+        self.settle(sid, call, ctx);
+        self.settle_coaches(sid, call, ctx);
+    }
+
+    /// Wires those who coach a participant, or coached one that has left.
+    pub(crate) fn settle_coaches(
+        &mut self,
+        sid: ConferenceSid,
+        coached: CallSid,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(conference) = self.conferences.get(&sid) else { return };
+        let coaches: Vec<CallSid> = conference.coaches_of(coached).collect();
+        for coach in coaches {
+            self.settle(sid, coach, ctx);
+        }
+    }
+
+    fn participant_client(
         &self,
         sid: ConferenceSid,
         call: CallSid,
         owner: Owner,
     ) -> Option<Client> {
-        let conference = self.conferences.get(&sid)?;
-        let mut client = self.calls.get(&call)?.client();
-        client.owner = owner;
-        client.conference = Some(sid);
-        client.params.push(("ConferenceSid".to_owned(), sid.to_string()));
-        let name = conference.record.friendly_name.clone();
-        client.params.push(("FriendlyName".to_owned(), name));
-        Some(client)
+        let record = &self.conferences.get(&sid)?.record;
+        Some(participant_client(self.calls.get(&call)?, record, owner))
+    }
+
+    /// A participant began to speak, or stopped: told where others can hear it.
+    pub(crate) fn speech(&mut self, call: CallSid, speaking: bool, ctx: &mut Context<'_>) {
+        let Some((sid, participant)) = self.participant_mut(call) else { return };
+        let record = &participant.record;
+        let is_silenced = record.muted || record.hold || !participant.is_connected();
+        if participant.speaking == speaking || speaking && is_silenced {
+            return;
+        }
+        participant.speaking = speaking;
+        let conference = self.conferences.get_mut(&sid).expect("its participant was just found");
+        if !conference.is_started() {
+            return;
+        }
+        let event = if speaking { ParticipantEvent::Speaks } else { ParticipantEvent::FallsSilent };
+        let participant = conference.members.remove(&call).expect("just found");
+        callbacks::participant_event(conference, &participant, event, ctx);
+        conference.members.insert(call, participant);
     }
 
     /// Takes the answer to the request of a wait or hold document.
@@ -75,19 +118,19 @@ impl World {
         let Some((sid, participant)) = self.participant_mut(call) else { return };
         let Some((kind, mut program)) = participant.music.take() else { return };
         let Some(client) = self.participant_client(sid, call, Owner::Music(call)) else { return };
-        let began = program.has_begun();
         let outcome = step(&mut program, &client, ctx);
+        let began = program.has_begun();
         let url = program.url().to_owned();
         if let Some((_, participant)) = self.participant_mut(call) {
             participant.music = Some((kind, program));
         }
-        self.touch(call);
+        self.touch_participant(call);
         if let Outcome::Failed(failure) = outcome {
             ctx.notify(client.about(&url), Level::Error, &failure);
             let dialled = matches!(&self.calls[&call].joined, Some((_, Origin::Dial(_))));
             if kind == Music::Wait && !began && dialled {
                 self.leave(call, LeaveReason::AddFailed, ctx);
-                self.after_conference(call, ctx);
+                self.after_conference(call, FAILED, ctx);
             }
         }
     }
@@ -122,43 +165,39 @@ impl World {
         let failure = match step(&mut program, &client, ctx) {
             Outcome::Going => {
                 participant.announcements.current = Some((document, program));
-                self.touch(call);
-                self.settle_members(sid, ctx);
+                self.touch_participant(call);
+                self.settle(sid, call, ctx);
                 return;
             }
             Outcome::Failed(failure) => Some(failure),
             Outcome::Ended | Outcome::Dial(_) | Outcome::HangUp | Outcome::Reject(_) => None,
         };
         if let Some(failure) = &failure {
-            ctx.notify(client.about(&document.url), Level::Error, failure);
+            ctx.notify(client.about(program.url()), Level::Error, failure);
         }
         let conference = self.conferences.get_mut(&sid).expect("found above");
         let participant = conference.members.remove(&call).expect("found above");
         let url = &document.url;
         callbacks::announcement_over(conference, Some(&participant), url, failure.as_ref(), ctx);
         conference.members.insert(call, participant);
-        self.touch(call);
-        self.settle_members(sid, ctx);
+        self.touch_participant(call);
+        self.settle(sid, call, ctx);
     }
 }
 
 impl Participant {
-    /// Brings wiring, music and announcements in line with the flags. Returns whether anything
-    /// had to change.
+    /// Brings wiring, music and announcements in line with the flags; `coached` is whom it coaches,
+    /// if that one hears. Returns whether anything changed that a restart needs to know.
     pub(crate) fn settle(
         &mut self,
         started: bool,
-        reachable: &BTreeSet<CallSid>,
-        client: &Client,
+        coached: Option<CallSid>,
+        client: impl Fn(Owner) -> Client,
         ctx: &mut Context<'_>,
     ) -> bool {
-        let mut changed = false;
-        if self.is_connected() {
-            let client = Client { owner: Owner::Announcement(self.record.call), ..client.clone() };
-            let began = self.announcements.current.is_none();
-            self.announcements.settle(&client, ctx);
-            changed |= began && self.announcements.current.is_some();
-        }
+        let call = self.record.call;
+        let mut changed = self.is_connected()
+            && self.announcements.settle(|| client(Owner::Announcement(call)), ctx);
         let wanted = self.music_wanted(started);
         if wanted != self.music.as_ref().map(|(kind, _)| *kind) {
             changed = true;
@@ -170,37 +209,37 @@ impl Participant {
                     Music::Wait => self.wait.clone(),
                     Music::Hold => self.hold.clone(),
                 };
-                (kind, Program::fetch(document, client, ctx))
+                (kind, Program::fetch(document, &client(Owner::Music(call)), ctx))
             });
         }
         let announcing =
             self.announcements.current.as_ref().is_some_and(|(_, program)| program.is_playing());
         if let Some((_, program)) = &mut self.music {
-            program.pause(announcing, ctx);
+            changed |= program.pause(announcing, ctx);
         }
-        let route = self.wiring(started, announcing, reachable);
-        if self.route.as_ref() != Some(&route) {
-            changed = true;
-            ctx.push(Effect::Route { call: self.record.call, route: route.clone() });
+        let route = self.wiring(started, announcing, coached);
+        let is_there = self.is_connected() || self.rings_aloud() || self.route.is_some();
+        if is_there && self.route.as_ref() != Some(&route) {
+            ctx.push(Effect::Route { call, route: route.clone() });
             self.route = Some(route);
         }
         changed
     }
 
+    /// Whether its phone is to be heard before it has answered.
+    fn rings_aloud(&self) -> bool {
+        let is_ringing = self.record.status == ParticipantStatus::Ringing;
+        is_ringing && self.early_media && self.sounds_early
+    }
+
     /// Says how this participant is to be wired, given all that is known now.
-    pub(crate) fn wiring(
-        &self,
-        started: bool,
-        ducked: bool,
-        reachable: &BTreeSet<CallSid>,
-    ) -> Route {
+    fn wiring(&self, started: bool, ducked: bool, coached: Option<CallSid>) -> Route {
         let record = &self.record;
-        let early = self.early_media && record.status == ParticipantStatus::Ringing;
-        let present = (self.is_connected() || early) && !record.hold;
+        let present = (self.is_connected() || self.rings_aloud()) && !record.hold;
         let speaks = if !present || !started || record.muted {
             Speaks::Nobody
-        } else if let (true, Some(coached)) = (record.coaching, record.call_to_coach) {
-            if reachable.contains(&coached) { Speaks::Only(vec![coached]) } else { Speaks::Nobody }
+        } else if record.coaching && record.call_to_coach.is_some() {
+            coached.map_or(Speaks::Nobody, |coached| Speaks::Only(vec![coached]))
         } else {
             Speaks::Everyone
         };

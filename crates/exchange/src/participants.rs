@@ -6,19 +6,18 @@ use std::mem;
 use std::time::Instant;
 
 use model::{
-    AccountSid, CallSid, Change, ConferenceSid, EndReason, Participant as Record, ParticipantStatus,
+    AccountSid, CallSid, CallStatus, Change, ConferenceSid, EndReason, Participant as Record,
+    ParticipantStatus,
 };
-use twiml::Dial;
 
-use crate::call::Origin;
 use crate::callbacks::{self, ParticipantEvent};
-use crate::conference::{Announcements, Conference, NAME_LENGTH_MAX};
+use crate::conference::{Announcements, Conference};
 use crate::context::Context;
-use crate::exchange::World;
-use crate::program::{Position, Program};
+use crate::dial::ANSWERED;
+use crate::exchange::{Touched, World};
+use crate::program::Program;
 use crate::{
-    Beep, ConferenceKey, CreateParticipant, Document, Effect, Failure, JoinOptions,
-    ParticipantChanges, ParticipantKey, Refusal, Reply, Route, Sound,
+    Beep, Document, Effect, ParticipantChanges, ParticipantKey, Refusal, Reply, Route, Sound,
 };
 
 /// The music of who waits or is held where nothing else was asked for. Source: Twilio, `waitUrl`.
@@ -29,7 +28,8 @@ pub const DEFAULT_MUSIC_URL: &str = "https://s3.amazonaws.com/com.twilio.sounds.
 pub(crate) enum LeaveReason {
     HungUp,
     Kicked,
-    Redirected,
+    /// Its call was redirected or completed by the API.
+    CallUpdated,
     ConferenceEndedViaApi,
     ModeratorEnded,
     AddFailed,
@@ -39,7 +39,7 @@ impl LeaveReason {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::HungUp => "participant_hung_up",
-            Self::Kicked | Self::Redirected => "participant_updated_via_api",
+            Self::Kicked | Self::CallUpdated => "participant_updated_via_api",
             Self::ConferenceEndedViaApi => "conference_ended_via_api",
             Self::ModeratorEnded => "moderator_ended_conference",
             Self::AddFailed => "participant_add_failed",
@@ -48,7 +48,7 @@ impl LeaveReason {
 }
 
 /// What a participant hears in place of the room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Music {
     Wait,
     Hold,
@@ -64,8 +64,13 @@ pub(crate) struct Participant {
     pub(crate) hold: Document,
     pub(crate) music: Option<(Music, Program)>,
     pub(crate) announcements: Announcements,
-    /// Whether it is heard before it has answered.
+    /// Whether it is to be heard before it has answered.
     pub(crate) early_media: bool,
+    /// Whether its phone sends sound before it has answered.
+    pub(crate) sounds_early: bool,
+    /// Whether its receiver was told that it speaks.
+    pub(crate) speaking: bool,
+    pub(crate) jitter_buffer_size: Option<String>,
     /// How it was last wired.
     pub(crate) route: Option<Route>,
 }
@@ -78,39 +83,12 @@ impl Participant {
     /// When one of its programs has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let music = self.music.as_ref().and_then(|(_, program)| program.deadline());
-        let announcement =
-            self.announcements.current.as_ref().and_then(|(_, program)| program.deadline());
-        music.into_iter().chain(announcement).min()
+        music.into_iter().chain(self.announcements.deadline()).min()
     }
 
-    /// What a restart needs to know beside the record.
-    pub(crate) fn state(&self) -> State {
-        let waiting = self.announcements.waiting.iter();
-        let current = self.announcements.current.iter().map(|(document, _)| document);
-        State {
-            arrival: self.arrival,
-            beep: self.beep,
-            wait: self.wait.clone(),
-            hold: self.hold.clone(),
-            early_media: self.early_media,
-            music: self.music.as_ref().map(|(_, program)| program.position()),
-            announcements: current.chain(waiting).cloned().collect(),
-        }
-    }
-
-    /// Rebuilds a participant from its row; nothing plays to it.
-    pub(crate) fn restored(record: Record, state: State) -> Self {
-        Self {
-            record,
-            arrival: state.arrival,
-            beep: state.beep,
-            wait: state.wait,
-            hold: state.hold,
-            music: None,
-            announcements: Announcements::default(),
-            early_media: state.early_media,
-            route: None,
-        }
+    /// Whom it coaches, and itself.
+    pub(crate) fn edge(&self) -> Option<(CallSid, CallSid)> {
+        self.record.call_to_coach.map(|coached| (coached, self.record.call))
     }
 
     pub(crate) fn music_wanted(&self, started: bool) -> Option<Music> {
@@ -126,190 +104,11 @@ impl Participant {
     }
 }
 
-/// What a restart needs to know of a participant beside its record.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
-pub(crate) struct State {
-    arrival: u64,
-    beep: Beep,
-    wait: Document,
-    hold: Document,
-    early_media: bool,
-    music: Option<Position>,
-    announcements: Vec<Document>,
-}
-
 pub(crate) fn default_music() -> Document {
     Document { url: DEFAULT_MUSIC_URL.to_owned(), method: "GET".to_owned() }
 }
 
 impl World {
-    /// Joins the conference that a `<Dial>` names.
-    pub(crate) fn join(
-        &mut self,
-        call: CallSid,
-        dial: &Dial,
-        options: JoinOptions,
-        ctx: &mut Context<'_>,
-    ) -> Result<(), Failure> {
-        let account = self.calls[&call].record.account;
-        let name = dial.noun.name.trim().to_owned();
-        if name.is_empty() || name.chars().count() > NAME_LENGTH_MAX {
-            let message = format!("a conference's name has 1 to {NAME_LENGTH_MAX} characters");
-            return Err(Failure { code: 13237, message });
-        }
-        let found = self.names.get(&(account, name.clone())).copied();
-        self.check_entry(found, &options).map_err(|refusal| {
-            let code = match refusal {
-                Refusal::ConferenceFull => 16020,
-                Refusal::LabelTaken => 16025,
-                Refusal::LabelInvalid(_) => 16023,
-                _ => 13240,
-            };
-            Failure { code, message: refusal.to_string() }
-        })?;
-        let sid = found.unwrap_or_else(|| self.make_conference(account, &name, &options, ctx));
-        self.seat(sid, call, options, false, ctx);
-        let entry = self.calls.get_mut(&call).expect("the caller has just looked it up");
-        entry.joined = Some((sid, Origin::Dial(Box::new(dial.clone()))));
-        self.participant_connected(call, ctx);
-        Ok(())
-    }
-
-    /// `POST .../Conferences/{Sid or name}/Participants.json`
-    pub(crate) fn create_participant(
-        &mut self,
-        create: CreateParticipant,
-        ctx: &mut Context<'_>,
-    ) -> Result<Reply, Refusal> {
-        self.check_reachable(&create.dialling.to)?;
-        let found = self.find_conference(create.account, &create.conference);
-        let name = match (&create.conference, found) {
-            (ConferenceKey::Sid(_), None) => return Err(Refusal::ConferenceCompleted),
-            (ConferenceKey::Sid(_), Some(_)) => String::new(),
-            (ConferenceKey::Name(name), _) => name.clone(),
-        };
-        self.check_entry(found, &create.options)?;
-        let sid = found
-            .unwrap_or_else(|| self.make_conference(create.account, &name, &create.options, ctx));
-        let size = create.options.jitter_buffer_size.clone();
-        let call = self.dial(create.account, &create.dialling, None, size, ctx);
-        self.seat(sid, call, create.options, create.early_media, ctx);
-        let entry = self.calls.get_mut(&call).expect("it was just made");
-        entry.joined = Some((sid, Origin::Api));
-        let record = self.conferences[&sid].members[&call].record.clone();
-        Ok(Reply::Participant(Box::new(record)))
-    }
-
-    /// Whether somebody may come in with these options.
-    fn check_entry(
-        &self,
-        found: Option<ConferenceSid>,
-        options: &JoinOptions,
-    ) -> Result<(), Refusal> {
-        if let Some(label) = &options.label {
-            twiml::label::check(label).map_err(|error| Refusal::LabelInvalid(error.to_string()))?;
-        }
-        let conference = found.and_then(|sid| self.conferences.get(&sid));
-        if let Some(conference) = conference {
-            if conference.members.len() >= conference.max_participants as usize {
-                return Err(Refusal::ConferenceFull);
-            }
-            if options.label.as_ref().is_some_and(|label| conference.labels.contains_key(label)) {
-                return Err(Refusal::LabelTaken);
-            }
-        }
-        if let Some(coached) = options.coach {
-            check_coached(conference, coached)?;
-        }
-        Ok(())
-    }
-
-    /// Gives a call its place in a conference.
-    fn seat(
-        &mut self,
-        sid: ConferenceSid,
-        call: CallSid,
-        options: JoinOptions,
-        early_media: bool,
-        ctx: &mut Context<'_>,
-    ) {
-        let participant_sid = ctx.names.participant();
-        let conference = self.conferences.get_mut(&sid).expect("found or made just now");
-        conference.arrivals += 1;
-        let record = Record {
-            sid: participant_sid,
-            account: conference.record.account,
-            call,
-            conference: sid,
-            label: options.label,
-            status: ParticipantStatus::Queued,
-            muted: options.muted,
-            hold: false,
-            coaching: options.coach.is_some(),
-            call_to_coach: options.coach,
-            start_conference_on_enter: options.start_conference_on_enter,
-            end_conference_on_exit: options.end_conference_on_exit,
-            date_created: ctx.now.wall,
-            date_updated: ctx.now.wall,
-        };
-        if let Some(label) = &record.label {
-            conference.labels.insert(label.clone(), call);
-        }
-        if let Some(size) = options.jitter_buffer_size {
-            ctx.push(Effect::JitterBuffer { call, size });
-        }
-        let participant = Participant {
-            record,
-            arrival: conference.arrivals,
-            beep: options.beep,
-            wait: options.wait.unwrap_or_else(default_music),
-            hold: default_music(),
-            music: None,
-            announcements: Announcements::default(),
-            early_media,
-            route: None,
-        };
-        conference.members.insert(call, participant);
-        self.touch(call);
-    }
-
-    /// A participant's phone rings.
-    pub(crate) fn participant_ringing(
-        &mut self,
-        call: CallSid,
-        early_media: bool,
-        ctx: &mut Context<'_>,
-    ) {
-        let Some((sid, participant)) = self.participant_mut(call) else { return };
-        if participant.is_connected() {
-            return;
-        }
-        participant.record.status = ParticipantStatus::Ringing;
-        participant.record.date_updated = ctx.now.wall;
-        participant.early_media &= early_media;
-        if participant.early_media {
-            self.settle_members(sid, ctx);
-        }
-        self.touch(call);
-    }
-
-    /// A participant is there: it counts from now on.
-    pub(crate) fn participant_connected(&mut self, call: CallSid, ctx: &mut Context<'_>) {
-        let Some((sid, participant)) = self.participant_mut(call) else { return };
-        participant.record.status = ParticipantStatus::Connected;
-        participant.record.date_updated = ctx.now.wall;
-        self.touch(call);
-        let conference = self.conferences.get_mut(&sid).expect("its participant was just found");
-        let participant = conference.members.remove(&call).expect("just found");
-        callbacks::participant_event(conference, &participant, ParticipantEvent::Join, ctx);
-        let beeps = participant.beep.on_enter;
-        conference.members.insert(call, participant);
-        self.settle(sid, ctx);
-        if beeps {
-            Self::beep(&self.conferences[&sid], Sound::EnterBeep, ctx);
-        }
-    }
-
     pub(crate) fn participant_mut(
         &mut self,
         call: CallSid,
@@ -356,17 +155,24 @@ impl World {
         }
         let conference = self.conferences.get_mut(&sid).expect("just found");
         let mut participant = conference.members.remove(&call).expect("just found");
-        let events = apply(&mut participant, &changes, coaching, ctx);
+        let edge = participant.edge();
+        let (events, changed) = apply(&mut participant, &changes, coaching, ctx);
         if !events.is_empty() {
             participant.record.date_updated = ctx.now.wall;
+        }
+        if edge != participant.edge() {
+            edge.map(|edge| conference.coaches.remove(&edge));
+            conference.coaches.extend(participant.edge());
         }
         for event in events {
             callbacks::participant_event(conference, &participant, event, ctx);
         }
         let record = participant.record.clone();
         conference.members.insert(call, participant);
-        self.touch(call);
-        self.settle_members(sid, ctx);
+        if changed {
+            self.touch_participant(call);
+        }
+        self.settle_around(sid, call, ctx);
         Ok(Reply::Participant(Box::new(record)))
     }
 
@@ -380,7 +186,7 @@ impl World {
     ) -> Result<Reply, Refusal> {
         let call = self.find_participant(account, sid, key)?;
         self.leave(call, LeaveReason::Kicked, ctx);
-        self.after_conference(call, ctx);
+        self.after_conference(call, ANSWERED, ctx);
         Ok(Reply::Done)
     }
 
@@ -395,6 +201,9 @@ impl World {
         if let Some(label) = &participant.record.label {
             conference.labels.remove(label);
         }
+        if let Some(edge) = participant.edge() {
+            conference.coaches.remove(&edge);
+        }
         let was_connected = participant.is_connected();
         if let Some((_, mut program)) = participant.music.take() {
             program.stop(ctx);
@@ -405,13 +214,17 @@ impl World {
         participant.record.date_updated = ctx.now.wall;
         Self::unroute(call, ctx);
         let entry = self.calls.get_mut(&call).expect("looked up above");
-        let call_status = entry.record.status.as_str();
+        // What has not been answered by now will be taken back.
+        let call_status = match entry.record.status {
+            CallStatus::Queued | CallStatus::Ringing => CallStatus::Canceled,
+            status => status,
+        };
         entry.leaves_at = None;
-        callbacks::participant_left(conference, &participant, call_status, reason, ctx);
+        callbacks::participant_left(conference, &participant, call_status.as_str(), reason, ctx);
         let record = Box::new(participant.record.clone());
         ctx.push(Effect::Write(Change::Participant { record, state: String::new() }));
+        self.forget_deadline(Touched::Participant(call));
         self.touch(call);
-        self.touch_conference(sid);
         self.after_leaving(sid, &participant, was_connected, reason, ctx);
     }
 
@@ -439,18 +252,18 @@ impl World {
             if was_connected && participant.beep.on_exit {
                 Self::beep(conference, Sound::ExitBeep, ctx);
             }
-            self.settle_members(sid, ctx);
+            self.settle_coaches(sid, participant.record.call, ctx);
         }
     }
 }
 
-/// Sets the flags; returns the events of what really changed.
+/// Sets the flags; returns the events of what really changed, and whether there is news to write.
 fn apply(
     participant: &mut Participant,
     changes: &ParticipantChanges,
     coaching: Option<(bool, Option<CallSid>)>,
     ctx: &mut Context<'_>,
-) -> Vec<ParticipantEvent> {
+) -> (Vec<ParticipantEvent>, bool) {
     let mut events = Vec::new();
     let record = &mut participant.record;
     if let Some(muted) = changes.muted
@@ -487,12 +300,17 @@ fn apply(
     if modified {
         events.push(ParticipantEvent::Modify);
     }
+    let mut changed = !events.is_empty();
     if held && changes.hold == Some(true) && !was_held {
         participant.hold = default_music();
     }
-    if held && let Some(document) = &changes.hold_document {
+    if held
+        && let Some(document) = &changes.hold_document
+        && participant.hold != *document
+    {
         participant.hold = document.clone();
         restart = if was_held { Some(Music::Hold) } else { restart };
+        changed = true;
     }
     // Music whose document is another one now begins anew.
     if let Some((_, mut program)) = participant.music.take_if(|(kind, _)| restart == Some(*kind)) {
@@ -500,8 +318,9 @@ fn apply(
     }
     if let Some(document) = &changes.announce {
         participant.announcements.waiting.push_back(document.clone());
+        changed = true;
     }
-    events
+    (events, changed)
 }
 
 /// Says what an update makes of coaching: the flag and the target, or nothing new.
@@ -532,7 +351,10 @@ fn check_coaching(
 }
 
 /// Whether somebody may be coached: connected, and not on hold.
-fn check_coached(conference: Option<&Conference>, coached: CallSid) -> Result<(), Refusal> {
+pub(crate) fn check_coached(
+    conference: Option<&Conference>,
+    coached: CallSid,
+) -> Result<(), Refusal> {
     match conference.and_then(|conference| conference.members.get(&coached)) {
         Some(participant) if !participant.is_connected() => Err(Refusal::CoachedNotPresent),
         Some(participant) if participant.record.hold => Err(Refusal::CoachedOnHold),

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use model::{AccountSid, CallSid, ConferenceSid, Level};
+use model::{AccountSid, CallSid, ConferenceSid, Level, Now, Timestamp};
 use twiml::{Dial, Verb};
 
 use crate::context::{About, Context, Owner};
@@ -13,6 +13,9 @@ use crate::{Audience, Document, Effect, Failure, FetchId, Fetched, PlayId, Sound
 
 /// Most redirects in a row with no sound or pause between them.
 pub const REDIRECTS_MAX: u32 = 10;
+
+/// Most warnings of one document that reach the debugger log.
+pub const WARNINGS_MAX: usize = 10;
 
 /// For whom a program runs.
 #[derive(Debug, Clone)]
@@ -58,15 +61,33 @@ pub(crate) enum Outcome {
     Reject(u16),
 }
 
+/// A verb that comes before a call is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BeforeAnswer {
+    Pause,
+    Reject,
+}
+
+/// What is asked for, with its form fields.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Asked {
+    document: Document,
+    params: Vec<(String, String)>,
+}
+
 #[derive(Debug)]
 enum Stage {
     /// Nothing goes on.
     Idle,
-    Fetching(FetchId),
+    Fetching(FetchId, Box<Asked>),
     Playing(PlayId),
     Pausing(Instant),
     /// A pause that was halted, and what was left of it.
     Halted(Duration),
+    /// It was interrupted by a restart before the answer came.
+    Unanswered(Box<Asked>),
+    /// It was interrupted by a restart while its sound played.
+    Unheard,
 }
 
 /// One document and how far it has come.
@@ -96,6 +117,23 @@ impl Program {
             program.ask(document, client, ctx);
         }
         program
+    }
+
+    /// Begins what follows a program: the action of its `<Dial>`.
+    ///
+    /// # Errors
+    /// Too many documents came in a row without a sound.
+    pub(crate) fn followed_by(
+        before: Option<&Self>,
+        document: Document,
+        client: &Client,
+        ctx: &mut Context<'_>,
+    ) -> Result<Self, Failure> {
+        let mut program = Self::idle(Some(document.clone()), document.url.clone());
+        program.redirects = before.map_or(0, |before| before.redirects);
+        program.count_redirect()?;
+        program.ask(document, client, ctx);
+        Ok(program)
     }
 
     /// Takes TwiML that is at hand; [`Self::advance`] starts it.
@@ -140,9 +178,13 @@ impl Program {
         &self.url
     }
 
-    /// Whether the next verb keeps a call unanswered: a leading `<Pause>` or `<Reject>`.
-    pub(crate) fn delays_answer(&self) -> bool {
-        matches!(self.verbs.get(self.next), Some(Verb::Pause { .. } | Verb::Reject { .. }))
+    /// Says whether the next verb keeps a call unanswered.
+    pub(crate) fn before_answer(&self) -> Option<BeforeAnswer> {
+        match self.verbs.get(self.next)? {
+            Verb::Pause { .. } => Some(BeforeAnswer::Pause),
+            Verb::Reject { .. } => Some(BeforeAnswer::Reject),
+            _ => None,
+        }
     }
 
     /// Whether anything of it can be heard now.
@@ -153,13 +195,20 @@ impl Program {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Pausing(until) => Some(until),
-            Stage::Idle | Stage::Fetching(_) | Stage::Playing(_) | Stage::Halted(_) => None,
+            Stage::Idle
+            | Stage::Fetching(..)
+            | Stage::Playing(_)
+            | Stage::Halted(_)
+            | Stage::Unanswered(_)
+            | Stage::Unheard => None,
         }
     }
 
     fn ask(&mut self, document: Document, client: &Client, ctx: &mut Context<'_>) {
         let fetch = ctx.names.fetch(client.owner);
-        self.stage = Stage::Fetching(fetch);
+        self.url.clone_from(&document.url);
+        let asked = Asked { document: document.clone(), params: client.params.clone() };
+        self.stage = Stage::Fetching(fetch, Box::new(asked));
         ctx.push(Effect::Fetch {
             fetch,
             account: client.account,
@@ -172,7 +221,7 @@ impl Program {
     fn read(&mut self, text: &str, client: &Client, ctx: &mut Context<'_>) -> Result<(), Failure> {
         let document = twiml::parse(text)
             .map_err(|error| Failure { code: error.code, message: error.message })?;
-        for warning in document.warnings {
+        for warning in document.warnings.into_iter().take(WARNINGS_MAX) {
             let failure = Failure { code: warning.code, message: warning.message };
             ctx.notify(client.about(&self.url), Level::Warning, &failure);
         }
@@ -225,12 +274,18 @@ impl Program {
         }
     }
 
+    /// Takes note that something was heard since the last document.
+    pub(crate) fn forget_redirects(&mut self) {
+        self.redirects = 0;
+    }
+
     /// Whether a document ever came.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// Takes the end of its sound, or its failure: a sound that cannot be played is skipped.
+    /// Takes the end of its sound, or its failure: a sound that cannot be played is skipped, but for
+    /// the last one of what is no call's document.
     pub(crate) fn play_ended(
         &mut self,
         result: Result<(), Failure>,
@@ -238,11 +293,12 @@ impl Program {
         ctx: &mut Context<'_>,
     ) -> Outcome {
         self.stage = Stage::Idle;
-        if let Err(failure) = result {
-            ctx.notify(client.about(&self.url), Level::Error, &failure);
-            if self.next >= self.verbs.len() {
+        match result {
+            Ok(()) => self.redirects = 0,
+            Err(failure) if self.next >= self.verbs.len() && !client.is_call() => {
                 return Outcome::Failed(failure);
             }
+            Err(failure) => ctx.notify(client.about(&self.url), Level::Error, &failure),
         }
         self.advance(client, ctx)
     }
@@ -252,10 +308,12 @@ impl Program {
         match self.stage {
             Stage::Pausing(until) if until <= ctx.now.instant => self.advance(client, ctx),
             Stage::Idle
-            | Stage::Fetching(_)
+            | Stage::Fetching(..)
             | Stage::Playing(_)
             | Stage::Pausing(_)
-            | Stage::Halted(_) => Outcome::Going,
+            | Stage::Halted(_)
+            | Stage::Unanswered(_)
+            | Stage::Unheard => Outcome::Going,
         }
     }
 
@@ -266,18 +324,27 @@ impl Program {
             self.play(sound, 1, client, ctx);
             return Outcome::Going;
         }
-        let Some(verb) = self.verbs.get(self.next).cloned() else {
-            return Outcome::Ended;
-        };
-        self.next += 1;
-        match verb {
+        loop {
+            let Some(verb) = self.verbs.get(self.next).cloned() else {
+                return Outcome::Ended;
+            };
+            self.next += 1;
+            if let Some(outcome) = self.run(verb, client, ctx) {
+                return outcome;
+            }
+        }
+    }
+
+    /// Runs one verb; nothing comes of one that takes no time.
+    fn run(&mut self, verb: Verb, client: &Client, ctx: &mut Context<'_>) -> Option<Outcome> {
+        Some(match verb {
             Verb::Say(say) => {
                 let speech =
                     Speech { voice: say.voice, language: say.language, segments: say.segments };
                 self.play(Sound::Speech(speech), say.loops, client, ctx);
                 Outcome::Going
             }
-            Verb::Play(play) => self.play_verb(play, client, ctx),
+            Verb::Play(play) => return self.play_verb(play, client, ctx),
             Verb::Pause { length } => {
                 self.redirects = 0;
                 self.stage = if self.paused {
@@ -287,7 +354,10 @@ impl Program {
                 };
                 Outcome::Going
             }
-            Verb::Redirect { url, method } => self.redirect(&url, method, client, ctx),
+            Verb::Redirect { url, method } => match self.redirect(&url, method, client, ctx) {
+                Ok(()) => Outcome::Going,
+                Err(failure) => Outcome::Failed(failure),
+            },
             Verb::Hangup if client.is_call() => Outcome::HangUp,
             Verb::Reject { busy } if client.is_call() => {
                 Outcome::Reject(if busy { 486 } else { 603 })
@@ -305,27 +375,40 @@ impl Program {
                         .to_owned(),
                 })
             }
-        }
+        })
     }
 
-    fn play_verb(&mut self, play: twiml::Play, client: &Client, ctx: &mut Context<'_>) -> Outcome {
+    fn play_verb(
+        &mut self,
+        play: twiml::Play,
+        client: &Client,
+        ctx: &mut Context<'_>,
+    ) -> Option<Outcome> {
         if let Some(digits) = play.digits {
             self.play(Sound::Digits(digits), 1, client, ctx);
-            return Outcome::Going;
+            return Some(Outcome::Going);
         }
-        match play.url.as_deref().map(|url| twiml::resolve(&self.url, url)) {
-            Some(Ok(url)) => {
+        match twiml::resolve(&self.url, &play.url?) {
+            Ok(url) => {
                 self.play(Sound::Url(url), play.loops, client, ctx);
-                Outcome::Going
+                Some(Outcome::Going)
             }
-            Some(Err(_)) => {
+            Err(_) => {
                 let message = "<Play> names no absolute address".to_owned();
                 let failure = Failure { code: 11100, message };
                 ctx.notify(client.about(&self.url), Level::Error, &failure);
-                self.advance(client, ctx)
+                None
             }
-            None => self.advance(client, ctx),
         }
+    }
+
+    fn count_redirect(&mut self) -> Result<(), Failure> {
+        self.redirects += 1;
+        if self.redirects > REDIRECTS_MAX {
+            let message = format!("more than {REDIRECTS_MAX} redirects with no sound between");
+            return Err(Failure { code: 11215, message });
+        }
+        Ok(())
     }
 
     fn redirect(
@@ -334,29 +417,24 @@ impl Program {
         method: String,
         client: &Client,
         ctx: &mut Context<'_>,
-    ) -> Outcome {
-        self.redirects += 1;
-        if self.redirects > REDIRECTS_MAX {
-            let message = format!("more than {REDIRECTS_MAX} redirects with no sound between");
-            return Outcome::Failed(Failure { code: 11215, message });
-        }
+    ) -> Result<(), Failure> {
+        self.count_redirect()?;
         let document = match (url.trim(), &self.source) {
             ("", Some(source)) => source.clone(),
             (url, _) => match twiml::resolve(&self.url, url) {
                 Ok(url) => Document { url, method },
                 Err(_) => {
                     let message = "<Redirect> names no absolute address".to_owned();
-                    return Outcome::Failed(Failure { code: 11100, message });
+                    return Err(Failure { code: 11100, message });
                 }
             },
         };
         self.source = Some(document.clone());
         self.ask(document, client, ctx);
-        Outcome::Going
+        Ok(())
     }
 
     fn play(&mut self, sound: Sound, loops: u32, client: &Client, ctx: &mut Context<'_>) {
-        self.redirects = 0;
         let play = ctx.names.play(client.owner);
         self.stage = Stage::Playing(play);
         ctx.push(Effect::Play {
@@ -369,10 +447,10 @@ impl Program {
         });
     }
 
-    /// Halts the program where it is, or lets it go on.
-    pub(crate) fn pause(&mut self, paused: bool, ctx: &mut Context<'_>) {
+    /// Halts the program where it is, or lets it go on. Returns whether it did otherwise before.
+    pub(crate) fn pause(&mut self, paused: bool, ctx: &mut Context<'_>) -> bool {
         if self.paused == paused {
-            return;
+            return false;
         }
         self.paused = paused;
         let now = ctx.now.instant;
@@ -382,8 +460,17 @@ impl Program {
                 self.stage = Stage::Halted(until.saturating_duration_since(now));
             }
             (Stage::Halted(left), false) => self.stage = Stage::Pausing(now + *left),
-            (Stage::Idle | Stage::Fetching(_) | Stage::Pausing(_) | Stage::Halted(_), _) => {}
+            (
+                Stage::Idle
+                | Stage::Fetching(..)
+                | Stage::Pausing(_)
+                | Stage::Halted(_)
+                | Stage::Unanswered(_)
+                | Stage::Unheard,
+                _,
+            ) => {}
         }
+        true
     }
 
     /// Abandons the program; nothing of it is heard any more.
@@ -393,23 +480,64 @@ impl Program {
                 ctx.names.take_play(play);
                 ctx.push(Effect::Stop(play));
             }
-            Stage::Fetching(fetch) => {
+            Stage::Fetching(fetch, _) => {
                 ctx.names.take_fetch(fetch);
             }
-            Stage::Idle | Stage::Pausing(_) | Stage::Halted(_) => {}
+            Stage::Idle
+            | Stage::Pausing(_)
+            | Stage::Halted(_)
+            | Stage::Unanswered(_)
+            | Stage::Unheard => {}
         }
         self.stage = Stage::Idle;
         self.verbs.clear();
     }
 
-    /// What a restart needs to know of it.
-    pub(crate) fn position(&self) -> Position {
-        Position {
-            source: self.source.clone(),
-            url: self.url.clone(),
-            text: self.text.clone(),
-            next: self.next,
+    /// The `<Dial>` that was run last.
+    pub(crate) fn last_dial(&self) -> Option<&Dial> {
+        match self.verbs.get(self.next.checked_sub(1)?)? {
+            Verb::Dial(dial) => Some(dial),
+            _ => None,
         }
+    }
+
+    /// What a restart needs to know of it.
+    pub(crate) fn position(&self, now: Now) -> Position {
+        let Self { source, url, text, verbs: _, next, sound: _, begun, stage, redirects, paused } =
+            self;
+        Position {
+            source: source.clone(),
+            url: url.clone(),
+            text: text.clone(),
+            next: *next,
+            begun: *begun,
+            redirects: *redirects,
+            paused: *paused,
+            doing: match stage {
+                Stage::Idle => Doing::Nothing,
+                Stage::Fetching(_, asked) | Stage::Unanswered(asked) => {
+                    Doing::Asking(asked.clone())
+                }
+                Stage::Playing(_) | Stage::Unheard => Doing::Playing,
+                Stage::Pausing(until) => Doing::Pausing { until_ms: now.date_of(*until).0 },
+                Stage::Halted(left) => Doing::Halted { left: *left },
+            },
+        }
+    }
+
+    /// Takes up a program where a row says that it stood. What it asked for and what it played is
+    /// known to be unanswered and unheard.
+    pub(crate) fn restored(position: Position, now: Now) -> Self {
+        let Position { source, url, text, next, begun, redirects, paused, doing } = position;
+        let verbs = twiml::parse(&text).map_or_else(|_| Vec::new(), |document| document.verbs);
+        let stage = match doing {
+            Doing::Nothing => Stage::Idle,
+            Doing::Asking(asked) => Stage::Unanswered(asked),
+            Doing::Playing => Stage::Unheard,
+            Doing::Pausing { until_ms } => Stage::Pausing(now.instant_of(Timestamp(until_ms))),
+            Doing::Halted { left } => Stage::Halted(left),
+        };
+        Self { source, url, text, verbs, next, sound: None, begun, stage, redirects, paused }
     }
 }
 
@@ -420,4 +548,18 @@ pub(crate) struct Position {
     url: String,
     text: String,
     next: usize,
+    begun: bool,
+    redirects: u32,
+    paused: bool,
+    doing: Doing,
+}
+
+/// What a program waits for, for a row.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+enum Doing {
+    Nothing,
+    Asking(Box<Asked>),
+    Playing,
+    Pausing { until_ms: i64 },
+    Halted { left: Duration },
 }

@@ -12,6 +12,18 @@ pub struct Now {
     pub wall: Timestamp,
 }
 
+impl Now {
+    /// Returns the date of a moment that is to come; of one that is past, the present.
+    pub fn date_of(self, at: Instant) -> Timestamp {
+        self.wall.after(at.saturating_duration_since(self.instant))
+    }
+
+    /// Returns the moment of a date that is to come; of one that is past, the present.
+    pub fn instant_of(self, at: Timestamp) -> Instant {
+        self.instant.checked_add(at.since(self.wall)).unwrap_or(self.instant)
+    }
+}
+
 /// A date: milliseconds since 1970-01-01 00:00:00 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub i64);

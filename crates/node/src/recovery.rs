@@ -19,7 +19,7 @@ pub async fn close_what_was_alive(
     let store::Alive { calls, conferences, participants, dialogs } = store.alive().map_err(told)?;
     let mut exchange = Exchange::new(seed);
     exchange
-        .restore(Alive { calls, conferences, participants })
+        .restore(Alive { calls, conferences, participants }, now())
         .map_err(|error| StartError::Other(error.to_string()))?;
     let mut effects = Vec::new();
     exchange.lose_all(now(), &mut effects);

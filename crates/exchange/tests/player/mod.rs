@@ -1,21 +1,29 @@
 //! Plays one script: reads its lines, gives each to an exchange, and writes what comes of it.
 
+mod rows;
+mod seen;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use exchange::*;
-use model::{AccountSid, CallSid, Change, ConferenceSid, Now, Timestamp};
+use model::{AccountSid, CallSid, ConferenceSid, Now, Timestamp};
+
+use rows::Rows;
 
 const ACCOUNT: AccountSid = AccountSid::new([1; 16]);
+const OTHER_ACCOUNT: AccountSid = AccountSid::new([2; 16]);
 /// What a caller's `<Conference>` says where its line does not say otherwise.
 const DEFAULTS: [(&str, &str); 4] = [
     ("beep", "false"),
     ("waitUrl", ""),
     ("statusCallback", "http://c/"),
-    ("statusCallbackEvent", "start end join leave mute hold modify announcement"),
+    ("statusCallbackEvent", "start end join leave mute hold modify speaker announcement"),
 ];
 
 /// Returns the script with the effects as they came.
+///
+/// What holds after each line is asserted on the way: see [`Rows`] and [`Player::line`].
 pub fn play(script: &str) -> String {
     let mut player = Player::new();
     let mut lines = Vec::new();
@@ -24,6 +32,7 @@ pub fn play(script: &str) -> String {
         lines.push(line.to_owned());
         lines.extend(player.line(line.trim()).into_iter().map(|effect| format!("    > {effect}")));
     }
+    player.finish();
     lines.join("\n")
 }
 
@@ -31,19 +40,28 @@ struct Player {
     exchange: Exchange,
     epoch: Instant,
     seconds: u64,
+    account: AccountSid,
     calls: BTreeMap<String, CallSid>,
     rooms: BTreeMap<String, ConferenceSid>,
     /// Open requests by address, and open sounds by what they are.
     fetches: Vec<(String, FetchId)>,
     plays: Vec<(String, PlayId)>,
+    rows: Rows,
 }
 
 impl Player {
     fn new() -> Self {
-        let exchange = Exchange::new(1);
-        let (calls, rooms) = (BTreeMap::new(), BTreeMap::new());
-        let epoch = Instant::now();
-        Self { exchange, epoch, seconds: 0, calls, rooms, fetches: Vec::new(), plays: Vec::new() }
+        Self {
+            exchange: Exchange::new(1),
+            epoch: Instant::now(),
+            seconds: 0,
+            account: ACCOUNT,
+            calls: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            fetches: Vec::new(),
+            plays: Vec::new(),
+            rows: Rows::default(),
+        }
     }
 
     fn now(&self) -> Now {
@@ -57,172 +75,270 @@ impl Player {
         let seconds = first.strip_suffix('s').and_then(|seconds| seconds.parse().ok());
         let line = if seconds.is_some() { rest } else { line };
         self.seconds = seconds.unwrap_or(self.seconds);
+        let (line, account) = match line.strip_prefix("another account: ") {
+            Some(line) => (line, OTHER_ACCOUNT),
+            None => (line, ACCOUNT),
+        };
+        self.account = account;
         let words: Vec<&str> = line.split(' ').collect();
+        if let ["a", "room", "of", ..] = words[..] {
+            return self.gather(line.trim_start_matches("a room of "));
+        }
+        if let ["show", what] = words[..] {
+            return vec![self.shown(what)];
+        }
         let before = format!("{:?}", self.exchange);
         let mut effects = Vec::new();
-        let told = match words[..] {
+        if let Some(command) = self.command(&words, line) {
+            let now = self.now();
+            match self.exchange.handle_command(command, now, &mut effects) {
+                Ok(reply) => self.replied(words[1], &reply, &effects),
+                Err(refusal) => {
+                    assert_eq!(before, format!("{:?}", self.exchange), "{line}: refused, changed");
+                    assert!(effects.is_empty(), "{line}: refused, with effects");
+                    return vec![format!("refused: {refusal}")];
+                }
+            }
+        } else {
+            self.happen(&words, line, &mut effects);
+        }
+        let seen = self.seen(effects);
+        self.compare_with_rows(line);
+        seen
+    }
+
+    /// Lets people with every default into the conference `room`; what comes of it is known.
+    fn gather(&mut self, people: &str) -> Vec<String> {
+        for who in people.replace(" and ", ", ").split(", ") {
+            let line = format!("{who} calls room");
+            assert!(!self.line(&line).is_empty(), "{line}: nothing came of it");
+        }
+        Vec::new()
+    }
+
+    /// Ends everything: nothing may be left, neither in the exchange nor in the rows.
+    fn finish(&mut self) {
+        let mut effects = Vec::new();
+        self.exchange.hang_up_all(self.now(), &mut effects);
+        self.seen(effects);
+        assert!(self.exchange.is_idle(), "something is left: {:?}", self.exchange);
+        assert_eq!(self.exchange.poll_timeout(), None, "a deadline is left");
+        self.rows.assert_nothing_is_alive();
+    }
+
+    /// Does what is no command: time passes, or the wire tells of something.
+    fn happen(&mut self, words: &[&str], line: &str, effects: &mut Vec<Effect>) {
+        let now = self.now();
+        match words[..] {
             ["time"] => {
-                let due = self.exchange.poll_timeout().is_some_and(|at| at <= self.now().instant);
-                self.exchange.handle_timeout(self.now(), &mut effects);
+                let due = self.exchange.poll_timeout().is_some_and(|at| at <= now.instant);
+                self.exchange.handle_timeout(now, effects);
                 assert_eq!(due, !effects.is_empty(), "{line}: a deadline that was not announced");
-                None
+                let next = self.exchange.poll_timeout();
+                assert!(next.is_none_or(|at| at > now.instant), "{line}: still due");
             }
-            ["kick", who, room] => {
-                let participant = self.key(who);
-                let (account, conference) = (ACCOUNT, self.room(room));
-                let command = Command::RemoveParticipant { account, conference, participant };
-                self.command(command, &mut effects)
+            ["the", "server", "restarts"] => {
+                self.exchange = self.rows.restored(now);
+                self.fetches.clear();
+                self.plays.clear();
+                self.exchange.lose_all(now, effects);
             }
-            ["end", room] => {
-                let conference = self.room(room);
-                self.command(update(conference, true, None), &mut effects)
+            ["the", "server", "ends"] => self.exchange.hang_up_all(now, effects),
+            _ => {
+                let event = self.event(words, line);
+                self.exchange.handle_event(event, now, effects);
             }
-            ["announce", room, url] => {
-                let conference = self.room(room);
-                self.command(update(conference, false, Some(url)), &mut effects)
+        }
+    }
+
+    /// Reads what the API may ask.
+    fn command(&mut self, words: &[&str], line: &str) -> Option<Command> {
+        let account = self.account;
+        let change = |call: CallSid, changes: CallChanges| Command::UpdateCall {
+            account,
+            call,
+            changes: Box::new(changes),
+        };
+        let none = CallChanges::default;
+        Some(match words[..] {
+            ["kick", who, room] => Command::RemoveParticipant {
+                account,
+                conference: self.room(room),
+                participant: self.key(who),
+            },
+            ["end", room] => self.update(room, true, None),
+            ["announce", room, url] => self.update(room, false, Some(url)),
+            ["update", who, room, ref fields @ ..] => Command::UpdateParticipant {
+                account,
+                conference: self.room(room),
+                participant: self.key(who),
+                changes: Box::new(self.changes(fields)),
+            },
+            ["add", who, "to", room, ref fields @ ..] => self.add(who, room, fields),
+            ["dial", who, ref fields @ ..] => self.dial(who, fields, line),
+            ["redirect", who, "to", url] => {
+                let document = Document { url: url.to_owned(), method: "POST".to_owned() };
+                let redirect = Some(Instructions::Url { document, fallback: None });
+                change(self.call(who), CallChanges { redirect, ..none() })
             }
-            ["update", who, room, ref fields @ ..] => {
-                let changes = Box::new(self.changes(fields));
-                let participant = self.key(who);
-                let (account, conference) = (ACCOUNT, self.room(room));
-                let command =
-                    Command::UpdateParticipant { account, conference, participant, changes };
-                self.command(command, &mut effects)
-            }
-            ["add", who, "to", room, ref fields @ ..] => self.add(who, room, fields, &mut effects),
             ["redirect", who, ..] => {
                 let twiml = line.splitn(3, ' ').nth(2).unwrap().to_owned();
                 let redirect = Some(Instructions::Twiml(twiml));
-                let changes = Box::new(CallChanges { redirect, ..CallChanges::default() });
-                self.update_call(who, changes, &mut effects)
+                change(self.call(who), CallChanges { redirect, ..none() })
             }
             ["complete", who] => {
-                let changes = CallChanges { end: Some(End::Completed), ..CallChanges::default() };
-                self.update_call(who, Box::new(changes), &mut effects)
+                change(self.call(who), CallChanges { end: Some(End::Completed), ..none() })
             }
-            _ => {
-                let event = self.event(&words, line);
-                self.exchange.handle_event(event, self.now(), &mut effects);
-                None
+            ["cancel", who] => {
+                change(self.call(who), CallChanges { end: Some(End::Canceled), ..none() })
             }
-        };
-        if let Some(refused) = told {
-            assert_eq!(before, format!("{:?}", self.exchange), "{line}: refused, and changed");
-            assert!(effects.is_empty(), "{line}: refused, with effects");
-            return vec![format!("refused: {refused}")];
-        }
-        self.seen(effects)
+            ["limit", who, seconds] => {
+                let time_limit = Some(Duration::from_secs(seconds.parse().unwrap()));
+                change(self.call(who), CallChanges { time_limit, ..none() })
+            }
+            ["report", who, "to", url] => {
+                let status_callback = Some((url.to_owned(), "POST".to_owned()));
+                change(self.call(who), CallChanges { status_callback, ..none() })
+            }
+            ["forget", who] => Command::DeleteCall { account, call: self.call(who) },
+            _ => return None,
+        })
     }
 
-    fn command(&mut self, command: Command, effects: &mut Vec<Effect>) -> Option<String> {
-        let now = self.now();
-        self.exchange.handle_command(command, now, effects).err().map(|refusal| refusal.to_string())
+    fn update(&self, room: &str, complete: bool, announce: Option<&str>) -> Command {
+        let announce =
+            announce.map(|url| Document { url: url.to_owned(), method: "POST".to_owned() });
+        let conference = self.room(room);
+        Command::UpdateConference { account: self.account, conference, complete, announce }
     }
 
-    fn update_call(
-        &mut self,
-        who: &str,
-        changes: Box<CallChanges>,
-        effects: &mut Vec<Effect>,
-    ) -> Option<String> {
-        let call = self.calls[who];
-        self.command(Command::UpdateCall { account: ACCOUNT, call, changes }, effects)
-    }
-
-    fn add(
-        &mut self,
-        who: &str,
-        room: &str,
-        fields: &[&str],
-        effects: &mut Vec<Effect>,
-    ) -> Option<String> {
-        let (noun, _) = self.noun(room, fields);
+    /// `add bob to room ...`, or `to sid:room` for a conference that is there.
+    fn add(&self, who: &str, room: &str, fields: &[&str]) -> Command {
+        let is_api = |field: &&&str| field.starts_with(|c: char| c.is_ascii_uppercase());
+        let (api, noun): (Vec<&str>, Vec<&str>) = fields.iter().partition(|field| is_api(field));
+        let (noun, _) = self.noun(room, &noun);
         let mut options = JoinOptions::from_twiml(&noun, "http://w/");
         options.label.get_or_insert_with(|| who.to_owned());
-        let to = if who == "+15551234" { who.to_owned() } else { format!("sip:{who}@h") };
-        let dialling = Dialling { to, from: "us".to_owned(), ..Dialling::default() };
-        let conference = ConferenceKey::Name(room.to_owned());
-        let early_media = fields.contains(&"EarlyMedia=true");
-        let create = Box::new(CreateParticipant {
-            account: ACCOUNT,
-            conference,
-            dialling,
-            early_media,
-            options,
-        });
-        let now = self.now();
-        match self.exchange.handle_command(Command::CreateParticipant(create), now, effects) {
-            Ok(Reply::Participant(record)) => {
-                self.calls.insert(who.to_owned(), record.call);
-                None
-            }
-            Ok(other) => panic!("{other:?} is no participant"),
-            Err(refusal) => Some(refusal.to_string()),
+        if api.contains(&"NoEvents=true") {
+            options.status_callback.events.clear();
         }
+        let conference = match room.strip_prefix("sid:") {
+            Some(room) => ConferenceKey::Sid(self.room(room)),
+            None => ConferenceKey::Name(room.replace('_', " ")),
+        };
+        Command::CreateParticipant(Box::new(CreateParticipant {
+            account: self.account,
+            conference,
+            dialling: dialling(who, &api),
+            early_media: api.contains(&"EarlyMedia=true"),
+            options,
+        }))
+    }
+
+    /// `dial bob ... then=TWIML`, or `Url=...` and `FallbackUrl=...`
+    fn dial(&self, who: &str, fields: &[&str], line: &str) -> Command {
+        let get = |url: &str| Document { url: url.to_owned(), method: "GET".to_owned() };
+        let instructions = match field(fields, "Url") {
+            Some(url) => Instructions::Url {
+                document: get(url),
+                fallback: field(fields, "FallbackUrl").map(get),
+            },
+            None => Instructions::Twiml(format!("<Response>{}</Response>", after(line))),
+        };
+        Command::CreateCall(Box::new(CreateCall {
+            account: self.account,
+            dialling: dialling(who, fields),
+            instructions,
+            send_digits: field(fields, "SendDigits").map(str::to_owned),
+        }))
     }
 
     /// Reads what the wire may tell.
     fn event(&mut self, words: &[&str], line: &str) -> Event {
-        let result = |ok: bool| {
-            let message = "it failed".to_owned();
-            if ok { Ok(()) } else { Err(Failure { code: 11200, message }) }
-        };
         match words[..] {
             [who, "calls", room, ref fields @ ..] => {
                 let (_, twiml) = self.noun(room, fields);
-                self.offered(who, &twiml)
+                let twiml = twiml.replace("AFTER", after(line));
+                self.offered(who, Instructions::Twiml(twiml))
             }
+            [who, "dials", name] => self.offered(who, Instructions::Join(name.to_owned())),
             [who, "runs", ..] => {
                 let twiml = line.splitn(3, ' ').nth(2).unwrap();
-                self.offered(who, &format!("<Response>{twiml}</Response>"))
+                self.offered(who, Instructions::Twiml(format!("<Response>{twiml}</Response>")))
             }
-            [who, "answers"] => Event::CallAnswered { call: self.calls[who] },
-            [who, "rings"] => Event::CallRinging { call: self.calls[who], early_media: true },
-            [who, "fails", status] => {
-                Event::CallFailed { call: self.calls[who], status: status.parse().unwrap() }
+            [who, "asks", url, ref fallback @ ..] => {
+                let post = |url: &str| Document { url: url.to_owned(), method: "POST".to_owned() };
+                let fallback = fallback.last().map(|url| post(url));
+                self.offered(who, Instructions::Url { document: post(url), fallback })
             }
-            [who, "hangs", "up"] => Event::CallGone { call: self.calls[who], why: Gone::HungUp },
-            [who, "is", "lost"] => Event::CallGone { call: self.calls[who], why: Gone::Lost },
-            [who, "is", "silent"] => Event::CallGone { call: self.calls[who], why: Gone::NoAudio },
+            [who, "answers"] => Event::CallAnswered { call: self.call(who) },
+            [who, "rings"] => Event::CallRinging { call: self.call(who), early_media: true },
+            [who, "rings", "silently"] => {
+                Event::CallRinging { call: self.call(who), early_media: false }
+            }
+            [who, "fails", status] if !who.contains(':') => {
+                Event::CallFailed { call: self.call(who), status: status.parse().unwrap() }
+            }
+            [who, "hangs", "up"] => Event::CallGone { call: self.call(who), why: Gone::HungUp },
+            [who, "is", "lost"] => Event::CallGone { call: self.call(who), why: Gone::Lost },
+            [who, "is", "silent"] => Event::CallGone { call: self.call(who), why: Gone::NoAudio },
             [who, "presses", key] => {
-                Event::Digit { call: self.calls[who], digit: key.chars().next().unwrap() }
+                Event::Digit { call: self.call(who), digit: key.chars().next().unwrap() }
             }
-            [url, "plays"] => self.fetched(url, Ok(Fetched::Audio(AudioId(9)))),
-            [url, "fails"] => {
-                let failure = Failure { code: 11200, message: "it failed".to_owned() };
-                self.fetched(url, Err(failure))
-            }
-            [url, "answers", ..] => {
-                let verbs = line.splitn(3, ' ').nth(2).unwrap();
-                let text = format!("<Response>{verbs}</Response>");
-                self.fetched(url, Ok(Fetched::Twiml { text, url: url.to_owned() }))
-            }
+            [who, "speaks"] => Event::Speech { call: self.call(who), speaking: true },
+            [who, "falls", "silent"] => Event::Speech { call: self.call(who), speaking: false },
+            [user, "registers"] => Event::Registered { user: user.to_owned() },
+            [user, "unregisters"] => Event::Unregistered { user: user.to_owned() },
             [sound, end @ ("ended" | "broke")] => {
                 let at = self.plays.iter().position(|(name, _)| name == sound);
                 let (_, play) =
                     self.plays.remove(at.unwrap_or_else(|| panic!("{sound} is silent")));
-                Event::PlayEnded { play, result: result(end == "ended") }
+                let result = if end == "ended" { Ok(()) } else { Err(failure(11200)) };
+                Event::PlayEnded { play, result }
+            }
+            [url, ..] => {
+                let result = self.brought(words, line);
+                let at = self.fetches.iter().position(|(asked, _)| asked == url);
+                let (_, fetch) =
+                    self.fetches.remove(at.unwrap_or_else(|| panic!("{url} was not asked")));
+                Event::Fetched { fetch, result }
+            }
+            [] => panic!("an empty line is no line of a script"),
+        }
+    }
+
+    /// Reads what a request brought.
+    fn brought(&self, words: &[&str], line: &str) -> Result<Fetched, Failure> {
+        let verbs = |skip: usize| {
+            format!("<Response>{}</Response>", line.splitn(skip + 1, ' ').nth(skip).unwrap())
+        };
+        match words[..] {
+            [_, "plays"] => Ok(Fetched::Audio(AudioId(9))),
+            [_, "fails"] => Err(failure(11200)),
+            [_, "fails", code] => Err(failure(code.parse().unwrap())),
+            [_, "says", ..] => Ok(Fetched::Text(line.splitn(3, ' ').nth(2).unwrap().to_owned())),
+            [_, "answers", "from", url, ..] => {
+                Ok(Fetched::Twiml { text: verbs(4), url: url.to_owned() })
+            }
+            [url, "answers", ..] => Ok(Fetched::Twiml { text: verbs(2), url: url.to_owned() }),
+            [_, "writes", ..] => {
+                let text = line.splitn(3, ' ').nth(2).unwrap().to_owned();
+                Ok(Fetched::Twiml { text, url: words[0].to_owned() })
             }
             _ => panic!("{line:?} is no line of a script"),
         }
     }
 
-    fn fetched(&mut self, url: &str, result: Result<Fetched, Failure>) -> Event {
-        let at = self.fetches.iter().position(|(asked, _)| asked == url);
-        let (_, fetch) = self.fetches.remove(at.unwrap_or_else(|| panic!("{url} was not asked")));
-        Event::Fetched { fetch, result }
-    }
-
-    fn offered(&mut self, who: &str, twiml: &str) -> Event {
+    fn offered(&mut self, who: &str, instructions: Instructions) -> Event {
         let call = CallSid::new([u8::try_from(self.calls.len() + 1).unwrap(); 16]);
         self.calls.insert(who.to_owned(), call);
         Event::CallOffered {
             call,
-            account: ACCOUNT,
+            account: self.account,
             from: format!("sip:{who}@h"),
             to: "sip:us@h".to_owned(),
             caller_name: None,
-            instructions: Instructions::Twiml(twiml.to_owned()),
+            instructions,
             headers: Vec::new(),
         }
     }
@@ -232,22 +348,25 @@ impl Player {
         let mut attributes: BTreeMap<&str, String> =
             DEFAULTS.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         let mut dial = String::new();
-        let mut after = "";
-        for (name, value) in fields.iter().filter_map(|field| field.split_once('=')) {
+        let before_then = fields.iter().take_while(|field| !field.starts_with("then="));
+        for (name, value) in before_then.filter_map(|field| field.split_once('=')) {
             match name {
-                "coach" => drop(attributes.insert(name, self.calls[value].to_string())),
-                "action" | "timeLimit" | "hangupOnStar" => dial += &format!(" {name}=\"{value}\""),
-                "then" => after = value,
-                "EarlyMedia" => {}
+                "coach" if self.calls.contains_key(value) => {
+                    drop(attributes.insert(name, self.calls[value].to_string()));
+                }
+                "action" | "timeLimit" | "hangupOnStar" | "method" => {
+                    dial += &format!(" {name}=\"{value}\"");
+                }
+                _ if value == "-" => drop(attributes.remove(name)),
                 _ => drop(attributes.insert(name, value.replace('+', " "))),
             }
         }
         let attributes: String =
             attributes.iter().map(|(name, value)| format!(" {name}=\"{value}\"")).collect();
         let text = format!(
-            "<Response><Dial{dial}><Conference{attributes}>{room}</Conference></Dial>{after}</Response>"
+            "<Response><Dial{dial}><Conference{attributes}>{room}</Conference></Dial>AFTER</Response>"
         );
-        let document = twiml::parse(&text).unwrap();
+        let document = twiml::parse(&text.replace("AFTER", "")).unwrap();
         let noun = document.verbs.iter().find_map(|verb| match verb {
             twiml::Verb::Dial(dial) => Some(dial.noun.clone()),
             _ => None,
@@ -270,10 +389,7 @@ impl Player {
                 "BeepOnExit" => changes.beep_on_exit = flag,
                 "EndConferenceOnExit" => changes.end_conference_on_exit = flag,
                 "Coaching" => changes.coaching = flag,
-                "CallSidToCoach" => {
-                    let nobody = CallSid::new([0xEE; 16]);
-                    changes.call_to_coach = Some(self.calls.get(value).copied().unwrap_or(nobody));
-                }
+                "CallSidToCoach" => changes.call_to_coach = Some(self.call(value)),
                 _ => panic!("{name} is no parameter"),
             }
         }
@@ -285,127 +401,46 @@ impl Player {
         known.map_or_else(|| ParticipantKey::Label(who.to_owned()), ParticipantKey::Call)
     }
 
+    /// The call of that name; one that never was, for a name that nobody has.
+    fn call(&self, who: &str) -> CallSid {
+        self.calls.get(who).copied().unwrap_or(CallSid::new([0xEE; 16]))
+    }
+
     fn room(&self, room: &str) -> ConferenceSid {
         self.rooms.get(room).copied().unwrap_or(ConferenceSid::new([0xEE; 16]))
     }
-
-    fn who(&self, call: CallSid) -> String {
-        let known = self.calls.iter().find(|(_, sid)| **sid == call);
-        known.map_or_else(|| "new".to_owned(), |(name, _)| name.clone())
-    }
-
-    /// Writes effects as lines; an answered caller acknowledges at once, as phones do.
-    fn seen(&mut self, effects: Vec<Effect>) -> Vec<String> {
-        let mut lines = Vec::new();
-        for effect in effects {
-            if let Effect::Answer(call) = effect {
-                let mut more = Vec::new();
-                self.exchange.handle_event(Event::CallAnswered { call }, self.now(), &mut more);
-                lines.extend(self.seen(more));
-                continue;
-            }
-            lines.extend(self.effect(effect));
-        }
-        lines
-    }
-
-    fn effect(&mut self, effect: Effect) -> Option<String> {
-        Some(match effect {
-            Effect::Write(change) => return self.written(change),
-            Effect::Dial { to, .. } => format!("dials {to}"),
-            Effect::Ring(_) | Effect::Answer(_) | Effect::JitterBuffer { .. } => return None,
-            Effect::Reject { call, status } => format!("turns {} away: {status}", self.who(call)),
-            Effect::HangUp(call) => format!("hangs up {}", self.who(call)),
-            Effect::Fetch { fetch, document, .. } => {
-                self.fetches.push((document.url.clone(), fetch));
-                format!("asks {} {}", document.method, document.url)
-            }
-            Effect::Route { call, route } => format!("{} {}", self.who(call), self.wired(&route)),
-            Effect::Play { play, audience, sound, loops, paused, .. } => {
-                let whom = match audience {
-                    Audience::Call(call) => self.who(call),
-                    Audience::Conference(_) => "everyone".to_owned(),
-                };
-                let sound = named(&sound);
-                self.plays.push((sound.clone(), play));
-                let loops = match loops {
-                    1 => String::new(),
-                    0 => ", for ever".to_owned(),
-                    loops => format!(", {loops} times"),
-                };
-                format!("{whom} hears {sound}{loops}{}", if paused { ", later" } else { "" })
-            }
-            Effect::Pause { play, paused } => {
-                format!("{} {}", self.playing(play), if paused { "pauses" } else { "goes on" })
-            }
-            Effect::Stop(play) => {
-                let name = self.playing(play);
-                self.plays.retain(|(_, known)| *known != play);
-                format!("{name} stops")
-            }
-        })
-    }
-
-    fn playing(&self, play: PlayId) -> String {
-        let known = self.plays.iter().find(|(_, known)| *known == play);
-        known.map_or_else(|| "a sound".to_owned(), |(name, _)| name.clone())
-    }
-
-    fn wired(&self, route: &Route) -> String {
-        if route.conference.is_none() {
-            return "is apart".to_owned();
-        }
-        let speaks = match &route.speaks {
-            Speaks::Nobody => "speaks to nobody".to_owned(),
-            Speaks::Everyone => "speaks".to_owned(),
-            Speaks::Only(few) => {
-                let few: Vec<String> = few.iter().map(|call| self.who(*call)).collect();
-                format!("speaks to {} alone", few.join(", "))
-            }
-        };
-        let hears = if route.hears { "hears the room" } else { "hears no room" };
-        format!("{speaks}, {hears}{}", if route.ducked { " turned down" } else { "" })
-    }
-
-    fn written(&mut self, change: Change) -> Option<String> {
-        match change {
-            Change::Callback(callback) => {
-                let field = |name: &str| {
-                    let found = callback.params.iter().find(|(key, _)| key == name);
-                    found.map_or("", |(_, value)| value.as_str())
-                };
-                let who = field("CallSid").parse().ok().map(|call| format!(" {}", self.who(call)));
-                let (who, number) = (who.unwrap_or_default(), field("SequenceNumber"));
-                let event = field("StatusCallbackEvent");
-                if event.is_empty() {
-                    return Some(format!("tells {}{who} #{number}", field("CallStatus")));
-                }
-                let why = ["ReasonParticipantLeft", "ReasonConferenceEnded"].map(field).concat();
-                let why = if why.is_empty() { why } else { format!(" ({why})") };
-                Some(format!("tells {event}{who} #{number}{why}"))
-            }
-            Change::Notification(entry) => Some(format!("logs {}", entry.code)),
-            Change::Conference { record, .. } => {
-                self.rooms.insert(record.friendly_name.clone(), record.sid);
-                None
-            }
-            _ => None,
-        }
-    }
 }
 
-fn named(sound: &Sound) -> String {
-    match sound {
-        Sound::Url(url) => url.clone(),
-        Sound::Audio(_) => "the-file".to_owned(),
-        Sound::Speech(_) => "speech".to_owned(),
-        Sound::EnterBeep => "enter-beep".to_owned(),
-        Sound::ExitBeep => "exit-beep".to_owned(),
-        Sound::Digits(keys) => format!("keys-{keys}"),
-    }
+fn failure(code: u32) -> Failure {
+    Failure { code, message: "it failed".to_owned() }
 }
 
-fn update(conference: ConferenceSid, complete: bool, announce: Option<&str>) -> Command {
-    let announce = announce.map(|url| Document { url: url.to_owned(), method: "POST".to_owned() });
-    Command::UpdateConference { account: ACCOUNT, conference, complete, announce }
+fn field<'a>(fields: &[&'a str], name: &str) -> Option<&'a str> {
+    fields.iter().find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// What stands behind `then=`, to the end of the line.
+fn after(line: &str) -> &str {
+    line.split_once(" then=").map_or("", |(_, twiml)| twiml)
+}
+
+/// Dials `sip:who@h`, or a number or `client:` address as it stands.
+fn dialling(who: &str, fields: &[&str]) -> Dialling {
+    let seconds = |name| field(fields, name).map(|text| Duration::from_secs(text.parse().unwrap()));
+    let plain = who.starts_with('+') || who.contains(':');
+    let to = if plain { who.to_owned() } else { format!("sip:{who}@h") };
+    let events = field(fields, "StatusCallbackEvent");
+    let status_callback = StatusCallback {
+        url: events.map(|_| "http://p/".to_owned()),
+        method: String::new(),
+        events: events.into_iter().flat_map(|list| list.split('+')).map(str::to_owned).collect(),
+    };
+    Dialling {
+        to,
+        from: "us".to_owned(),
+        timeout: seconds("Timeout"),
+        time_limit: seconds("TimeLimit"),
+        status_callback,
+        ..Dialling::default()
+    }
 }

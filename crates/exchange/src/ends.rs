@@ -1,0 +1,99 @@
+//! How a call ends, and the status that says so.
+//!
+//! Source: Twilio API 2010-04-01, Call resource, `Status`.
+
+use model::{CallSid, CallStatus, Change, Direction, Level};
+
+use crate::callbacks::{self, CallProgress};
+use crate::context::Context;
+use crate::exchange::{Touched, World};
+use crate::participants::LeaveReason;
+use crate::{Effect, Failure, Gone, Route, Speaks};
+
+impl World {
+    /// Ends a call from our side.
+    pub(crate) fn hang_up(&mut self, sid: CallSid, reason: LeaveReason, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get(&sid) else { return };
+        let status = if call.is_up() { CallStatus::Completed } else { CallStatus::Canceled };
+        ctx.push(Effect::HangUp(sid));
+        self.end_call(sid, status, reason, ctx);
+    }
+
+    /// Turns an offered call away: busy, or as one that nobody answers.
+    pub(crate) fn reject(&mut self, sid: CallSid, status: u16, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get(&sid) else { return };
+        if call.is_up() {
+            // Too late to turn it away: the verbs before this one answered it.
+            self.hang_up(sid, LeaveReason::HungUp, ctx);
+            return;
+        }
+        ctx.push(Effect::Reject { call: sid, status });
+        let status = if status == 486 { CallStatus::Busy } else { CallStatus::NoAnswer };
+        self.end_call(sid, status, LeaveReason::HungUp, ctx);
+    }
+
+    /// The phone that we dial will not answer.
+    pub(crate) fn failed(&mut self, sid: CallSid, status: u16, ctx: &mut Context<'_>) {
+        let status = match status {
+            486 | 600 => CallStatus::Busy,
+            408 | 480 | 487 | 603 => CallStatus::NoAnswer,
+            _ => CallStatus::Failed,
+        };
+        self.end_call(sid, status, LeaveReason::AddFailed, ctx);
+    }
+
+    /// A phone is gone.
+    pub(crate) fn gone(&mut self, sid: CallSid, why: Gone, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get(&sid) else { return };
+        let inbound = call.record.direction == Direction::Inbound;
+        let status = match why {
+            _ if call.is_up() => CallStatus::Completed,
+            Gone::HungUp if inbound => CallStatus::Canceled,
+            Gone::HungUp | Gone::Lost | Gone::NoAudio => CallStatus::Failed,
+        };
+        match why {
+            Gone::HungUp | Gone::Lost => {}
+            Gone::NoAudio => {
+                let message = "the call was ended because no audio came".to_owned();
+                let failure = Failure { code: 32014, message };
+                ctx.notify(call.client().about(""), Level::Error, &failure);
+                ctx.push(Effect::HangUp(sid));
+            }
+        }
+        self.end_call(sid, status, LeaveReason::HungUp, ctx);
+    }
+
+    /// Closes a call's record and all that hangs on it.
+    pub(crate) fn end_call(
+        &mut self,
+        sid: CallSid,
+        status: CallStatus,
+        reason: LeaveReason,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        if let Some(mut program) = call.program.take() {
+            program.stop(ctx);
+        }
+        let taken_back = status == CallStatus::Canceled && call.record.status == CallStatus::Queued;
+        call.record.status = status;
+        call.record.end_time = Some(ctx.now.wall);
+        call.record.date_updated = ctx.now.wall;
+        // Of a call that is cancelled while it is queued nothing is told.
+        if !taken_back {
+            callbacks::call_progress(call, CallProgress::Completed, ctx);
+        }
+        self.leave(sid, reason, ctx);
+        if let Some(call) = self.calls.remove(&sid) {
+            self.forget_deadline(Touched::Call(sid));
+            let record = Box::new(call.record);
+            ctx.push(Effect::Write(Change::Call { record, state: String::new() }));
+        }
+    }
+
+    /// Wires a call back to nobody but itself.
+    pub(crate) fn unroute(sid: CallSid, ctx: &mut Context<'_>) {
+        let route = Route { conference: None, speaks: Speaks::Nobody, hears: false, ducked: false };
+        ctx.push(Effect::Route { call: sid, route });
+    }
+}

@@ -1,0 +1,193 @@
+//! Writes what an exchange does as lines.
+
+use exchange::*;
+use model::{CallSid, Callback, Change};
+
+use super::Player;
+
+/// The fields of a request that are of interest beside its address.
+const REQUEST_FIELDS: [&str; 3] = ["DialCallStatus", "ErrorCode", "ErrorUrl"];
+/// The fields of a callback that are shown behind it, with what is written before them.
+const CALLBACK_FIELDS: [(&str, &str); 6] = [
+    ("ReasonParticipantLeft", ""),
+    ("ParticipantCallStatus", ""),
+    ("ReasonConferenceEnded", ""),
+    ("CallDuration", "after "),
+    ("AnnounceUrl", ""),
+    ("ReasonAnnouncementFailed", ""),
+];
+
+impl Player {
+    /// Notes who is new, and that a reply shows what is written.
+    pub(super) fn replied(&mut self, who: &str, reply: &Reply, effects: &[Effect]) {
+        match reply {
+            Reply::Call(record) => drop(self.calls.insert(who.to_owned(), record.sid)),
+            Reply::Participant(record) => {
+                // Its label may be what it was asked for by.
+                if !self.calls.values().any(|call| *call == record.call) {
+                    self.calls.insert(who.to_owned(), record.call);
+                }
+            }
+            Reply::Conference(_) | Reply::Done => {}
+        }
+        self.rows.assert_shows(reply, effects);
+    }
+
+    fn who(&self, call: CallSid) -> String {
+        let known = self.calls.iter().find(|(_, sid)| **sid == call);
+        known.map_or_else(|| "new".to_owned(), |(name, _)| name.clone())
+    }
+
+    /// Writes effects as lines; an answered caller acknowledges at once, as phones do.
+    pub(super) fn seen(&mut self, effects: Vec<Effect>) -> Vec<String> {
+        let mut lines = Vec::new();
+        for effect in effects {
+            if let Effect::Answer(call) = effect {
+                let mut more = Vec::new();
+                self.exchange.handle_event(Event::CallAnswered { call }, self.now(), &mut more);
+                lines.extend(self.seen(more));
+                continue;
+            }
+            lines.extend(self.effect(effect));
+        }
+        lines
+    }
+
+    fn effect(&mut self, effect: Effect) -> Option<String> {
+        Some(match effect {
+            Effect::Write(change) => return self.written(change),
+            Effect::Dial { to, .. } => format!("dials {to}"),
+            Effect::Answer(_) => return None,
+            Effect::Ring(call) => format!("rings towards {}", self.who(call)),
+            Effect::JitterBuffer { call, size } => format!("{} buffers {size}", self.who(call)),
+            Effect::Reject { call, status } => format!("turns {} away: {status}", self.who(call)),
+            Effect::HangUp(call) => format!("hangs up {}", self.who(call)),
+            Effect::Fetch { fetch, document, params, .. } => {
+                self.fetches.push((document.url.clone(), fetch));
+                let of_interest =
+                    |name: &str| REQUEST_FIELDS.contains(&name) || name.starts_with("SipHeader");
+                let fields = params.iter().filter(|(name, _)| of_interest(name));
+                let fields: String =
+                    fields.map(|(name, value)| format!(" {name}={value}")).collect();
+                format!("asks {} {}{fields}", document.method, document.url)
+            }
+            Effect::Route { call, route } => format!("{} {}", self.who(call), self.wired(&route)),
+            Effect::Play { play, audience, sound, loops, paused, .. } => {
+                let whom = match audience {
+                    Audience::Call(call) => self.who(call),
+                    Audience::Conference(_) => "everyone".to_owned(),
+                };
+                let beeps = matches!(sound, Sound::EnterBeep | Sound::ExitBeep);
+                let sound = named(&sound);
+                if !beeps {
+                    self.plays.push((sound.clone(), play));
+                }
+                let loops = match loops {
+                    1 => String::new(),
+                    loops => format!(", {loops} times"),
+                };
+                format!("{whom} hears {sound}{loops}{}", if paused { ", later" } else { "" })
+            }
+            Effect::Pause { play, paused } => {
+                format!("{} {}", self.playing(play), if paused { "pauses" } else { "goes on" })
+            }
+            Effect::Stop(play) => {
+                let name = self.playing(play);
+                self.plays.retain(|(_, known)| *known != play);
+                format!("{name} stops")
+            }
+        })
+    }
+
+    fn playing(&self, play: PlayId) -> String {
+        let known = self.plays.iter().find(|(_, known)| *known == play);
+        known.map_or_else(|| "a sound".to_owned(), |(name, _)| name.clone())
+    }
+
+    fn wired(&self, route: &Route) -> String {
+        if route.conference.is_none() {
+            return "is apart".to_owned();
+        }
+        let speaks = match &route.speaks {
+            Speaks::Nobody => "speaks to nobody".to_owned(),
+            Speaks::Everyone => "speaks".to_owned(),
+            Speaks::Only(few) => {
+                let few: Vec<String> = few.iter().map(|call| self.who(*call)).collect();
+                format!("speaks to {} alone", few.join(", "))
+            }
+        };
+        let hears = if route.hears { "hears the room" } else { "hears no room" };
+        format!("{speaks}, {hears}{}", if route.ducked { " turned down" } else { "" })
+    }
+
+    fn written(&mut self, change: Change) -> Option<String> {
+        self.rows.write(&change);
+        match change {
+            Change::Callback(callback) => Some(self.told(&callback)),
+            Change::Notification(entry) => {
+                let url = entry.request_url.map_or_else(String::new, |url| format!(" of {url}"));
+                Some(format!("logs {}{url}", entry.code))
+            }
+            Change::Conference { record, .. } => {
+                self.rooms.insert(record.friendly_name.clone(), record.sid);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn told(&self, callback: &Callback) -> String {
+        let field = |name: &str| {
+            callback.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        };
+        let person = |name: &str| field(name).and_then(|call| call.parse().ok());
+        let who = person("CallSid").map(|call| format!(" {}", self.who(call))).unwrap_or_default();
+        let number = field("SequenceNumber").unwrap_or("?");
+        let event = field("StatusCallbackEvent").or(field("CallStatus")).unwrap_or("?");
+        let mut more: Vec<String> = CALLBACK_FIELDS
+            .into_iter()
+            .filter_map(|(name, before)| Some(format!("{before}{}", field(name)?)))
+            .collect();
+        more.extend(person("CallSidEndingConference").map(|sid| format!("by {}", self.who(sid))));
+        let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+        format!("tells {event}{who} #{number}{more}")
+    }
+
+    /// Writes what the rows say of a call and its participant, or of a conference.
+    pub(super) fn shown(&self, what: &str) -> String {
+        if let Some(sid) = self.rooms.get(what) {
+            let record = &self.rows.conferences[sid].0;
+            let mut words = vec![record.status.to_string(), record.region.clone()];
+            words.extend(record.end_reason.map(|reason| reason.to_string()));
+            words.extend(record.call_ending.map(|call| format!("by {}", self.who(call))));
+            return words.join(", ");
+        }
+        let call = self.call(what);
+        let mut words = vec![self.rows.calls[&call].0.status.to_string()];
+        let participant = self.rows.participants.values().find(|(record, _)| record.call == call);
+        if let Some((record, _)) = participant {
+            words.push(format!("participant {}", record.status));
+            let flags = [
+                ("muted", record.muted),
+                ("held", record.hold),
+                ("coaching", record.coaching),
+                ("starts", record.start_conference_on_enter),
+                ("ends", record.end_conference_on_exit),
+            ];
+            words.extend(flags.iter().filter(|(_, is)| *is).map(|(name, _)| (*name).to_owned()));
+            words.extend(record.call_to_coach.map(|call| format!("coach of {}", self.who(call))));
+        }
+        words.join(", ")
+    }
+}
+
+fn named(sound: &Sound) -> String {
+    match sound {
+        Sound::Url(url) => url.clone(),
+        Sound::Audio(_) => "the-file".to_owned(),
+        Sound::Speech(_) => "speech".to_owned(),
+        Sound::EnterBeep => "enter-beep".to_owned(),
+        Sound::ExitBeep => "exit-beep".to_owned(),
+        Sound::Digits(keys) => format!("keys-{keys}"),
+    }
+}
