@@ -46,10 +46,12 @@ impl World {
     pub(crate) fn gone(&mut self, sid: CallSid, why: Gone, ctx: &mut Context<'_>) {
         let Some(call) = self.calls.get(&sid) else { return };
         let inbound = call.record.direction == Direction::Inbound;
-        let status = match why {
-            _ if call.is_up() => CallStatus::Completed,
-            Gone::HungUp if inbound => CallStatus::Canceled,
-            Gone::HungUp | Gone::Lost | Gone::NoAudio => CallStatus::Failed,
+        let (status, reason) = match why {
+            _ if call.is_up() => (CallStatus::Completed, LeaveReason::HungUp),
+            Gone::HungUp if inbound => (CallStatus::Canceled, LeaveReason::HungUp),
+            Gone::HungUp | Gone::Lost | Gone::NoAudio => {
+                (CallStatus::Failed, LeaveReason::AddFailed)
+            }
         };
         match why {
             Gone::HungUp | Gone::Lost => {}
@@ -60,7 +62,7 @@ impl World {
                 ctx.push(Effect::HangUp(sid));
             }
         }
-        self.end_call(sid, status, LeaveReason::HungUp, ctx);
+        self.end_call(sid, status, reason, ctx);
     }
 
     /// Closes a call's record and all that hangs on it.

@@ -212,8 +212,8 @@ impl Participant {
                 (kind, Program::fetch(document, &client(Owner::Music(call)), ctx))
             });
         }
-        let announcing =
-            self.announcements.current.as_ref().is_some_and(|(_, program)| program.is_playing());
+        let current = self.announcements.current.as_ref();
+        let announcing = current.is_some_and(|(_, program)| program.is_under_way());
         if let Some((_, program)) = &mut self.music {
             changed |= program.pause(announcing, ctx);
         }

@@ -187,9 +187,9 @@ impl Program {
         }
     }
 
-    /// Whether anything of it can be heard now.
-    pub(crate) fn is_playing(&self) -> bool {
-        matches!(self.stage, Stage::Playing(_))
+    /// Whether a document came and is not over, even while it pauses or asks for the next.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.begun && !matches!(self.stage, Stage::Idle)
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

@@ -81,6 +81,11 @@ impl Player {
         };
         self.account = account;
         let words: Vec<&str> = line.split(' ').collect();
+        if let [number, "times", ..] = words[..] {
+            let line = line.split_once(" times ").unwrap().1;
+            // What comes of it again and again is read once.
+            return (0..number.parse().unwrap()).map(|_| self.line(line)).last().unwrap();
+        }
         if let ["a", "room", "of", ..] = words[..] {
             return self.gather(line.trim_start_matches("a room of "));
         }
