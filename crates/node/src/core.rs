@@ -371,6 +371,8 @@ impl Core {
             }
             sip::Event::MediaChanged(id, session) => {
                 if let Some(call) = of(&id) {
+                    // A phone that moved is told of the end where it is now.
+                    self.keep_dialog(call, id);
                     self.wire(call, &session);
                 }
             }
@@ -410,15 +412,14 @@ impl Core {
         if let Some(session) = &invitation.offer {
             self.wire(call, session);
         }
-        let user = invitation.to.split_once(':').map_or("", |(_, rest)| rest);
-        let user = user.split_once('@').map_or("", |(user, _)| user);
+        let user = sip::user_of(&invitation.to);
         let instructions = match &self.settings.voice_url {
             Some(url) => Instructions::Url {
                 document: Document { url: url.clone(), method: "POST".to_owned() },
                 fallback: None,
             },
             None if user.is_empty() => Instructions::Join("default".to_owned()),
-            None => Instructions::Join(user.to_owned()),
+            None => Instructions::Join(user),
         };
         let event = Event::CallOffered {
             call,

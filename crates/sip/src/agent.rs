@@ -349,7 +349,7 @@ impl Agent {
         }
         // Nobody will acknowledge an answer any more; a refusal is still acknowledged.
         if let Some(key) = call.server
-            && self.servers.get(&key).is_some_and(|server| server.accepted)
+            && self.servers.get(&key).is_some_and(Server::accepted)
         {
             self.stop_repeating(&key);
         }

@@ -9,6 +9,7 @@ use crate::*;
 
 mod addresses;
 mod floods;
+mod lossy;
 mod offers;
 mod races;
 mod registrar;

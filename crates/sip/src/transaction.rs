@@ -59,9 +59,16 @@ pub struct Server {
     /// The call that an INVITE makes or changes.
     pub call: Option<CallId>,
     pub cseq: u32,
-    /// Whether the final response is a 2xx.
-    pub accepted: bool,
+    /// The status of its final response.
+    pub concluded: Option<u16>,
     merged: Option<Merged>,
+}
+
+impl Server {
+    /// Whether its final response is a 2xx.
+    pub fn accepted(&self) -> bool {
+        self.concluded.is_some_and(|status| status < 300)
+    }
 }
 
 /// What we ask, and what its answer is for.
@@ -130,7 +137,7 @@ impl Agent {
             expires: now + LIFETIME,
             call: None,
             cseq: message.cseq().map_or(0, |(number, _)| number),
-            accepted: false,
+            concluded: None,
             merged,
         };
         self.servers.insert(Arc::clone(key), server);
@@ -211,9 +218,9 @@ impl Agent {
         let octets = response.write();
         let status = response.status();
         let invite = response.cseq().is_some_and(|(_, method)| method == "INVITE");
-        server.accepted = (200..300).contains(&status);
+        server.concluded = Some(status);
         server.response = Some(octets.clone());
-        let repeated = invite && (server.accepted || server.source.transport == Transport::Udp);
+        let repeated = invite && (server.accepted() || server.source.transport == Transport::Udp);
         server.repeat = repeated.then(|| Repeat::doubling(now, T2));
         server.expires = now + LIFETIME;
         let to = server.source;

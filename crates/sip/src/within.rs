@@ -192,9 +192,9 @@ impl Agent {
     /// Takes the ACK of a final response of ours.
     pub(crate) fn acknowledged(&mut self, message: &Message, key: &Key, now: Instant) {
         if let Some(server) = self.servers.get_mut(key)
-            && !server.accepted
+            && !server.accepted()
         {
-            if server.response.is_some() {
+            if server.concluded.is_some() {
                 server.repeat = None;
                 server.expires = server.expires.min(now + T4);
             }
