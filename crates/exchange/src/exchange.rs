@@ -148,6 +148,11 @@ impl Exchange {
         self.world.calls.len()
     }
 
+    /// Whether this call is not over.
+    pub fn has_call(&self, call: CallSid) -> bool {
+        self.world.calls.contains_key(&call)
+    }
+
     /// Hangs up every call: the server goes down.
     pub fn hang_up_all(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let ctx = &mut Context { now, names: &mut self.names, effects, told: Vec::new() };

@@ -6,13 +6,13 @@
 //! ones, `sim` with ones that do not exist.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use exchange::{
-    AudioId, Command, Document, Event, Exchange, Failure, FetchId, Fetched, Gone, Instructions,
-    PlayId, Refusal, Reply, Sound,
+    AudioId, Command, Document, Effect, Event, Exchange, Failure, FetchId, Fetched, Gone,
+    Instructions, PlayId, Refusal, Reply, Sound,
 };
 use media::{LegId, LegOptions, PlayTo, PlayerId, RoomId, TapId};
 use model::{Account, AccountSid, CallSid, Callback, Change, ConferenceSid, Now};
@@ -21,6 +21,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sip::{Agent, CallId, Ended, Peer, Transmit};
 
 use crate::dispatch::After;
+use crate::target::Target;
 
 /// One command that waits for its answer, by the number that its maker gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +55,8 @@ pub enum Input {
     Committed(BatchId, bool),
     /// What came of an [`Output::Fetch`].
     Fetched(FetchId, Result<Brought, Failure>),
+    /// What came of an [`Output::Resolve`]; nothing where the name has no address.
+    Resolved(CallSid, Vec<IpAddr>),
     /// What came of an [`Output::Load`].
     Loaded(PlayId, Result<Arc<[i16]>, Failure>),
     /// The server goes down: every call is hung up, [`Output::Stopped`] follows the last commit.
@@ -85,6 +88,13 @@ pub enum Output {
         document: Document,
         /// The form fields, in order.
         params: Vec<(String, String)>,
+    },
+    /// Asks for the addresses of a host that is to be dialled; [`Input::Resolved`] follows.
+    Resolve {
+        /// Whose host.
+        call: CallSid,
+        /// Its name.
+        name: String,
     },
     /// Brings the samples of a sound; [`Input::Loaded`] follows.
     Load {
@@ -143,6 +153,8 @@ pub struct Core {
     pub(crate) agent: Agent,
     ports: Box<dyn PortPairs>,
     pub(crate) calls: BTreeMap<CallSid, Wired>,
+    /// Calls whose host's name is being resolved.
+    pub(crate) dialling: BTreeMap<CallSid, (Effect, Target)>,
     by_sip: BTreeMap<CallId, CallSid>,
     by_leg: BTreeMap<LegId, CallSid>,
     pub(crate) rooms: BTreeMap<ConferenceSid, RoomId>,
@@ -195,6 +207,7 @@ impl Core {
             settings,
             ports,
             calls: BTreeMap::new(),
+            dialling: BTreeMap::new(),
             by_sip: BTreeMap::new(),
             by_leg: BTreeMap::new(),
             rooms: BTreeMap::new(),
@@ -232,6 +245,7 @@ impl Core {
                 });
                 self.event(Event::Fetched { fetch, result }, now);
             }
+            Input::Resolved(call, addresses) => self.resolved(call, &addresses, now),
             Input::Loaded(play, result) => self.loaded(play, result, now),
             Input::Stop => {
                 let mut effects = Vec::new();

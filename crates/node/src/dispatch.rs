@@ -1,15 +1,16 @@
 //! Effects: what acts at once, and what waits for its commit.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use exchange::{Audience, Effect, Event, Failure, PlayId, Refusal, Reply, Sound, Speaks};
 use media::{PlayTo, PlayerId, RoomId};
 use model::{CallSid, Callback, Change, ConferenceSid, ConferenceStatus, Now};
-use sip::{Peer, Transport};
+use sip::Peer;
 
 use crate::core::{BatchId, Core, Loading, Output, Ticket};
+use crate::target::{Host, Target};
 
 /// The room is turned down by 12 dB under an announcement.
 const DUCKED: f32 = 0.251_189;
@@ -252,11 +253,44 @@ impl Core {
         self.unplayable.push_back((play, Failure { code, message: message.to_owned() }));
     }
 
-    /// Dials, now that the call's row is committed.
+    /// Dials, now that the call's row is committed. A host's name is resolved first.
     fn dial(&mut self, effect: Effect, now: Now) {
-        let Effect::Dial { call, to, from, display_name, auth, .. } = effect else { return };
+        let Effect::Dial { call, to, .. } = &effect else { return };
+        let (call, to) = (*call, to.clone());
+        let Some(target) = Target::parse(&to) else {
+            let user = to.strip_prefix("client:").unwrap_or(&to);
+            let user = user.split('?').next().unwrap_or(user);
+            let binding = self.agent.binding(user);
+            return self.invite(effect, binding, now);
+        };
+        match &target.host {
+            Host::Ip(ip) => {
+                let peer = target.peer(&[*ip], self.settings.guard, self.settings.sip.ip());
+                self.invite(effect, peer.map(|peer| (to, peer)), now);
+            }
+            Host::Name(name) => {
+                self.outputs.push_back(Output::Resolve { call, name: name.clone() });
+                self.dialling.insert(call, (effect, target));
+            }
+        }
+    }
+
+    /// The addresses of a host that is to be dialled have come; none: it has none.
+    pub(crate) fn resolved(&mut self, call: CallSid, addresses: &[IpAddr], now: Now) {
+        let Some((effect, target)) = self.dialling.remove(&call) else { return };
+        let Effect::Dial { to, .. } = &effect else { return };
+        let peer = target.peer(addresses, self.settings.guard, self.settings.sip.ip());
+        let found = peer.map(|peer| (to.clone(), peer));
+        self.invite(effect, found, now);
+    }
+
+    /// Calls a Request-URI at an address, unless the call was taken back meanwhile.
+    fn invite(&mut self, effect: Effect, target: Option<(String, Peer)>, now: Now) {
+        let Effect::Dial { call, from, display_name, auth, .. } = effect else { return };
+        if !self.exchange.has_call(call) {
+            return;
+        }
         let id = self.agent.new_call();
-        let target = self.target(&to);
         let (Some((uri, peer)), true) = (target, self.open(call, id)) else {
             return self.event(Event::CallFailed { call, status: 404 }, now);
         };
@@ -266,26 +300,5 @@ impl Core {
         if let Some((user, password)) = auth {
             self.agent.set_credentials(id, sip::Credentials { user, password });
         }
-    }
-
-    /// Returns the Request-URI and the address behind a `To`.
-    fn target(&self, to: &str) -> Option<(String, Peer)> {
-        let user = to.strip_prefix("client:").unwrap_or(to);
-        let Some(rest) = to.strip_prefix("sip:") else { return self.agent.binding(user) };
-        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-        let transport = if host.to_ascii_lowercase().contains(";transport=tcp") {
-            Transport::Tcp
-        } else {
-            Transport::Udp
-        };
-        let host = host.split([';', '?']).next().unwrap_or(host);
-        let address = host
-            .parse()
-            .or_else(|_| {
-                host.trim_matches(['[', ']']).parse::<IpAddr>().map(|ip| (ip, 5_060).into())
-            })
-            .ok()?;
-        let allowed = self.settings.guard.allows(SocketAddr::ip(&address));
-        allowed.then(|| (to.to_owned(), Peer { address, transport }))
     }
 }

@@ -1,7 +1,7 @@
 //! What drives the core of a real node: its task, sockets, media thread and clock.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::UdpSocket as StdUdpSocket;
+use std::net::{IpAddr, UdpSocket as StdUdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -29,12 +29,16 @@ const EVENTS_MAX: usize = 4_096;
 /// How often the core looks when nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// How long a host's name may take to be resolved.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+
 /// What reaches the core's task.
 #[derive(Debug)]
 pub enum Request {
     Command(Box<Command>, oneshot::Sender<Result<Reply, Refusal>>),
     Fetched(FetchId, Result<Brought, Failure>),
     Loaded(PlayId, Result<Arc<[i16]>, Failure>),
+    Resolved(CallSid, Vec<IpAddr>),
     Audibility(ConferenceSid, oneshot::Sender<Vec<Pair>>),
     OpenTap(ConferenceSid, oneshot::Sender<Option<TapId>>),
     ReadTap(TapId, oneshot::Sender<Vec<i16>>),
@@ -179,6 +183,9 @@ impl Driver {
                 self.core.handle(Input::Fetched(fetch, result), now());
             }
             Request::Loaded(play, result) => self.core.handle(Input::Loaded(play, result), now()),
+            Request::Resolved(call, addresses) => {
+                self.core.handle(Input::Resolved(call, addresses), now());
+            }
             Request::Audibility(conference, reply) => self.audibility(conference, reply),
             Request::OpenTap(conference, reply) => {
                 let _ = reply.send(self.core.open_tap(conference));
@@ -223,6 +230,13 @@ impl Driver {
                     tokio::spawn(async move {
                         let brought = assets::fetch(&client, &account, &document, params).await;
                         let _ = requests.send(Request::Fetched(fetch, brought)).await;
+                    });
+                }
+                Output::Resolve { call, name } => {
+                    let requests = self.requests.clone();
+                    tokio::spawn(async move {
+                        let addresses = resolve(&name).await;
+                        let _ = requests.send(Request::Resolved(call, addresses)).await;
                     });
                 }
                 Output::Load { play, sound } => self.load(play, sound),
@@ -286,6 +300,11 @@ impl Driver {
             let _ = reply.send(Stats { media, ticks, calls });
         });
     }
+}
+
+async fn resolve(name: &str) -> Vec<IpAddr> {
+    let found = tokio::time::timeout(RESOLVE_WITHIN, tokio::net::lookup_host((name, 0))).await;
+    found.ok().and_then(Result::ok).into_iter().flatten().map(|address| address.ip()).collect()
 }
 
 fn input(arrived: Arrived) -> Input {

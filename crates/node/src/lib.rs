@@ -8,6 +8,8 @@
 mod arrival;
 mod assets;
 mod core;
+#[cfg(test)]
+mod dial_tests;
 mod dispatch;
 mod driver;
 mod media_thread;
@@ -15,6 +17,7 @@ mod outbox;
 mod ports;
 mod recovery;
 mod streams;
+mod target;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

@@ -1,0 +1,130 @@
+//! Where a `To` leads.
+//!
+//! Source: RFC 3261 sections 18.1 and 19.1, RFC 3263 section 4.2: names have addresses; service
+//! records are not asked for.
+
+use std::net::{IpAddr, SocketAddr};
+
+use sip::{Peer, Transport};
+use webhook::Guard;
+
+/// Where SIP listens when an address does not say.
+const PORT: u16 = 5_060;
+
+/// A SIP address as far as it says where to send to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub host: Host,
+    pub port: u16,
+    transport: Transport,
+}
+
+/// What stands for a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    Ip(IpAddr),
+    /// To be resolved.
+    Name(String),
+}
+
+impl Target {
+    /// Reads `sip:user@host:port;transport=tcp`, of which only the host is needed.
+    pub fn parse(uri: &str) -> Option<Self> {
+        let (scheme, rest) = uri.split_once(':')?;
+        if !scheme.eq_ignore_ascii_case("sip") {
+            return None;
+        }
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        let host = host.split('?').next()?;
+        let (address, parameters) = host.split_once(';').unwrap_or((host, ""));
+        let over_tcp = parameters.split(';').any(|one| one.eq_ignore_ascii_case("transport=tcp"));
+        let transport = if over_tcp { Transport::Tcp } else { Transport::Udp };
+        let (host, port) = match address.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']')?;
+                (Host::Ip(IpAddr::V6(host.parse().ok()?)), port.strip_prefix(':'))
+            }
+            None => {
+                let parts = address.split_once(':');
+                let (host, port) = parts.map_or((address, None), |(host, port)| (host, Some(port)));
+                (Host::parse(host)?, port)
+            }
+        };
+        let port = port.map_or(Some(PORT), |port| port.parse().ok().filter(|&port| port != 0))?;
+        Some(Self { host, port, transport })
+    }
+
+    /// Returns where to send, of the addresses that the host has: one that a socket of `ours`
+    /// reaches. None may be reached where one of them may not, so that no name leads astray.
+    pub fn peer(&self, addresses: &[IpAddr], guard: Guard, ours: IpAddr) -> Option<Peer> {
+        let allowed = addresses.iter().all(|&ip| guard.allows(ip));
+        let reachable = |ip: &&IpAddr| ip.is_ipv4() == ours.is_ipv4();
+        let &ip = addresses.iter().find(reachable).filter(|_| allowed)?;
+        Some(Peer { address: SocketAddr::new(ip, self.port), transport: self.transport })
+    }
+}
+
+impl Host {
+    fn parse(host: &str) -> Option<Self> {
+        if let Ok(ip) = host.parse() {
+            return Some(Self::Ip(ip));
+        }
+        let is_sane = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let is_name = !host.is_empty() && host.chars().all(is_sane);
+        is_name.then(|| Self::Name(host.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_host_port_and_transport() {
+        check("sip:a@127.0.0.1", "127.0.0.1", 5_060, Transport::Udp);
+        check("SIP:127.0.0.1:5080", "127.0.0.1", 5_080, Transport::Udp);
+        check("sip:a:pass@127.0.0.1;transport=TCP?x=y", "127.0.0.1", 5_060, Transport::Tcp);
+        check("sip:a;b=c?d@127.0.0.1:5080", "127.0.0.1", 5_080, Transport::Udp);
+        check("sip:a@[::1]:5080;lr", "::1", 5_080, Transport::Udp);
+        check("sip:a@pbx.example.org:5080", "pbx.example.org", 5_080, Transport::Udp);
+    }
+
+    #[test]
+    fn what_is_no_sip_address_leads_nowhere() {
+        for uri in [
+            "tel:+15551234",
+            "client:alice",
+            "alice",
+            "sip:",
+            "sip:a@",
+            "sip:a@127.0.0.1:0",
+            "sip:a@127.0.0.1:70000",
+            "sip:a@[127.0.0.1]",
+            "sip:a@<localhost>",
+        ] {
+            assert_eq!(Target::parse(uri), None, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_name_leads_where_our_socket_reaches_and_nowhere_if_one_address_is_forbidden() {
+        let guard = Guard { loopback: true, private: false };
+        let target = Target::parse("sip:a@localhost").unwrap();
+        let to = |addresses: &[&str], ours: &str| {
+            let addresses: Vec<IpAddr> = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
+            let peer = target.peer(&addresses, guard, ours.parse().unwrap());
+            peer.map(|peer| peer.address.to_string())
+        };
+        assert_eq!(to(&["::1", "127.0.0.1"], "127.0.0.1").as_deref(), Some("127.0.0.1:5060"));
+        assert_eq!(to(&["127.0.0.1", "::1"], "::1").as_deref(), Some("[::1]:5060"));
+        assert_eq!(to(&["::1"], "127.0.0.1"), None);
+        assert_eq!(to(&[], "127.0.0.1"), None);
+        assert_eq!(to(&["10.0.0.1"], "127.0.0.1"), None);
+        assert_eq!(to(&["127.0.0.1", "169.254.169.254"], "127.0.0.1"), None);
+    }
+
+    fn check(uri: &str, host: &str, port: u16, transport: Transport) {
+        let host = Host::parse(host).or_else(|| host.parse().map(Host::Ip).ok()).unwrap();
+        assert_eq!(Target::parse(uri), Some(Target { host, port, transport }), "{uri}");
+    }
+}
