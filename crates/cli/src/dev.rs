@@ -32,6 +32,12 @@ pub struct Arguments {
     /// Binds SIP and sound beyond loopback and puts this address into SDP and Contact.
     #[arg(long)]
     advertise: Option<IpAddr>,
+    /// Asks phones on loopback, too, to prove by digest who they are.
+    #[arg(long)]
+    sip_auth: bool,
+    /// How they prove it: `md5` is for phones that give up when they are offered SHA-256 as well.
+    #[arg(long, default_value = "sha-256", value_parser = ["sha-256", "md5"])]
+    sip_digest: String,
     /// Asked, by a signed POST, what to do with every call that comes in.
     #[arg(long, value_parser = web_address)]
     voice_url: Option<String>,
@@ -79,6 +85,8 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         sip,
         rtp_ports: arguments.rtp_ports,
         advertise: arguments.advertise,
+        sip_auth: arguments.sip_auth,
+        sip_md5_alone: arguments.sip_digest == "md5",
         voice_url: arguments.voice_url,
         guard: Guard { loopback: true, private: false },
     };

@@ -121,6 +121,10 @@ pub struct Settings {
     pub account: Account,
     /// Where phones reach it; its address is the media's too.
     pub sip: SocketAddr,
+    /// Whether callers on loopback must prove who they are, as all others must.
+    pub sip_auth: bool,
+    /// Whether phones are offered MD5 alone.
+    pub sip_md5_alone: bool,
     /// Asked what to do with a call that comes in; none: it joins the conference of its name.
     pub voice_url: Option<String>,
     /// What may be dialled beyond the public internet.
@@ -198,7 +202,8 @@ impl Core {
                 user: settings.account.sid.to_string(),
                 password: settings.account.auth_token.clone(),
             },
-            loopback_is_free: true,
+            loopback_is_free: !settings.sip_auth,
+            md5_alone: settings.sip_md5_alone,
         };
         let open = sip::Config::open(settings.sip, seed);
         Self {

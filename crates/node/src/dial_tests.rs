@@ -57,6 +57,8 @@ fn check(to: &str, addresses: &[&str], taken_back: bool) -> (bool, Vec<String>) 
     let settings = Settings {
         account,
         sip: "127.0.0.1:5060".parse().unwrap(),
+        sip_auth: false,
+        sip_md5_alone: false,
         voice_url: None,
         guard: webhook::Guard { loopback: true, private: false },
     };

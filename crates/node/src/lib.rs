@@ -59,6 +59,10 @@ pub struct Config {
     pub rtp_ports: (u16, u16),
     /// The address for SDP and `Contact`, where it is not the one that SIP listens on.
     pub advertise: Option<IpAddr>,
+    /// Whether callers on loopback must prove who they are, as all others must.
+    pub sip_auth: bool,
+    /// Whether phones are offered MD5 alone.
+    pub sip_md5_alone: bool,
     /// Asked what to do with a call that comes in; none: it joins the conference of its name.
     pub voice_url: Option<String>,
     /// What may be fetched and called beyond the public internet.
@@ -224,6 +228,8 @@ impl Node {
         let settings = Settings {
             account: account.clone(),
             sip,
+            sip_auth: config.sip_auth,
+            sip_md5_alone: config.sip_md5_alone,
             voice_url: config.voice_url,
             guard: config.guard,
         };

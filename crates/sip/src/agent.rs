@@ -82,6 +82,8 @@ pub struct Access {
     pub credentials: Credentials,
     /// Whether those on loopback need not.
     pub loopback_is_free: bool,
+    /// Whether MD5 alone is offered: some phones give up when they are offered SHA-256 as well.
+    pub md5_alone: bool,
 }
 
 /// Where we are, and who may come.

@@ -86,8 +86,8 @@ impl Gate {
         Self { secret, epoch: None, made: 0, counts: BTreeMap::new(), order: VecDeque::new() }
     }
 
-    /// Returns the values of `WWW-Authenticate`, strongest first.
-    pub fn challenges(&mut self, stale: bool, now: Instant) -> Vec<String> {
+    /// Returns the values of `WWW-Authenticate`, strongest first, or MD5's alone.
+    pub fn challenges(&mut self, stale: bool, md5_alone: bool, now: Instant) -> Vec<String> {
         self.made += 1;
         let seconds = now.saturating_duration_since(*self.epoch.get_or_insert(now)).as_secs();
         let nonce = self.nonce(seconds, self.made);
@@ -98,7 +98,8 @@ impl Gate {
                 "Digest realm=\"{REALM}\", nonce=\"{nonce}\", algorithm={name}, qop=\"auth\"{stale}"
             )
         };
-        ALGORITHMS.map(challenge).into()
+        let offered = |algorithm: &Algorithm| !md5_alone || *algorithm == Algorithm::Md5;
+        ALGORITHMS.into_iter().filter(offered).map(challenge).collect()
     }
 
     /// Judges the value of an `Authorization`.
@@ -295,8 +296,10 @@ mod tests {
         let now = Instant::now();
         let mut gate = Gate::new([7; 32]);
         let asked = ("REGISTER", "sip:sidetone");
-        let challenges = gate.challenges(false, now);
+        let challenges = gate.challenges(false, false, now);
         assert!(challenges[0].contains("SHA-256") && challenges[1].contains("MD5"));
+        let alone = gate.challenges(false, true, now);
+        assert!(alone.len() == 1 && alone[0].contains("MD5"));
         let prove = |challenge: &str, credentials: &Credentials| {
             authorize([challenge].into_iter(), asked, credentials, "c").unwrap()
         };

@@ -218,7 +218,7 @@ impl Agent {
             self.stats.unproven += 1;
             self.guard.failed(source, now);
         }
-        let challenges = self.gate.challenges(denied == Denied::Stale, now);
+        let challenges = self.gate.challenges(denied == Denied::Stale, access.md5_alone, now);
         let challenges: Vec<_> =
             challenges.iter().map(|value| ("WWW-Authenticate", value.as_str())).collect();
         self.reply_with(from, message, 401, &challenges);
