@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used, reason = "what is not as a test needs it ends the test")]
 
 mod ears;
+mod foreign;
 mod origin;
 mod server;
 
 pub use ears::{Ear, level, tone};
+pub use foreign::{digest, foreign, sipp};
 pub use origin::{Asked, Origin};
 pub use server::{Answer, Server, binary};

@@ -1,0 +1,70 @@
+//! Programs of others that tests play against.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+/// Returns the name of a program that is installed, to start it by.
+///
+/// # Panics
+/// Where it is not: a check that cannot run fails and says why.
+#[track_caller]
+pub fn foreign(program: &str) -> &str {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&paths).any(|folder| folder.join(program).is_file());
+    assert!(is_there, "{program} is not there: `cargo xtask test --install` installs it");
+    program
+}
+
+/// Runs SIPp with a scenario of `sipp/` and returns whether every step of it came about.
+///
+/// It writes what was sent and received to `folder`, as `messages` and `errors`.
+pub fn sipp(scenario: &str, arguments: &[String], folder: &Path) -> bool {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(format!("{scenario}.xml"));
+    let run = Command::new(foreign("sipp"))
+        .arg("-sf")
+        .arg(file)
+        .args(["-m", "1", "-nostdin", "-deadcall_wait", "0", "-timeout", "90s", "-timeout_error"])
+        .args(["-recv_timeout", "15s", "-trace_msg", "-trace_err", "-message_file"])
+        .arg(folder.join("messages"))
+        .arg("-error_file")
+        .arg(folder.join("errors"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    run.unwrap().success()
+}
+
+/// Proves who one is, once, as SIPp cannot where it is offered more than MD5: returns what follows
+/// `Digest` in an `Authorization`. Source: RFC 7616 section 3.4.
+pub fn digest(
+    algorithm: &str,
+    (user, password): (&str, &str),
+    (method, uri): (&str, &str),
+    nonce: &str,
+) -> String {
+    const REALM: &str = "sidetone";
+    let hash = |text: String| match algorithm {
+        "SHA-256" => hex(&Sha256::digest(text)),
+        _ => hex(&Md5::digest(text)),
+    };
+    let secret = hash(format!("{user}:{REALM}:{password}"));
+    let asked = hash(format!("{method}:{uri}"));
+    let response = hash(format!("{secret}:{nonce}:00000001:c0ffee:auth:{asked}"));
+    format!(
+        "username=\"{user}\", realm=\"{REALM}\", nonce=\"{nonce}\", uri=\"{uri}\", qop=auth, \
+         nc=00000001, cnonce=\"c0ffee\", algorithm={algorithm}, response=\"{response}\""
+    )
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
