@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use node::{Config, Guard, Node};
+use node::{Config, Delivery, Guard, Node};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,12 +41,34 @@ pub struct Arguments {
     /// Asked, by a signed POST, what to do with every call that comes in.
     #[arg(long, value_parser = web_address)]
     voice_url: Option<String>,
+    /// When a callback that its receiver does not take is given up.
+    #[arg(long, value_enum, default_value_t)]
+    callbacks_delivery: CallbacksDelivery,
     /// Written, whole or not at all, when everything listens.
     #[arg(long)]
     ready_file: Option<PathBuf>,
     /// Lets three synthetic talkers call into a conference named `demo`.
     #[arg(long)]
     demo: bool,
+}
+
+/// When a callback is given up.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum CallbacksDelivery {
+    /// As Twilio does: any answer ends it, and a connection is tried as the address's fragment says.
+    #[default]
+    Twilio,
+    /// After 24 h of growing pauses, in order for each conference.
+    UntilDelivered,
+}
+
+impl From<CallbacksDelivery> for Delivery {
+    fn from(delivery: CallbacksDelivery) -> Self {
+        match delivery {
+            CallbacksDelivery::Twilio => Self::Twilio,
+            CallbacksDelivery::UntilDelivered => Self::UntilDelivered,
+        }
+    }
 }
 
 fn ports(text: &str) -> Result<(u16, u16), String> {
@@ -88,6 +110,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         sip_auth: arguments.sip_auth,
         sip_md5_alone: arguments.sip_digest == "md5",
         voice_url: arguments.voice_url,
+        callbacks: arguments.callbacks_delivery.into(),
         guard: Guard { loopback: true, private: false },
     };
     let node = Node::start(config).await.map_err(|error| error.to_string())?;

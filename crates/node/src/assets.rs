@@ -1,18 +1,136 @@
 //! Documents and sounds: what is fetched, what kind it is, and our own music in Twilio's place.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use exchange::{Document, Failure, Fetched};
-use model::Account;
+use model::{Account, CallSid, Level};
+use sha2::{Digest, Sha256};
+use store::Store;
 use url::Url;
-use webhook::{Client, Request};
+use webhook::{Client, Overrides, Request, Response};
 
 use crate::core::Brought;
+use crate::debugger::{About, Debugger};
+use crate::decoded::Decoded;
+use crate::wall;
 
-/// Longest TwiML document.
+/// Longest TwiML document, decompressed.
 pub const DOCUMENT_MAX: usize = 64 * 1024;
 /// Longest audio file.
-pub const AUDIO_MAX: usize = 40 * 1024 * 1024;
+pub const AUDIO_MAX: usize = 32 * 1024 * 1024;
+
+const MUSIC_URL: &str = "https://com.twilio.sounds.music.s3.amazonaws.com/";
+
+/// Fetches in one account's name. Cloning gives another handle on the same caches.
+#[derive(Debug, Clone)]
+pub struct Assets {
+    client: Client,
+    account: Account,
+    debugger: Debugger,
+    decoded: Decoded,
+}
+
+impl Assets {
+    pub fn new(client: Client, account: Account, store: Store) -> Self {
+        let debugger = Debugger::new(store, account.sid);
+        Self { client, account, debugger, decoded: Decoded::default() }
+    }
+
+    /// Asks for a document and tells what kind it is. `call` is whose cookies go along.
+    ///
+    /// # Errors
+    /// Twilio's code for what went wrong.
+    pub async fn fetch(
+        &self,
+        call: Option<CallSid>,
+        document: &Document,
+        params: Vec<(String, String)>,
+    ) -> Result<Brought, Failure> {
+        if is_music(&document.url) {
+            let text = format!("<Response><Play loop=\"0\">{MUSIC_URL}</Play></Response>");
+            let url = document.url.clone();
+            return Ok(Brought::Document(Fetched::Twiml { text, url }));
+        }
+        let response = self.send(call, document, params, document_max).await?;
+        if is_audio(&response) {
+            return self.decode(response).await.map(Brought::Audio);
+        }
+        let text = text(&response)?;
+        let looks = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+        let is_twiml = response.content_type != "text/plain"
+            || looks.starts_with("<?xml")
+            || looks.starts_with("<Response");
+        Ok(Brought::Document(if is_twiml {
+            Fetched::Twiml { text, url: response.url }
+        } else {
+            Fetched::Text(text)
+        }))
+    }
+
+    /// Fetches an audio file for `<Play>`.
+    ///
+    /// # Errors
+    /// Twilio's code for what went wrong.
+    pub async fn audio(&self, url: &str) -> Result<Arc<[i16]>, Failure> {
+        static MUSIC: OnceLock<Arc<[i16]>> = OnceLock::new();
+        if is_music(url) {
+            return Ok(Arc::clone(MUSIC.get_or_init(|| sound::music().into())));
+        }
+        let document = Document { url: url.to_owned(), method: "GET".to_owned() };
+        let response = self.send(None, &document, Vec::new(), audio_max).await?;
+        self.decode(response).await
+    }
+
+    async fn send(
+        &self,
+        call: Option<CallSid>,
+        document: &Document,
+        params: Vec<(String, String)>,
+        judge: webhook::Judge,
+    ) -> Result<Response, Failure> {
+        for warning in Overrides::of(&document.url).warnings {
+            let about = About { call, conference: None, url: document.url.clone() };
+            self.debugger.note(about, Level::Warning, warning.code, warning.message, wall());
+        }
+        let request = Request {
+            url: document.url.clone(),
+            method: document.method.clone(),
+            params,
+            auth_token: self.account.auth_token.clone(),
+            idempotency_token: None,
+            jar: call.map(|call| call.to_string()),
+            judge: Some(judge),
+        };
+        let response = self
+            .client
+            .fetch(&request)
+            .await
+            .map_err(|failure| Failure { code: failure.code, message: failure.message })?;
+        if response.status >= 400 {
+            return fail(11200, format!("{} answered {}", response.url, response.status));
+        }
+        if response.body.is_empty() {
+            let code = if request.method == "HEAD" { 11200 } else { 11770 };
+            return fail(code, format!("{} answered nothing", response.url));
+        }
+        Ok(response)
+    }
+
+    async fn decode(&self, response: Response) -> Result<Arc<[i16]>, Failure> {
+        let body = response.body;
+        let key: [u8; 32] = Sha256::digest(&**body).into();
+        let decode = async || {
+            // The last holder of the octets gives them away; a cache that has them too keeps its own.
+            let octets = Arc::unwrap_or_clone(body);
+            match tokio::task::spawn_blocking(|| sound::decode(octets)).await {
+                Ok(Ok(samples)) => Ok(samples.into()),
+                Ok(Err(error)) => fail(12300, format!("{}: {error}", response.url)),
+                Err(_) => fail(12300, format!("{} could not be read", response.url)),
+            }
+        };
+        self.decoded.get(key, decode).await
+    }
+}
 
 /// Returns whether Twilio's music is at this address: it is answered by ours.
 pub fn is_music(url: &str) -> bool {
@@ -27,93 +145,45 @@ pub fn is_music(url: &str) -> bool {
         || host == "api.twilio.com" && path == "/cowbell.mp3"
 }
 
-/// Asks for a document and tells what kind it is.
-///
-/// # Errors
-/// Twilio's code for what went wrong.
-pub async fn fetch(
-    client: &Client,
-    account: &Account,
-    document: &Document,
-    params: Vec<(String, String)>,
-) -> Result<Brought, Failure> {
-    if is_music(&document.url) {
-        let twiml = format!("<Response><Play loop=\"0\">{}</Play></Response>", MUSIC_URL);
-        return Ok(Brought::Document(Fetched::Twiml { text: twiml, url: document.url.clone() }));
+/// Whether an answer is a sound: by its type, or by its name where the type says nothing.
+fn is_audio(head: &Response) -> bool {
+    const SAYS_NOTHING: [&str; 4] =
+        ["", "application/octet-stream", "binary/octet-stream", "application/x-binary"];
+    let kind = head.content_type.as_str();
+    let path = head.url.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    let named = [".mp3", ".wav", ".wave"].iter().any(|ending| path.ends_with(ending));
+    kind.starts_with("audio/")
+        || kind == "application/octet-stream"
+        || SAYS_NOTHING.contains(&kind) && named
+}
+
+fn document_max(head: &Response) -> Result<usize, webhook::Failure> {
+    match head.content_type.as_str() {
+        "text/xml" | "application/xml" | "text/html" | "text/plain" => Ok(DOCUMENT_MAX),
+        _ => audio_max(head),
     }
-    let response = send(client, account, document, params).await?;
-    let kind = response.content_type.as_str();
-    let text = || String::from_utf8_lossy(&response.body).into_owned();
-    let is_text = !kind.starts_with("audio/") && kind != "application/octet-stream";
-    if is_text && response.body.len() > DOCUMENT_MAX {
-        return fail(11200, format!("{} is longer than {DOCUMENT_MAX} octets", response.url));
+}
+
+fn audio_max(head: &Response) -> Result<usize, webhook::Failure> {
+    if is_audio(head) {
+        return Ok(AUDIO_MAX);
     }
-    match kind {
-        "text/xml" | "application/xml" | "text/html" => {
-            Ok(Brought::Document(Fetched::Twiml { text: text(), url: response.url.clone() }))
+    let (url, kind) = (&head.url, &head.content_type);
+    Err(webhook::Failure::new(12300, format!("{url} has the type {kind:?}")))
+}
+
+/// Reads a document's letters in the charset that its header names; XML's own word is not asked.
+fn text(response: &Response) -> Result<String, Failure> {
+    let octets = &**response.body;
+    match response.charset.as_deref() {
+        None | Some("utf-8" | "utf8" | "us-ascii" | "ascii") => match std::str::from_utf8(octets) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(error) => fail(12100, format!("{} is not UTF-8: {error}", response.url)),
+        },
+        Some("iso-8859-1" | "latin1" | "windows-1252") => {
+            Ok(octets.iter().map(|&octet| char::from(octet)).collect())
         }
-        "text/plain" => {
-            let trimmed = text();
-            let looks = trimmed.trim_start();
-            Ok(Brought::Document(if looks.starts_with("<?xml") || looks.starts_with("<Response") {
-                Fetched::Twiml { text: trimmed, url: response.url.clone() }
-            } else {
-                Fetched::Text(trimmed)
-            }))
-        }
-        _ if kind.starts_with("audio/") => decode(response.body).await.map(Brought::Audio),
-        _ => fail(12300, format!("{} has the type {kind:?}", response.url)),
-    }
-}
-
-/// Fetches an audio file for `<Play>`.
-///
-/// # Errors
-/// Twilio's code for what went wrong.
-pub async fn fetch_audio(
-    client: &Client,
-    account: &Account,
-    url: &str,
-) -> Result<Arc<[i16]>, Failure> {
-    if is_music(url) {
-        return Ok(sound::music().into());
-    }
-    let document = Document { url: url.to_owned(), method: "GET".to_owned() };
-    let response = send(client, account, &document, Vec::new()).await?;
-    decode(response.body).await
-}
-
-const MUSIC_URL: &str = "https://com.twilio.sounds.music.s3.amazonaws.com/";
-
-async fn send(
-    client: &Client,
-    account: &Account,
-    document: &Document,
-    params: Vec<(String, String)>,
-) -> Result<webhook::Response, Failure> {
-    let request = Request {
-        url: document.url.clone(),
-        method: document.method.clone(),
-        params,
-        auth_token: account.auth_token.clone(),
-        idempotency_token: None,
-        body_max: AUDIO_MAX,
-    };
-    let response = client
-        .send(&request)
-        .await
-        .map_err(|failure| Failure { code: failure.code, message: failure.message })?;
-    if response.status >= 400 {
-        return fail(11200, format!("{} answered {}", response.url, response.status));
-    }
-    Ok(response)
-}
-
-async fn decode(octets: Vec<u8>) -> Result<Arc<[i16]>, Failure> {
-    match tokio::task::spawn_blocking(|| sound::decode(octets)).await {
-        Ok(Ok(samples)) => Ok(samples.into()),
-        Ok(Err(error)) => fail(12300, error.to_string()),
-        Err(_) => fail(12300, "the file could not be read".to_owned()),
+        Some(charset) => fail(12100, format!("{} has the charset {charset:?}", response.url)),
     }
 }
 
@@ -136,6 +206,54 @@ mod tests {
             ("https://example.com/", false),
         ] {
             assert_eq!(is_music(url), music, "{url}");
+        }
+    }
+
+    fn response(kind: &str, url: &str, charset: Option<&str>, body: &[u8]) -> Response {
+        Response {
+            status: 200,
+            content_type: kind.to_owned(),
+            charset: charset.map(str::to_owned),
+            body: Arc::new(body.to_vec()),
+            url: url.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_type_says_how_much_is_read_and_the_name_helps_where_it_says_nothing() {
+        for (kind, name, limit) in [
+            ("text/xml", "x", Some(DOCUMENT_MAX)),
+            ("text/html", "x.mp3", Some(DOCUMENT_MAX)),
+            ("text/plain", "x", Some(DOCUMENT_MAX)),
+            ("audio/mpeg", "x", Some(AUDIO_MAX)),
+            ("audio/x-wav", "x", Some(AUDIO_MAX)),
+            ("application/octet-stream", "x", Some(AUDIO_MAX)),
+            ("binary/octet-stream", "x.MP3?y=z", Some(AUDIO_MAX)),
+            ("binary/octet-stream", "x", None),
+            ("", "x.wav", Some(AUDIO_MAX)),
+            ("", "x", None),
+            ("image/gif", "x.mp3", None),
+            ("application/json", "x", None),
+            ("video/mp4", "x", None),
+        ] {
+            let head = response(kind, &format!("http://a.com/{name}"), None, b"");
+            assert_eq!(document_max(&head).ok(), limit, "{kind} {name}");
+        }
+    }
+
+    #[test]
+    fn letters_are_read_in_the_charset_that_is_named() {
+        for (charset, body, expected) in [
+            (None, &b"caf\xc3\xa9"[..], Ok("caf\u{e9}")),
+            (Some("utf-8"), b"caf\xc3\xa9", Ok("caf\u{e9}")),
+            (Some("iso-8859-1"), b"caf\xe9", Ok("caf\u{e9}")),
+            (None, b"caf\xe9", Err(12100)),
+            (Some("utf-8"), b"caf\xe9", Err(12100)),
+            (Some("utf-7"), b"caf", Err(12100)),
+        ] {
+            let read = text(&response("text/xml", "http://a.com/", charset, body));
+            let read = read.as_deref().map_err(|failure| failure.code);
+            assert_eq!(read, expected, "{charset:?}");
         }
     }
 }

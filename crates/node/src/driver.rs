@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use exchange::{Command, Failure, FetchId, PlayId, Refusal, Reply, Sound};
 use media::{LegId, Shard, TapId};
-use model::{Account, CallSid, Callback, ConferenceSid};
+use model::{CallSid, ConferenceSid};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sip::{Peer, Transmit, Transport};
@@ -17,11 +17,13 @@ use store::{Committed, Store};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::assets::Assets;
 use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket};
 use crate::media_thread::{self, Lateness};
+use crate::outbox::Owed;
 use crate::ports::Ports;
 use crate::streams::{Arrived, Streams};
-use crate::{Pair, Stats, assets, now};
+use crate::{Pair, Stats, now};
 
 /// Media commands that wait for the next tick.
 const MEDIA_MAX: usize = 65_536;
@@ -52,11 +54,11 @@ pub struct Parts {
     pub settings: Settings,
     pub rtp_ports: (u16, u16),
     pub store: Store,
-    pub client: webhook::Client,
+    pub assets: Assets,
     pub socket: UdpSocket,
     pub listener: TcpListener,
     pub requests: mpsc::Sender<Request>,
-    pub callbacks: mpsc::UnboundedSender<Callback>,
+    pub callbacks: mpsc::UnboundedSender<Owed>,
     /// Dialogs of the last process, which are to be ended.
     pub dialogs: Vec<sip::Dialog>,
 }
@@ -64,13 +66,12 @@ pub struct Parts {
 /// The core's task and all that it owns.
 struct Driver {
     core: Core,
-    account: Account,
     store: Store,
-    client: webhook::Client,
+    assets: Assets,
     socket: UdpSocket,
     streams: Streams,
     requests: mpsc::Sender<Request>,
-    callbacks: mpsc::UnboundedSender<Callback>,
+    callbacks: mpsc::UnboundedSender<Owed>,
     media: SyncSender<media_thread::Input>,
     lateness: Arc<Lateness>,
     replies: BTreeMap<Ticket, oneshot::Sender<Result<Reply, Refusal>>>,
@@ -113,16 +114,14 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
     let listens = parts.socket.local_addr()?.ip();
     let ports = OpenPorts { ports: Ports::new(listens, parts.rtp_ports), media: media.clone() };
     let (streams, arrived) = Streams::start(parts.listener);
-    let account = parts.settings.account.clone();
     let mut core = Core::new(parts.settings, seed, Box::new(ports));
     for dialog in parts.dialogs {
         core.end_dialog(dialog, now());
     }
     let driver = Driver {
         core,
-        account,
         store: parts.store,
-        client: parts.client,
+        assets: parts.assets,
         socket: parts.socket,
         streams,
         requests: parts.requests,
@@ -223,12 +222,11 @@ impl Driver {
                     // What the store does not even take is answered as what it could not write.
                     Err(_) => self.core.handle(Input::Committed(batch, false), now()),
                 },
-                Output::Callback(callback) => drop(self.callbacks.send(callback)),
-                Output::Fetch { fetch, document, params, .. } => {
-                    let (client, account) = (self.client.clone(), self.account.clone());
-                    let requests = self.requests.clone();
+                Output::Callback(callback) => drop(self.callbacks.send(Owed::New(callback))),
+                Output::Fetch { fetch, call, document, params, .. } => {
+                    let (assets, requests) = (self.assets.clone(), self.requests.clone());
                     tokio::spawn(async move {
-                        let brought = assets::fetch(&client, &account, &document, params).await;
+                        let brought = assets.fetch(call, &document, params).await;
                         let _ = requests.send(Request::Fetched(fetch, brought)).await;
                     });
                 }
@@ -263,10 +261,9 @@ impl Driver {
             let failure = Failure { code: 13_520, message };
             return self.core.handle(Input::Loaded(play, Err(failure)), now());
         };
-        let (client, account) = (self.client.clone(), self.account.clone());
-        let requests = self.requests.clone();
+        let (assets, requests) = (self.assets.clone(), self.requests.clone());
         tokio::spawn(async move {
-            let loaded = assets::fetch_audio(&client, &account, &url).await;
+            let loaded = assets.audio(&url).await;
             let _ = requests.send(Request::Loaded(play, loaded)).await;
         });
     }

@@ -8,6 +8,9 @@
 mod arrival;
 mod assets;
 mod core;
+mod debugger;
+mod decoded;
+mod delivery;
 #[cfg(test)]
 mod dial_tests;
 mod dispatch;
@@ -24,7 +27,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use media::ShardStats;
-use model::{Account, AccountSid, CallSid, Change, ConferenceSid, Now, Timestamp};
+use model::{
+    Account, AccountSid, CallSid, Callback, CallbackSid, CallbackState, Change, ConferenceSid, Now,
+    Timestamp,
+};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use store::Store;
@@ -32,11 +38,14 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 
 pub use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket};
+pub use delivery::{Note, Outbox};
 pub use exchange::{Beep, ConferenceCallback, DEFAULT_MUSIC_URL, PARTICIPANTS_MAX};
 pub use exchange::{
     CallChanges, Command, ConferenceKey, CreateCall, CreateParticipant, Dialling, Document, End,
     Instructions, JoinOptions, ParticipantChanges, ParticipantKey, Refusal, Reply, StatusCallback,
 };
+pub use model::Delivery;
+pub use store::Backlog;
 pub use store::{
     CallFilter, ConferenceFilter, DateFilter, NotificationFilter, Page, ParticipantFilter, Place,
     StoreFailed,
@@ -47,6 +56,9 @@ pub use webhook::Guard;
 const COMMANDS_MAX: usize = 1_024;
 /// How long the calls get to end when the server stops.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(8);
+
+/// How long the last callbacks get for their first attempt when the server stops.
+pub const FLUSH_LIMIT: Duration = Duration::from_millis(1_500);
 
 /// How the server is set up.
 #[derive(Debug, Clone)]
@@ -67,6 +79,8 @@ pub struct Config {
     pub voice_url: Option<String>,
     /// What may be fetched and called beyond the public internet.
     pub guard: Guard,
+    /// When a callback is given up.
+    pub callbacks: Delivery,
 }
 
 /// Why the server could not start: one line that names the fix.
@@ -116,6 +130,7 @@ pub struct Stats {
 #[derive(Debug, Clone)]
 pub struct Handle {
     requests: mpsc::Sender<driver::Request>,
+    callbacks: mpsc::UnboundedSender<outbox::Owed>,
     store: Store,
     account: Account,
     sip: SocketAddr,
@@ -181,12 +196,37 @@ impl Handle {
         self.ask(driver::Request::Stats).await.unwrap_or_default()
     }
 
-    /// Hangs up every call and returns when their rows are committed, or after [`DRAIN_LIMIT`].
+    /// Hangs up every call and returns when their rows are committed, or after [`DRAIN_LIMIT`];
+    /// then the callbacks that tell of it get [`FLUSH_LIMIT`] for their first attempt.
     pub async fn stop(&self) {
         let stopped = self.ask(driver::Request::Stop);
         if tokio::time::timeout(DRAIN_LIMIT, stopped).await.is_err() {
             tracing::warn!("calls were still open when the server stopped");
         }
+        let until = Instant::now() + FLUSH_LIMIT;
+        while self.store.has_untried_callbacks().unwrap_or(false) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Returns a callback of the outbox to be sent once more, as it was first.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub async fn replay(&self, sid: CallbackSid) -> Result<Option<Callback>, StoreFailed> {
+        let Some(mut callback) = self.store.callback(self.account.sid, sid)? else {
+            return Ok(None);
+        };
+        if callback.state != CallbackState::Pending {
+            callback.state = CallbackState::Pending;
+            callback.attempts = 0;
+            let change = Change::Callback(Box::new(callback.clone()));
+            if let Ok(written) = self.store.apply(vec![change])?.await {
+                written?;
+            }
+            let _ = self.callbacks.send(outbox::Owed::Again(callback.clone()));
+        }
+        Ok(Some(callback))
     }
 
     async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> driver::Request) -> Option<T> {
@@ -219,12 +259,9 @@ impl Node {
             .map_err(|failure| StartError::Other(failure.to_string()))?;
         let (requests, inbox) = mpsc::channel(COMMANDS_MAX);
         let (callbacks, owed) = mpsc::unbounded_channel();
-        for callback in
-            store.callbacks_owed().map_err(|error| StartError::Other(error.to_string()))?
-        {
-            let _ = callbacks.send(callback);
-        }
-        tokio::spawn(outbox::run(owed, client.clone(), account.clone(), store.clone()));
+        let lanes = store.lanes_owed().map_err(|error| StartError::Other(error.to_string()))?;
+        let owner = (account.clone(), store.clone());
+        tokio::spawn(outbox::run(owed, client.clone(), owner, (config.callbacks, lanes)));
         let settings = Settings {
             account: account.clone(),
             sip,
@@ -237,15 +274,15 @@ impl Node {
             settings,
             rtp_ports: config.rtp_ports,
             store: store.clone(),
-            client,
+            assets: assets::Assets::new(client, account.clone(), store.clone()),
             socket,
             listener,
             requests: requests.clone(),
-            callbacks,
+            callbacks: callbacks.clone(),
             dialogs,
         };
         driver::start(parts, inbox).map_err(io("the media thread".to_owned(), "fewer threads"))?;
-        Ok(Handle { requests, store, account, sip })
+        Ok(Handle { requests, callbacks, store, account, sip })
     }
 }
 

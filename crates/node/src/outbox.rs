@@ -1,94 +1,153 @@
 //! Committed callbacks go out: in order for each conference, and nobody waits for another's
-//! receiver.
+//! receiver. What is next after each attempt is decided in `delivery`.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-use model::{Account, Callback, CallbackState, Change};
+use model::{Account, Callback, CallbackSid, Change, Delivery};
 use store::Store;
 use tokio::sync::mpsc;
-use webhook::{Client, Request};
+use tokio::task::JoinSet;
+use webhook::{Client, Failure, Overrides, Request};
 
-/// How much of an answer is read; nobody looks at it.
-const ANSWER_MAX: usize = 64 * 1024;
-/// Connection failures that are tried again.
-const TRIES: u32 = 2;
+use crate::debugger::{About, Debugger};
+use crate::delivery::{Outbox, ROWS_MAX};
+use crate::wall;
 
-/// Delivers what comes by `callbacks`. Rows are safe before they come here, so the queues hold
-/// only what is owed anyway.
+/// Rows that wait for room in the store's queue; beyond, no further attempt is made.
+const UNWRITTEN_MAX: usize = 4_096;
+/// How often a store whose queue is full is asked again.
+const WRITE_PAUSE: Duration = Duration::from_millis(50);
+
+/// What reaches the outbox.
+#[derive(Debug)]
+pub enum Owed {
+    /// A callback whose row is committed.
+    New(Callback),
+    /// One that is to be sent once more.
+    Again(Callback),
+}
+
+/// What came of a task.
+enum Done {
+    Answered(CallbackSid, Result<u16, Failure>),
+    Read(String, Option<Vec<Callback>>),
+}
+
+struct Driver {
+    outbox: Outbox,
+    client: Client,
+    account: Account,
+    store: Store,
+    debugger: Debugger,
+    tasks: JoinSet<Done>,
+    unwritten: VecDeque<Callback>,
+}
+
+/// Delivers what was owed when the server started, and what comes by `callbacks`.
 pub async fn run(
-    mut callbacks: mpsc::UnboundedReceiver<Callback>,
+    mut callbacks: mpsc::UnboundedReceiver<Owed>,
     client: Client,
-    account: Account,
-    store: Store,
+    (account, store): (Account, Store),
+    (rule, lanes): (Delivery, Vec<(String, String)>),
 ) {
-    let mut queues: BTreeMap<String, mpsc::UnboundedSender<Callback>> = BTreeMap::new();
-    while let Some(callback) = callbacks.recv().await {
-        queues.retain(|_, queue| !queue.is_closed());
-        let key = callback
-            .conference
-            .map(|sid| sid.to_string())
-            .or(callback.call.map(|sid| sid.to_string()))
-            .unwrap_or_default();
-        let unsent = match queues.get(&key) {
-            Some(queue) => queue.send(callback).err().map(|refused| refused.0),
-            None => Some(callback),
-        };
-        if let Some(callback) = unsent {
-            let (queue, waiting) = mpsc::unbounded_channel();
-            let _ = queue.send(callback);
-            queues.insert(key, queue);
-            tokio::spawn(deliver_all(waiting, client.clone(), account.clone(), store.clone()));
+    let mut outbox = Outbox::new(rule);
+    for (lane, url) in lanes {
+        outbox.owed(&lane, &url);
+    }
+    let debugger = Debugger::new(store.clone(), account.sid);
+    let (tasks, unwritten) = (JoinSet::new(), VecDeque::new());
+    let mut driver = Driver { outbox, client, account, store, debugger, tasks, unwritten };
+    loop {
+        driver.carry_out();
+        let due = driver.outbox.poll_timeout();
+        let write = (!driver.unwritten.is_empty()).then(|| Instant::now() + WRITE_PAUSE);
+        let wake = due.into_iter().chain(write).min();
+        tokio::select! {
+            owed = callbacks.recv() => match owed {
+                Some(Owed::New(callback)) => driver.outbox.push(callback),
+                Some(Owed::Again(callback)) => driver.outbox.replay(callback),
+                None => return,
+            },
+            Some(done) = driver.tasks.join_next() => match done {
+                Ok(done) => driver.handle(done),
+                Err(error) => tracing::error!(%error, "an attempt did not end"),
+            },
+            () = sleep_until(wake) => {}
         }
     }
 }
 
-async fn deliver_all(
-    mut waiting: mpsc::UnboundedReceiver<Callback>,
-    client: Client,
-    account: Account,
-    store: Store,
-) {
-    const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
-    while let Ok(Some(callback)) = tokio::time::timeout(IDLE, waiting.recv()).await {
-        let done = deliver(callback, &client, &account).await;
-        if store.apply(vec![Change::Callback(Box::new(done))]).is_err() {
-            tracing::warn!("a delivered callback could not be marked; it will be sent again");
-        }
-    }
-    // What came between the last wait and the end is delivered too.
-    waiting.close();
-    while let Some(callback) = waiting.recv().await {
-        let done = deliver(callback, &client, &account).await;
-        let _ = store.apply(vec![Change::Callback(Box::new(done))]);
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
     }
 }
 
-async fn deliver(mut callback: Callback, client: &Client, account: &Account) -> Callback {
-    let request = Request {
-        url: callback.url.clone(),
-        method: if callback.method.is_empty() {
-            "POST".to_owned()
-        } else {
-            callback.method.clone()
-        },
-        params: callback.params.clone(),
-        auth_token: account.auth_token.clone(),
-        idempotency_token: Some(callback.sid.to_string()),
-        body_max: ANSWER_MAX,
-    };
-    callback.state = CallbackState::Failed;
-    for _ in 0..TRIES {
-        callback.attempts += 1;
-        match client.send(&request).await {
-            Ok(response) => {
-                callback.state = CallbackState::Delivered;
-                let refused = response.status >= 400;
-                callback.last_error =
-                    refused.then(|| format!("11200: answered {}", response.status));
+impl Driver {
+    fn carry_out(&mut self) {
+        while let Some(first) = self.unwritten.front() {
+            let change = Change::Callback(Box::new(first.clone()));
+            if self.store.apply(vec![change]).is_err() {
                 break;
             }
-            Err(failure) => callback.last_error = Some(format!("{}: {failure}", failure.code)),
+            self.unwritten.pop_front();
+        }
+        let now = Instant::now();
+        while self.unwritten.len() < UNWRITTEN_MAX
+            && let Some(callback) = self.outbox.poll_attempt(now)
+        {
+            let left = self.outbox.time_left(callback.sid, now);
+            let (client, token) = (self.client.clone(), self.account.auth_token.clone());
+            self.tasks.spawn(attempt(callback, client, token, now + left));
+        }
+        while self.unwritten.is_empty()
+            && let Some(lane) = self.outbox.poll_read()
+        {
+            self.tasks.spawn(read(lane, self.store.clone()));
+        }
+        while let Some(note) = self.outbox.poll_note() {
+            let callback = note.callback;
+            let about =
+                About { call: callback.call, conference: callback.conference, url: callback.url };
+            self.debugger.note(about, note.level, note.code, note.message, wall());
         }
     }
-    callback
+
+    fn handle(&mut self, done: Done) {
+        let now = Instant::now();
+        match done {
+            Done::Answered(sid, answer) => {
+                self.unwritten.extend(self.outbox.handle_answer(sid, answer, now));
+            }
+            Done::Read(lane, rows) => self.outbox.handle_rows(&lane, rows, now),
+        }
+    }
+}
+
+async fn attempt(callback: Callback, client: Client, auth_token: String, until: Instant) -> Done {
+    let overrides = Overrides::of(&callback.url);
+    let request = Request {
+        url: callback.url,
+        method: if callback.method.is_empty() { "POST".to_owned() } else { callback.method },
+        params: callback.params,
+        auth_token,
+        idempotency_token: Some(callback.sid.to_string()),
+        jar: None,
+        judge: None,
+    };
+    let answer = client.send(&request, &overrides, until.into()).await;
+    Done::Answered(callback.sid, answer.map(|response| response.status))
+}
+
+/// Reads a lane's rows. An empty batch is committed first, and with it all that was before it:
+/// what has just been delivered is no longer owed.
+async fn read(lane: String, store: Store) -> Done {
+    let committed = match store.apply(Vec::new()) {
+        Ok(committed) => matches!(committed.await, Ok(Ok(()))),
+        Err(_) => false,
+    };
+    let rows = committed.then(|| store.callbacks_owed_of(&lane, ROWS_MAX)).and_then(Result::ok);
+    Done::Read(lane, rows)
 }

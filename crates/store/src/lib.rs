@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod outbox;
 mod query;
 mod row;
 mod writer;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
+pub use outbox::Backlog;
 pub use query::{
     Alive, CallFilter, ConferenceFilter, DateFilter, Listed, NotificationFilter, PAGE_SIZE_MAX,
     Page, ParticipantFilter, Place,
@@ -44,8 +46,11 @@ impl From<rusqlite::Error> for StoreFailed {
     }
 }
 
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_keys.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_keys.sql"),
+    include_str!("../migrations/0003_outbox.sql"),
+];
 /// Questions that are answered at the same time; more wait for one of them.
 const READERS: usize = 4;
 

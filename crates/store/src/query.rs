@@ -2,8 +2,9 @@
 //! come in between move nothing.
 
 use model::{
-    Account, AccountSid, ApiKey, Call, CallSid, CallStatus, Callback, Conference, ConferenceSid,
-    ConferenceStatus, KeySid, Level, Notification, NotificationSid, Participant, Timestamp,
+    Account, AccountSid, ApiKey, Call, CallSid, CallStatus, Callback, CallbackState, Conference,
+    ConferenceSid, ConferenceStatus, KeySid, Level, Notification, NotificationSid, Participant,
+    Timestamp,
 };
 use rusqlite::ToSql;
 
@@ -277,13 +278,21 @@ impl Store {
         self.page(&list, wanted, page_size, place, row::participant)
     }
 
-    /// Returns the callbacks that are owed, oldest first.
+    /// Lists callbacks.
     ///
     /// # Errors
     /// As above.
-    pub fn callbacks_owed(&self) -> Result<Vec<Callback>, StoreFailed> {
-        let statement = "SELECT * FROM callbacks WHERE state = 'pending' ORDER BY seq";
-        self.read(|db| db.prepare_cached(statement)?.query_map([], row::callback)?.collect())
+    pub fn callbacks(
+        &self,
+        account: AccountSid,
+        state: Option<CallbackState>,
+        page_size: usize,
+        place: &Place,
+    ) -> Listed<Callback> {
+        let mut wanted = Where::default();
+        wanted.and("state =", state.map(|state| state.as_str()));
+        let list = List { table: "callbacks", owner: ("account", account.to_string()), seq: "seq" };
+        self.page(&list, wanted, page_size, place, row::callback)
     }
 
     /// Returns whoever takes part in a conference under this call or this label.
