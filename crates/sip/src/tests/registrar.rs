@@ -91,7 +91,8 @@ fn a_user_is_found_however_it_was_escaped() {
 fn who_guesses_twenty_times_is_refused_even_when_right() {
     let mut world = World::new();
     let credentials = Credentials { user: "AC1".to_owned(), password: "token".to_owned() };
-    let access = Access { credentials: credentials.clone(), loopback_is_free: false, md5_alone: false };
+    let access =
+        Access { credentials: credentials.clone(), loopback_is_free: false, md5_alone: false };
     world.agent = Agent::new(Config { access: Some(access), ..Config::open(at(1), [3; 32]) });
     let prove = |challenged: &Message, credentials: &Credentials| {
         let asked = ("REGISTER", "sip:127.0.0.1:1");
