@@ -44,6 +44,8 @@ pub(crate) const RINGS_MAX: Duration = Duration::from_secs(640);
 /// How often we say again that it still rings. Source: RFC 3261 section 13.3.1.1.
 pub(crate) const RINGS_AGAIN: Duration = Duration::from_secs(60);
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER";
+/// Methods that others speak and we do not.
+pub(crate) const KNOWN: [&str; 5] = ["REFER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PUBLISH"];
 /// The extensions that we speak.
 pub(crate) const SUPPORTED: [&str; 2] = ["100rel", "timer"];
 

@@ -1,6 +1,7 @@
 //! One call as the agent keeps it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use crate::dialog::Dialog;
 use crate::digest::Credentials;
@@ -51,6 +52,10 @@ pub struct Call {
     /// Where to answer from once the PRACK is there.
     pub answering: Option<SocketAddr>,
     pub timer: Option<Running>,
+    /// When the far end is to be told where our media is, and whether it is being told.
+    pub moves_at: Option<Instant>,
+    /// See above.
+    pub moving: bool,
     /// Whether it is to end as soon as that is allowed; nobody waits for word of it.
     pub ending: bool,
     /// Whose share it is counted in.
@@ -75,6 +80,8 @@ impl Call {
             rseq: 0,
             answering: None,
             timer: None,
+            moves_at: None,
+            moving: false,
             ending: false,
             source: None,
         }

@@ -322,6 +322,11 @@ mod tests {
         let proof = prove(&challenges[0], &wrong);
         assert_eq!(gate.judge(Some(&proof), asked, &mufasa(), now), Err(Denied::Unproven));
         assert_eq!(gate.judge(None, asked, &mufasa(), now), Err(Denied::Unproven));
+        let realm = prove(&challenges[0].replace("realm=\"sidetone\"", "realm=\"x\""), &mufasa());
+        assert_eq!(gate.judge(Some(&realm), asked, &mufasa(), now), Err(Denied::Unproven));
+        let elsewhere = ("REGISTER", "sip:elsewhere");
+        let proof = prove(&challenges[1], &mufasa());
+        assert_eq!(gate.judge(Some(&proof), elsewhere, &mufasa(), now), Err(Denied::Unproven));
         let forged = prove(&challenges[0].replace("nonce=\"0", "nonce=\"1"), &mufasa());
         assert_eq!(gate.judge(Some(&forged), asked, &mufasa(), now), Err(Denied::Unproven));
     }

@@ -2,6 +2,7 @@
 //!
 //! Source: RFC 4028.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand_chacha::rand_core::RngCore;
@@ -124,26 +125,50 @@ impl Agent {
     }
 
     fn arm_timer(&mut self, id: CallId) {
-        let running = self.calls.get(&id).and_then(|call| call.timer);
-        let due = running.map(|r| r.refresh_at.map_or(r.ends_at, |at| at.min(r.ends_at)));
+        let due = self.calls.get(&id).and_then(|call| {
+            let running = call.timer.into_iter().flat_map(|r| [r.refresh_at, Some(r.ends_at)]);
+            running.chain([call.moves_at]).flatten().min()
+        });
         self.deadlines.set(Timer::Session(id), due);
     }
 
-    /// Refreshes the session, or gives it up.
+    /// Tells the far end that our media is at `media` from now on; it says by
+    /// [`Event::MediaChanged`] if its own moves with it.
+    pub fn move_media(&mut self, id: CallId, media: SocketAddr, now: Instant) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if matches!(call.state, State::Up | State::Answered) {
+            call.media = Some(media);
+            call.moves_at = Some(now);
+            self.session_due(id, now);
+        }
+    }
+
+    /// Refreshes the session, speaks of our media again, or gives the call up.
     pub(crate) fn session_due(&mut self, id: CallId, now: Instant) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let Some(running) = &mut call.timer else { return };
-        if running.ends_at <= now {
+        if call.timer.is_some_and(|running| running.ends_at <= now) {
             return self.lose(id, now);
         }
-        running.refresh_at = None;
         let busy = call.client.is_some() || call.server.is_some() || call.state != State::Up;
-        if busy {
-            running.refresh_at = Some(now + AGAIN);
+        let again = busy.then_some(now + AGAIN);
+        let moves = call.moves_at.is_some_and(|at| at <= now);
+        if moves {
+            call.moves_at = again;
         }
+        let refreshes = call.timer.as_mut().and_then(|running| {
+            let due = running.refresh_at.is_some_and(|at| at <= now);
+            // What speaks of media refreshes as well.
+            (due || moves && !busy).then(|| running.refresh_at = again)
+        });
+        let interval_s = call.dialog.timer.map(|timer| timer.interval_s);
         self.arm_timer(id);
-        if !busy {
-            self.refresh_session(id, None, now);
+        match (busy, moves, refreshes) {
+            (true, ..) | (_, false, None) => {}
+            (false, true, _) => {
+                let timer = interval_s.map(|interval_s| (interval_s, ";refresher=uac"));
+                self.reinvite(id, timer, true, now);
+            }
+            (false, false, Some(())) => self.refresh_session(id, None, now),
         }
     }
 
@@ -156,7 +181,17 @@ impl Agent {
         if call.dialog.takes_update {
             self.update(id, more, now);
         } else {
-            self.reinvite(id, more, now);
+            self.reinvite(id, more, false, now);
+        }
+    }
+
+    /// Asks again for what was refused because its interval was too short.
+    fn ask_longer(&mut self, id: CallId, (kind, interval_s): (Kind, u32), now: Instant) {
+        let moving = self.calls.get(&id).is_some_and(|call| call.moving);
+        if kind == Kind::Reinvite && moving {
+            self.reinvite(id, Some((interval_s, ";refresher=uac")), true, now);
+        } else {
+            self.refresh_session(id, Some(interval_s), now);
         }
     }
 
@@ -170,7 +205,7 @@ impl Agent {
     ) {
         let wait = match response.status() {
             422 => match longer(response, offered(request)) {
-                Some(interval_s) => return self.refresh_session(id, Some(interval_s), now),
+                Some(interval_s) => return self.ask_longer(id, (kind, interval_s), now),
                 None => None,
             },
             405 | 501 if kind == Kind::Update => {
@@ -183,8 +218,12 @@ impl Agent {
             _ => Some(AGAIN),
         };
         let Some(call) = self.calls.get_mut(&id) else { return };
+        let at = wait.map(|wait| now + wait);
+        if call.moving && response.status() == 491 {
+            call.moves_at = at;
+        }
         if let Some(running) = &mut call.timer {
-            running.refresh_at = wait.map(|wait| now + wait);
+            running.refresh_at = at;
         }
         self.arm_timer(id);
     }

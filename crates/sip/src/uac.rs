@@ -28,6 +28,10 @@ impl Agent {
         media: SocketAddr,
         now: Instant,
     ) {
+        if self.calls.len() >= CALLS_MAX {
+            self.stats.overloaded += 1;
+            return self.tell(Event::Failed(id, 503));
+        }
         let local_tag = self.token();
         let call_id = format!("{}@{}", self.token(), self.config.address.ip());
         let name = from.1.map_or_else(String::new, |name| {
@@ -128,15 +132,23 @@ impl Agent {
         }
     }
 
-    /// Refreshes the session and offers what was agreed on once more.
-    pub(crate) fn reinvite(&mut self, id: CallId, timer: Option<(u32, &str)>, now: Instant) {
+    /// Refreshes the session and offers what was agreed on once more, or all that we speak from
+    /// where our media moved to.
+    pub(crate) fn reinvite(
+        &mut self,
+        id: CallId,
+        timer: Option<(u32, &str)>,
+        moving: bool,
+        now: Instant,
+    ) {
         let fill = |request: &mut Message, call: &mut Call| {
             if let Some((interval_s, refresher)) = timer {
                 session_timer::ask(request, interval_s, refresher);
             }
+            call.moving = moving;
             if let Some(media) = call.media {
                 request.push("Content-Type", "application/sdp");
-                request.body = call.repeat_offer(media);
+                request.body = if moving { call.offer(media) } else { call.repeat_offer(media) };
             }
         };
         let key = self.send_within(id, "INVITE", Kind::Reinvite, fill, now);
@@ -169,6 +181,11 @@ impl Agent {
             return;
         };
         let key = Self::key(branch, method);
+        // Section 8.1.3.3: what has another `Via` below ours went astray.
+        if message.values("Via").nth(1).is_some() {
+            self.stats.stray += 1;
+            return;
+        }
         let Some(client) = self.clients.get_mut(&key) else {
             self.stats.stray += 1;
             return;
@@ -391,6 +408,7 @@ impl Agent {
     fn refreshed(&mut self, id: CallId, message: &Message, now: Instant) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.offering = false;
+        call.moving = false;
         call.dialog.refresh(message);
         let session = Session::parse(&message.body);
         let changed = session.filter(|session| Some(session) != call.session.as_ref());

@@ -145,8 +145,7 @@ impl Agent {
             }
             "BYE" | "INFO" | "UPDATE" | "PRACK" => self.reply_with(from, &message, 481, &[]),
             _ => {
-                let known = ["REFER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PUBLISH"];
-                let status = if known.contains(&method) { 405 } else { 501 };
+                let status = if KNOWN.contains(&method) { 405 } else { 501 };
                 self.reply_with(from, &message, status, &[("Allow", ALLOW)]);
             }
         }

@@ -64,19 +64,21 @@ impl Agent {
             "INVITE" | "UPDATE" => return self.renegotiate(key, from, message, id, method, now),
             "PRACK" => return self.pracked(key, message, id, now),
             "INFO" => {
-                let body = String::from_utf8_lossy(&message.body).into_owned();
-                let signal = body.lines().find_map(|l| l.trim().strip_prefix("Signal="));
-                let digit = signal.and_then(|s| s.trim().chars().next());
-                if let Some(digit) = digit.filter(|d| "0123456789*#ABCD".contains(*d)) {
+                if let Some(digit) = digit_of(message) {
                     self.tell(Event::Digit(id, digit));
                 }
                 200
             }
             "OPTIONS" => 200,
             "REFER" => 603,
+            _ if KNOWN.contains(&method) => 405,
             _ => 501,
         };
-        self.finish(key, &message.response(status, None), now);
+        let mut response = message.response(status, None);
+        if matches!((method, status), ("OPTIONS", _) | (_, 405 | 501)) {
+            response.push("Allow", ALLOW);
+        }
+        self.finish(key, &response, now);
     }
 
     /// Forgets a call that the far end ended; an INVITE that is still open is refused.
@@ -233,4 +235,22 @@ impl Agent {
             _ => {}
         }
     }
+}
+
+/// Reads a key out of an INFO: `application/dtmf-relay`, or `application/dtmf` with the key alone.
+fn digit_of(message: &Message) -> Option<char> {
+    let body = String::from_utf8_lossy(&message.body).into_owned();
+    let kind = message.header("Content-Type").unwrap_or_default().trim().to_ascii_lowercase();
+    let signal = body.lines().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("signal").then(|| value.trim())
+    });
+    let alone = || (kind == "application/dtmf").then(|| body.trim());
+    let digit = match signal.or_else(alone)? {
+        // The numbers of RFC 4733.
+        "10" => '*',
+        "11" => '#',
+        text => text.chars().next()?.to_ascii_uppercase(),
+    };
+    "0123456789*#ABCD".contains(digit).then_some(digit)
 }

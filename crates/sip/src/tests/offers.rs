@@ -185,3 +185,38 @@ fn a_phone_that_we_call_may_update_before_it_answers() {
     let events: Vec<_> = std::iter::from_fn(|| world.event()).collect();
     assert!(matches!(events.last(), Some(Event::MediaChanged(..))), "{events:?}");
 }
+
+#[test]
+fn our_media_moves_by_a_reinvite_that_waits_its_turn() {
+    for timer in ["", "Session-Expires: 200;refresher=uac\n"] {
+        let mut world = World::new();
+        let (id, invite, _) = world.calls(&format!("{timer}Allow: UPDATE"));
+        world.agent.move_media(id, at(7_000), world.now);
+        let offer = world.sent().pop().unwrap();
+        assert_eq!(offer.cseq(), Some((2, "INVITE")));
+        assert!(text(&offer).contains("m=audio 7000 "), "{}", text(&offer));
+        let (before, after) = (origin(&text(&invite)), origin(&text(&offer)));
+        assert_eq!((before.0, before.1 + 1), after);
+        // It meets one of the far end's, and is sent again later.
+        assert_eq!(lines(&world.says(&reply(&offer, "491 Pending", "bob", "", ""))), ["ACK"]);
+        assert_eq!(lines(&world.after(2.0)), [""; 0]);
+        let again = world.after(2.4).into_iter().next().unwrap();
+        assert_eq!((again.cseq(), &again.body), (Some((3, "INVITE")), &offer.body), "{timer}");
+        let moved = described("127.0.0.5", "");
+        assert_eq!(lines(&world.says(&reply(&again, "200 OK", "bob", timer, &moved))), ["ACK"]);
+        assert!(matches!(world.event(), Some(Event::MediaChanged(call, _)) if call == id));
+        assert_eq!(lines(&world.after(90.0)), [""; 0]);
+    }
+}
+
+#[test]
+fn media_that_moves_before_the_ack_is_spoken_of_after_it() {
+    let mut world = World::new();
+    let id = world.offered("", SDP);
+    world.agent.answer(id, at(5_000), world.now);
+    let tag = world.sent().pop().unwrap().tag("To").unwrap().to_owned();
+    world.agent.move_media(id, at(7_000), world.now);
+    assert_eq!(lines(&world.sent()), [""; 0]);
+    world.says(&request("ACK", 1, &tag, "", ""));
+    assert_eq!(lines(&world.after(10.1)), ["INVITE"]);
+}

@@ -94,9 +94,10 @@ fn requests_in_a_dialog_come_in_order() {
         ("INFO", 6, "200"),
         ("REFER", 7, "603"),
         ("DANCE", 8, "501"),
+        ("MESSAGE", 9, "405"),
         ("UPDATE", 1, "500"),
-        ("BYE", 9, "200"),
-        ("BYE", 10, "481"),
+        ("BYE", 10, "200"),
+        ("BYE", 11, "481"),
     ] {
         assert_eq!(lines(&world.says(&request(method, cseq, &tag, "", ""))), [status], "{method}");
     }
@@ -228,4 +229,28 @@ fn the_same_invite_by_another_way_is_merged() {
     assert_eq!(world.event(), None);
     world.agent.ring(id);
     assert_eq!(lines(&world.sent()), ["180"], "the first goes on");
+}
+
+#[test]
+fn keys_come_in_info_as_phones_write_them() {
+    let mut world = World::new();
+    let (id, tag, _) = world.up("", SDP);
+    for (cseq, (kind, body, expected)) in (2..).zip([
+        ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", Some('5')),
+        ("application/dtmf-relay", "Duration=160\r\nsignal = #\r\n", Some('#')),
+        ("application/dtmf-relay", "Signal=10\r\n", Some('*')),
+        ("application/dtmf-relay", "Signal=11\r\n", Some('#')),
+        ("application/dtmf", "d\r\n", Some('D')),
+        ("application/dtmf", "", None),
+        ("application/dtmf-relay", "Signal=\r\n", None),
+        ("application/dtmf-relay", "Signal=x\r\n", None),
+        ("text/plain", "5", None),
+    ]) {
+        let info = request("INFO", cseq, &tag, "", body);
+        let kind = format!("Content-Type: {kind}");
+        let info = info.replace("Content-Type: application/sdp", &kind);
+        assert_eq!(lines(&world.says(&info)), ["200"], "{body}");
+        let digit = expected.map(|digit| Event::Digit(id, digit));
+        assert_eq!(world.event(), digit, "{body}");
+    }
 }

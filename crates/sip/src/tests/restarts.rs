@@ -22,6 +22,11 @@ fn an_agent_rebuilt_from_a_dialog_answers_and_hangs_up_in_it() {
     let id = world.agent.resume_dialog(dialog, at(6_000), world.now);
     assert_eq!(lines(&world.says(&request("OPTIONS", 2, &tag, "", ""))), ["200"]);
     assert_eq!(lines(&world.says(&request("OPTIONS", 1, &tag, "", ""))), ["500"], "an old one");
+    world.agent.move_media(id, at(6_000), world.now);
+    let back = world.sent().pop().unwrap();
+    assert!(text(&back).contains("m=audio 6000 "), "the phone is told where we are now");
+    world.says(&reply(&back, "200 OK", "p", "Session-Expires: 200;refresher=uac", SDP));
+    assert!(matches!(world.event(), Some(Event::MediaChanged(..))));
     let refresh = world.after(100.1).pop().unwrap();
     assert_eq!(lines(std::slice::from_ref(&refresh)), ["UPDATE"], "the session timer runs on");
     assert_eq!((refresh.tag("From"), refresh.tag("To")), (Some(tag.as_str()), Some("p")));
