@@ -4,6 +4,8 @@
 //! stage took. Nothing of what it brings leaves `target/`, but for Debian packages, which it
 //! installs only where it was allowed to.
 
+mod faults;
+mod planted;
 mod shell;
 mod stages;
 mod tools;
@@ -18,9 +20,11 @@ use stages::Stage;
 const USAGE: &str = "\
 usage: cargo xtask test [--fast] [--install]
        cargo xtask walk
+       cargo xtask faults
        cargo xtask deep [--install]
 
   test       everything that CI runs; all stages run, and the failed ones are named at the end
+  faults     plants faults in a copy of the tree, one by one: each must be caught by a test that it names
   walk       the last commit's README, done as it says
   deep       what needs volume, in release mode with SIDETONE_DEEP=1: hours, not minutes
   --fast     the inner loop: format, clippy and the tests that need no foreign program
@@ -63,6 +67,7 @@ impl Plan {
         match command.as_str() {
             "test" => {}
             "walk" => plan.stages = stages::WALK,
+            "faults" => plan.stages = stages::FAULTS,
             "deep" => plan.stages = stages::DEEP,
             "help" | "--help" | "-h" => plan.help = true,
             _ => return None,
@@ -97,7 +102,8 @@ mod tests {
         check("test --fast", Some("format clippy tests-fast stop"));
         check("test --install --fast", Some("format clippy tests-fast stop install"));
         check("walk", Some("python-sdk node-sdk readme-walk"));
-        check("deep --install", Some("python-sdk node-sdk sip-phones tests-deep install"));
+        check("faults", Some("faults"));
+        check("deep --install", Some("python-sdk node-sdk sip-phones tests-deep faults install"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::shell::Shell;
-use crate::{tools, walk};
+use crate::{faults, tools, walk};
 
 /// One check. What it returns, if it passed, is a remark for the report; a failure is one line.
 #[derive(Debug)]
@@ -49,7 +49,11 @@ pub const DEEP: &[Stage] = &[
     Stage { name: "node-sdk", run: tools::node_sdk },
     Stage { name: "sip-phones", run: tools::sip_phones },
     Stage { name: "tests-deep", run: tests_deep },
+    Stage { name: "faults", run: faults::faults },
 ];
+
+/// The planted faults.
+pub const FAULTS: &[Stage] = &[Stage { name: "faults", run: faults::faults }];
 
 /// RustSec's data, where it lies beside the repository.
 const ADVISORY_DB: &str = "../shared/advisory-db";

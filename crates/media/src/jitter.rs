@@ -261,3 +261,35 @@ impl Jitter {
         self.unwrapped
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the greatest delay, in milliseconds, when every other packet is 200 ms late.
+    #[allow(clippy::disallowed_methods)] // An epoch.
+    fn delay_of_a_bad_network(delay_max: Duration) -> i64 {
+        let mut jitter = Jitter::new(Bounds { delay_max });
+        let start = Instant::now();
+        let mut greatest = 0;
+        for tick in 0..1_000_u32 {
+            let at = start + Duration::from_millis(20) * tick;
+            let number = if tick % 2 == 0 { tick.checked_sub(10) } else { Some(tick) };
+            if let Some(number) = number {
+                jitter.insert(number * SAMPLES as u32, &[0; SAMPLES], |_| 0, at);
+            }
+            jitter.read(&mut [0; SAMPLES], at);
+            if tick > 900 {
+                greatest = greatest.max(jitter.delay() / 8);
+            }
+        }
+        greatest
+    }
+
+    #[test]
+    fn a_bound_is_kept_however_late_packets_come() {
+        assert!(delay_of_a_bad_network(DELAY_MAX) > 180);
+        let bounded = delay_of_a_bad_network(Duration::from_millis(60));
+        assert!(bounded < 110, "60 ms and two frames: {bounded} ms");
+    }
+}

@@ -163,6 +163,17 @@ fn everyone_hears_the_others_and_not_themselves() {
 }
 
 #[test]
+fn own_voice_is_gone_even_when_the_sum_is_over_full_scale() {
+    let mut street = Street::new(3);
+    street.amplitude = 30_000.0;
+    street.run(1_000);
+    for (own, sound) in street.run(400).iter().enumerate() {
+        let own_level = level(sound, TONES[own]);
+        assert!(own_level < 300.0, "own voice 40 dB below the others: {own_level}");
+    }
+}
+
+#[test]
 fn a_muted_leg_hears_and_is_not_heard() {
     let mut street = Street::new(3);
     street.run(400);
