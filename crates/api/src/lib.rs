@@ -6,6 +6,7 @@
 
 mod accounts;
 mod auth;
+mod callbacks;
 mod calls;
 mod conferences;
 mod dates;
@@ -253,6 +254,9 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
         Resource::Notification => notifications::one(request).await,
         Resource::Audibility => sidetone::audibility(request).await,
         Resource::Listen => sidetone::listen(request).await,
+        Resource::Callbacks => callbacks::all(request).await,
+        Resource::Callback => callbacks::one(request).await,
+        Resource::CallbackReplay => callbacks::replay(request).await,
     }
 }
 

@@ -21,6 +21,9 @@ pub enum Resource {
     Notification,
     Audibility,
     Listen,
+    Callbacks,
+    Callback,
+    CallbackReplay,
 }
 
 /// One path, and the methods that it has: `G`ET, `P`OST, `D`ELETE.
@@ -66,9 +69,12 @@ static ACCOUNT: Path = Path {
     built: Some((Resource::Account, "G")),
 };
 
-static OUR_PATHS: [Path; 2] = [
+static OUR_PATHS: [Path; 5] = [
     built("sidetone/v1/Conferences/{ConferenceSid}/Audibility", "G", Resource::Audibility),
     built("sidetone/v1/Conferences/{ConferenceSid}/Listen", "G", Resource::Listen),
+    built("sidetone/v1/Callbacks", "G", Resource::Callbacks),
+    built("sidetone/v1/Callbacks/{Sid}", "G", Resource::Callback),
+    built("sidetone/v1/Callbacks/{Sid}/Replay", "P", Resource::CallbackReplay),
 ];
 
 /// Below an account: what is built first, then the rest, where a fixed segment comes before one

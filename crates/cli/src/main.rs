@@ -6,6 +6,7 @@ mod demo;
 mod dev;
 mod listen;
 mod running;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,8 @@ enum Command {
     Listen(listen::Arguments),
     /// Prints the running server's address and credentials as `export` lines for a shell.
     Env(running::Arguments),
+    /// Lists the callbacks of a running server, or sends them once more.
+    Webhook(webhook::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments)),
         Command::Listen(arguments) => runtime.block_on(listen::run(arguments)),
         Command::Env(arguments) => running::env(&arguments),
+        Command::Webhook(arguments) => runtime.block_on(webhook::run(arguments)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
