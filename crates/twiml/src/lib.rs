@@ -12,12 +12,14 @@ pub mod label;
 mod limits;
 mod say;
 mod verb;
+mod voices;
 
 pub use conference::{Beep, Conference, ConferenceEvent};
 pub use document::{Document, Error, Warning, parse};
 pub use limits::{ATTRIBUTES_MAX, DEPTH_MAX, NODES_MAX, SIZE_MAX};
 pub use say::{Say, Segment};
 pub use verb::{Dial, LOOPS_MAX, Play, Verb};
+pub use voices::{Speaker, speaker};
 
 /// A reference that is neither an absolute http address nor relative to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -330,6 +330,12 @@ impl Player {
                 let text = line.splitn(3, ' ').nth(2).unwrap().to_owned();
                 Ok(Fetched::Twiml { text, url: words[0].to_owned() })
             }
+            [sound, "remarks"] => {
+                let play = self.plays.iter().find(|(name, _)| name == sound);
+                let (_, play) = play.unwrap_or_else(|| panic!("{sound} is silent"));
+                let message = "no voice speaks zh".to_owned();
+                Event::PlayRemarked { play: *play, remark: Failure { code: 13_511, message } }
+            }
             _ => panic!("{line:?} is no line of a script"),
         }
     }
