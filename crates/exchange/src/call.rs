@@ -447,18 +447,16 @@ impl World {
             call.fallback = changes.fallback;
         }
         call.record.date_updated = ctx.now.wall;
-        let mut shown = call.record.clone();
+        let before = call.record.clone();
         self.touch(sid);
         if changes.end.is_some() {
-            shown.status = match shown.status {
-                CallStatus::InProgress => CallStatus::Completed,
-                _ => CallStatus::Canceled,
-            };
-            shown.end_time = Some(ctx.now.wall);
             self.hang_up(sid, LeaveReason::CallUpdated, ctx);
         } else if let Some(instructions) = changes.redirect {
             self.redirect(sid, instructions, ctx);
         }
+        let now = self.calls.get(&sid).map(|call| call.record.clone());
+        // A call that is over is shown as it was written.
+        let shown = now.or_else(|| ctx.last_written(sid)).unwrap_or(before);
         Ok(Reply::Call(Box::new(shown)))
     }
 

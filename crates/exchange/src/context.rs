@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    AccountSid, CallSid, CallbackSid, Change, ConferenceSid, Level, Notification, NotificationSid,
-    Now, ParticipantSid,
+    AccountSid, Call, CallSid, CallbackSid, Change, ConferenceSid, Level, Notification,
+    NotificationSid, Now, ParticipantSid,
 };
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -118,6 +118,16 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     pub(crate) fn push(&mut self, effect: Effect) {
         self.effects.push(effect);
+    }
+
+    /// Returns a call as it was last written while this thing was handled.
+    pub(crate) fn last_written(&self, sid: CallSid) -> Option<Call> {
+        self.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Write(Change::Call { record, .. }) if record.sid == sid => {
+                Some((**record).clone())
+            }
+            _ => None,
+        })
     }
 
     /// Writes one entry of the debugger log.

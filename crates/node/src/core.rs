@@ -31,6 +31,17 @@ pub struct Ticket(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId(pub u64);
 
+/// What became of a batch of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is committed.
+    Yes,
+    /// It could not be committed and is kept: `Yes` or `Never` follows.
+    Later,
+    /// It is lost.
+    Never,
+}
+
 /// A document or a sound that was fetched.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Brought {
@@ -52,7 +63,7 @@ pub enum Input {
     /// What the media thread noticed.
     Media(media::Event),
     /// A batch was committed, or could not be.
-    Committed(BatchId, bool),
+    Committed(BatchId, Written),
     /// What came of an [`Output::Fetch`].
     Fetched(FetchId, Result<Brought, Failure>),
     /// What came of an [`Output::Resolve`]; nothing where the name has no address.
@@ -170,7 +181,9 @@ pub struct Core {
     pub(crate) unplayable: VecDeque<(PlayId, Failure)>,
     /// What waits for commits, in order, and which of these are done.
     pub(crate) after: VecDeque<After>,
-    pub(crate) committed: BTreeMap<BatchId, bool>,
+    pub(crate) committed: BTreeMap<BatchId, Written>,
+    /// Callbacks that wait until the rows before them are written, and whether theirs are.
+    pub(crate) late: VecDeque<(BatchId, bool, Vec<Callback>)>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) last: u64,
     random: ChaCha12Rng,
@@ -223,6 +236,7 @@ impl Core {
             unplayable: VecDeque::new(),
             after: VecDeque::new(),
             committed: BTreeMap::new(),
+            late: VecDeque::new(),
             outputs: VecDeque::new(),
             last: 0,
             random,
@@ -238,19 +252,23 @@ impl Core {
             Input::TooLarge(from, head) => self.agent.handle_too_large(from, &head),
             Input::Media(event) => self.heard(event, now),
             Input::Committed(batch, written) => {
-                self.committed.insert(batch, written);
+                if !self.written_late(batch, written) {
+                    self.committed.insert(batch, written);
+                }
             }
             Input::Fetched(fetch, result) => {
+                self.last += 1;
+                let id = AudioId(self.last);
                 let result = result.map(|brought| match brought {
                     Brought::Document(document) => document,
                     Brought::Audio(samples) => {
-                        self.last += 1;
-                        let id = AudioId(self.last);
                         self.audio.insert(id, samples);
                         Fetched::Audio(id)
                     }
                 });
                 self.event(Event::Fetched { fetch, result }, now);
+                // Nobody plays it later: the request may have been given up.
+                self.audio.remove(&id);
             }
             Input::Resolved(call, addresses) => self.resolved(call, &addresses, now),
             Input::Remarked(play, remark) => {

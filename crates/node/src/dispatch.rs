@@ -9,7 +9,7 @@ use media::{PlayTo, PlayerId, RoomId};
 use model::{CallSid, Callback, Change, ConferenceSid, ConferenceStatus, Now};
 use sip::Peer;
 
-use crate::core::{BatchId, Core, Loading, Output, Ticket};
+use crate::core::{BatchId, Core, Loading, Output, Ticket, Written};
 use crate::target::{Host, Target};
 
 /// The room is turned down by 12 dB under an announcement.
@@ -88,7 +88,7 @@ impl Core {
     pub(crate) fn release(&mut self, now: Now) -> bool {
         let written = match self.after.front().map(|after| after.batch) {
             None => return false,
-            Some(None) => true,
+            Some(None) => Written::Yes,
             Some(Some(batch)) => match self.committed.remove(&batch) {
                 None => return false,
                 Some(written) => written,
@@ -96,12 +96,15 @@ impl Core {
         };
         let Some(after) = self.after.pop_front() else { return false };
         if let Some((ticket, answer)) = after.reply {
-            self.reply(ticket, if written { Ok(answer) } else { Err(Refusal::StoreUnavailable) });
+            let failed = written != Written::Yes;
+            self.reply(ticket, if failed { Err(Refusal::StoreUnavailable) } else { Ok(answer) });
         }
-        if !written {
+        if written != Written::Yes {
             tracing::error!("rows could not be written");
         }
-        self.outputs.extend(after.callbacks.into_iter().map(Output::Callback));
+        if let Some(batch) = after.batch {
+            self.tell(batch, written, after.callbacks);
+        }
         for effect in after.effects {
             match effect {
                 Effect::Fetch { fetch, account, call, document, params } => {
@@ -114,7 +117,7 @@ impl Core {
                     });
                 }
                 // Nobody is rung for a request that was answered by an error.
-                Effect::Dial { call, .. } if !written => {
+                Effect::Dial { call, .. } if written != Written::Yes => {
                     self.event(Event::CallFailed { call, status: 503 }, now);
                 }
                 effect => self.dial(effect, now),
@@ -122,6 +125,34 @@ impl Core {
         }
         if after.stopped {
             self.outputs.push_back(Output::Stopped);
+        }
+        true
+    }
+
+    /// Hands out the callbacks of a batch: none before its row is written, none before those of
+    /// the batches before.
+    fn tell(&mut self, batch: BatchId, written: Written, callbacks: Vec<Callback>) {
+        match written {
+            Written::Yes if self.late.is_empty() => {
+                self.outputs.extend(callbacks.into_iter().map(Output::Callback));
+            }
+            Written::Yes => self.late.push_back((batch, true, callbacks)),
+            Written::Later => self.late.push_back((batch, false, callbacks)),
+            Written::Never => {}
+        }
+    }
+
+    /// Takes note of a batch that was written after all, or never will be; false for one that is
+    /// not waited for.
+    pub(crate) fn written_late(&mut self, batch: BatchId, written: Written) -> bool {
+        let waits = |(other, told, _): &&mut (BatchId, bool, _)| *other == batch && !*told;
+        let Some((_, told, callbacks)) = self.late.iter_mut().find(waits) else { return false };
+        *told = true;
+        if written != Written::Yes {
+            callbacks.clear();
+        }
+        while let Some((_, _, callbacks)) = self.late.pop_front_if(|(_, told, _)| *told) {
+            self.outputs.extend(callbacks.into_iter().map(Output::Callback));
         }
         true
     }
@@ -291,7 +322,7 @@ impl Core {
             return;
         }
         let id = self.agent.new_call();
-        let (Some((uri, peer)), true) = (target, self.open(call, id)) else {
+        let Some((uri, peer)) = target.filter(|_| self.open(call, id)) else {
             return self.event(Event::CallFailed { call, status: 404 }, now);
         };
         let media = self.calls[&call].media;

@@ -1,6 +1,7 @@
 //! What drives the core of a real node: its task, sockets, media thread and clock.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::pending;
 use std::net::{IpAddr, UdpSocket as StdUdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::assets::Assets;
-use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket};
+use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written};
 use crate::media_thread::{self, Lateness};
 use crate::outbox::Owed;
 use crate::ports::Ports;
@@ -82,6 +83,8 @@ struct Driver {
     last_ticket: u64,
     /// Batches that the store has taken, in order: it commits them in this order.
     commits: VecDeque<(BatchId, Committed)>,
+    /// Of these, those that it could not commit yet, in order as well.
+    late: VecDeque<(BatchId, oneshot::Receiver<()>)>,
     stopped: Option<oneshot::Sender<()>>,
 }
 
@@ -136,6 +139,7 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
         replies: BTreeMap::new(),
         last_ticket: 0,
         commits: VecDeque::new(),
+        late: VecDeque::new(),
         stopped: None,
     };
     tokio::spawn(driver.run(inbox, media_events, arrived));
@@ -163,7 +167,7 @@ impl Driver {
                 Some(arrived) = arrived.recv() => self.core.handle(input(arrived), now()),
                 Some(request) = inbox.recv() => self.request(request),
                 Some(event) = media_events.recv() => self.core.handle(Input::Media(event), now()),
-                (batch, written) = next(&mut self.commits) => {
+                (batch, written) = next(&mut self.commits, &mut self.late) => {
                     self.core.handle(Input::Committed(batch, written), now());
                 }
                 () = tokio::time::sleep_until(wake.into()) => {}
@@ -228,7 +232,7 @@ impl Driver {
                 Output::Commit(batch, changes) => match self.store.apply(changes) {
                     Ok(committed) => self.commits.push_back((batch, committed)),
                     // What the store does not even take is answered as what it could not write.
-                    Err(_) => self.core.handle(Input::Committed(batch, false), now()),
+                    Err(_) => self.core.handle(Input::Committed(batch, Written::Never), now()),
                 },
                 Output::Callback(callback) => drop(self.callbacks.send(Owed::New(callback))),
                 Output::Fetch { fetch, call, document, params, .. } => {
@@ -324,11 +328,43 @@ fn input(arrived: Arrived) -> Input {
     }
 }
 
-/// Waits for the oldest commit, for ever where there is none.
-async fn next(commits: &mut VecDeque<(BatchId, Committed)>) -> (BatchId, bool) {
-    let Some((batch, committed)) = commits.front_mut() else { return std::future::pending().await };
-    let written = matches!(committed.await, Ok(Ok(())));
-    let batch = *batch;
-    commits.pop_front();
-    (batch, written)
+/// Waits for the oldest commit, or for the oldest that is late; for ever where there is none.
+async fn next(
+    commits: &mut VecDeque<(BatchId, Committed)>,
+    late: &mut VecDeque<(BatchId, oneshot::Receiver<()>)>,
+) -> (BatchId, Written) {
+    let of_late = async {
+        match late.front_mut() {
+            Some((_, later)) => later.await.is_ok(),
+            None => pending().await,
+        }
+    };
+    let of_commits = async {
+        match commits.front_mut() {
+            Some((_, committed)) => matches!(committed.await, Ok(Ok(()))),
+            None => pending().await,
+        }
+    };
+    let (is_late, written) = tokio::select! {
+        biased;
+        written = of_late => (true, written),
+        written = of_commits => (false, written),
+    };
+    if is_late {
+        let Some((batch, _)) = late.pop_front() else { return pending().await };
+        return (batch, if written { Written::Yes } else { Written::Never });
+    }
+    let Some((batch, committed)) = commits.pop_front() else { return pending().await };
+    if written {
+        return (batch, Written::Yes);
+    }
+    let mut later = committed.later();
+    match later.try_recv() {
+        Err(oneshot::error::TryRecvError::Closed) => (batch, Written::Never),
+        Ok(()) => (batch, Written::Yes),
+        Err(oneshot::error::TryRecvError::Empty) => {
+            late.push_back((batch, later));
+            (batch, Written::Later)
+        }
+    }
 }

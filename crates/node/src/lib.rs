@@ -7,6 +7,7 @@
 
 mod arrival;
 mod assets;
+mod census;
 mod core;
 mod debugger;
 mod decoded;
@@ -38,8 +39,12 @@ use store::Store;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 
-pub use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket};
-pub use delivery::{Note, Outbox};
+pub use crate::census::Census;
+pub use crate::core::{
+    BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written,
+};
+pub use crate::recovery::{Closing, close};
+pub use delivery::{Note, Outbox, ROWS_MAX};
 pub use exchange::{Beep, ConferenceCallback, DEFAULT_MUSIC_URL, PARTICIPANTS_MAX};
 pub use exchange::{
     CallChanges, Command, ConferenceKey, CreateCall, CreateParticipant, Dialling, Document, End,
@@ -47,6 +52,7 @@ pub use exchange::{
 };
 pub use model::Delivery;
 pub use store::Backlog;
+pub use exchange::{Failure, FetchId, Fetched, PlayId, Sound};
 pub use store::{
     CallFilter, ConferenceFilter, DateFilter, NotificationFilter, Page, ParticipantFilter, Place,
     StoreFailed,

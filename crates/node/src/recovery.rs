@@ -1,13 +1,46 @@
 //! What a start does with what was alive when the server last ended.
 
-use exchange::{Alive, Effect, Exchange};
-use model::Change;
+use exchange::{Alive, Effect, Exchange, Unreadable};
+use model::{Change, Now};
 use store::Store;
 
 use crate::{StartError, now};
 
-/// Closes in the records what was alive, with the callbacks that tell of it, all in one commit;
-/// returns the dialogs that are still to be ended.
+/// What is left to do for what was alive.
+#[derive(Debug, Default)]
+pub struct Closing {
+    /// The rows that close it, with the callbacks that tell of it; to be committed at once.
+    pub changes: Vec<Change>,
+    /// The dialogs that are then to be ended.
+    pub dialogs: Vec<sip::Dialog>,
+}
+
+/// Says how to close what was alive: it can not go on, its sound is gone.
+///
+/// # Errors
+/// When a row holds what this program did not write.
+pub fn close(alive: store::Alive, seed: u64, now: Now) -> Result<Closing, Unreadable> {
+    let store::Alive { calls, conferences, participants, dialogs } = alive;
+    let mut exchange = Exchange::new(seed);
+    exchange.restore(Alive { calls, conferences, participants }, now)?;
+    let mut effects = Vec::new();
+    exchange.lose_all(now, &mut effects);
+    // Only what is written outlives the process.
+    let written = effects.into_iter().filter_map(|effect| match effect {
+        Effect::Write(change) => Some(change),
+        _ => None,
+    });
+    let forgotten = dialogs.iter().map(|(call, _)| Change::DeleteDialog(*call));
+    let changes = written.chain(forgotten).collect();
+    let dialogs = dialogs.iter().filter_map(|(call, state)| {
+        let read = serde_json::from_str(state);
+        read.inspect_err(|error| tracing::warn!(%call, %error, "a dialog cannot be read")).ok()
+    });
+    Ok(Closing { changes, dialogs: dialogs.collect() })
+}
+
+/// Closes in the records what was alive, all in one commit; returns the dialogs that are still to
+/// be ended.
 ///
 /// # Errors
 /// When the store cannot be read or written, or holds what this program did not write.
@@ -16,31 +49,16 @@ pub async fn close_what_was_alive(
     seed: u64,
 ) -> Result<Vec<sip::Dialog>, StartError> {
     let told = |error: store::StoreFailed| StartError::Other(error.to_string());
-    let store::Alive { calls, conferences, participants, dialogs } = store.alive().map_err(told)?;
-    let mut exchange = Exchange::new(seed);
-    exchange
-        .restore(Alive { calls, conferences, participants }, now())
-        .map_err(|error| StartError::Other(error.to_string()))?;
-    let mut effects = Vec::new();
-    exchange.lose_all(now(), &mut effects);
-    // Only what is written outlives the process; the sound is gone.
-    let written = effects.into_iter().filter_map(|effect| match effect {
-        Effect::Write(change) => Some(change),
-        _ => None,
-    });
-    let forgotten = dialogs.iter().map(|(call, _)| Change::DeleteDialog(*call));
-    let changes: Vec<Change> = written.chain(forgotten).collect();
-    if changes.is_empty() {
-        return Ok(Vec::new());
+    let alive = store.alive().map_err(told)?;
+    let closing =
+        close(alive, seed, now()).map_err(|error| StartError::Other(error.to_string()))?;
+    if closing.changes.is_empty() {
+        return Ok(closing.dialogs);
     }
-    let committed = store.apply(changes).map_err(told)?;
+    let committed = store.apply(closing.changes).map_err(told)?;
     match committed.await {
         Ok(result) => result.map_err(told)?,
         Err(_) => return Err(StartError::Other("the store's writer ended".to_owned())),
     }
-    let dialogs = dialogs.iter().filter_map(|(call, state)| {
-        let read = serde_json::from_str(state);
-        read.inspect_err(|error| tracing::warn!(%call, %error, "a dialog cannot be read")).ok()
-    });
-    Ok(dialogs.collect())
+    Ok(closing.dialogs)
 }

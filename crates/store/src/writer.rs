@@ -1,8 +1,10 @@
 //! The one writer: what waits is committed together, then everyone is told.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use model::Change;
@@ -21,12 +23,47 @@ const OWED_MAX: usize = 16_384;
 /// How often a store that cannot be written is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Resolves when rows are committed.
-pub type Committed = oneshot::Receiver<Result<(), StoreFailed>>;
+/// Resolves when rows are committed, or could not be.
+#[derive(Debug)]
+pub struct Committed {
+    done: oneshot::Receiver<Result<(), StoreFailed>>,
+    later: oneshot::Receiver<()>,
+}
+
+impl Committed {
+    /// Waits on a thread that drives no tasks.
+    ///
+    /// # Errors
+    /// When the writer is gone.
+    pub fn blocking_recv(self) -> Result<Result<(), StoreFailed>, oneshot::error::RecvError> {
+        self.done.blocking_recv()
+    }
+
+    /// After a failure: resolves when the rows are committed after all, and fails when they never
+    /// will be.
+    pub fn later(self) -> oneshot::Receiver<()> {
+        self.later
+    }
+}
+
+impl Future for Committed {
+    type Output = Result<Result<(), StoreFailed>, oneshot::error::RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.done).poll(context)
+    }
+}
 
 struct Batch {
     changes: Vec<Change>,
     done: oneshot::Sender<Result<(), StoreFailed>>,
+    later: oneshot::Sender<()>,
+}
+
+/// What could not be written yet, and who wants to know when it is.
+struct Owed {
+    changes: Vec<Change>,
+    later: oneshot::Sender<()>,
 }
 
 /// The way to the writer's thread, which ends with the last handle.
@@ -54,11 +91,12 @@ impl Writer {
     }
 
     pub fn apply(&self, changes: Vec<Change>) -> Result<Committed, StoreFailed> {
-        let (done, committed) = oneshot::channel();
+        let (done, is_done) = oneshot::channel();
+        let (later, is_late) = oneshot::channel();
         self.queue
-            .try_send(Batch { changes, done })
+            .try_send(Batch { changes, done, later })
             .map_err(|_| StoreFailed("the writer's queue is full".to_owned()))?;
-        Ok(committed)
+        Ok(Committed { done: is_done, later: is_late })
     }
 
     pub fn is_failing(&self) -> bool {
@@ -67,7 +105,7 @@ impl Writer {
 }
 
 fn run(mut connection: Connection, batches: &Receiver<Batch>, failing: &AtomicBool) {
-    let mut owed: Vec<Vec<Change>> = Vec::new();
+    let mut owed: Vec<Owed> = Vec::new();
     loop {
         let first = if owed.is_empty() {
             batches.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -80,12 +118,15 @@ fn run(mut connection: Connection, batches: &Receiver<Batch>, failing: &AtomicBo
             Err(RecvTimeoutError::Disconnected) => break,
         };
         group.extend(batches.try_iter().take(GROUP_MAX - 1));
-        let changes = || owed.iter().chain(group.iter().map(|batch| &batch.changes));
+        let owed_changes = owed.iter().map(|owed| &owed.changes);
+        let changes = || owed_changes.clone().chain(group.iter().map(|batch| &batch.changes));
         let result = commit(&mut connection, changes());
         match result {
             Ok(()) => {
-                owed.clear();
                 failing.store(false, Ordering::Relaxed);
+                for owed in owed.drain(..) {
+                    let _ = owed.later.send(());
+                }
                 tell(group, |_| Ok(()));
             }
             Err(error) if is_of_the_disk(&error) => {
@@ -93,8 +134,10 @@ fn run(mut connection: Connection, batches: &Receiver<Batch>, failing: &AtomicBo
                     tracing::error!(%error, "the store cannot be written; what is owed is kept");
                 }
                 let told = error.to_string();
-                owed.extend(group.iter_mut().map(|batch| std::mem::take(&mut batch.changes)));
-                tell(group, |_| Err(StoreFailed(told.clone())));
+                for Batch { changes, done, later } in group {
+                    owed.push(Owed { changes, later });
+                    let _ = done.send(Err(StoreFailed(told.clone())));
+                }
                 if owed.len() > OWED_MAX {
                     tracing::error!(lost = owed.len() - OWED_MAX, "rows were lost");
                     owed.drain(..owed.len() - OWED_MAX);
@@ -102,9 +145,10 @@ fn run(mut connection: Connection, batches: &Receiver<Batch>, failing: &AtomicBo
             }
             // One of them can never be written: it is not to hold up the others.
             Err(_) => {
-                for changes in std::mem::take(&mut owed) {
-                    if let Err(error) = commit(&mut connection, std::iter::once(&changes)) {
-                        tracing::error!(%error, "a row cannot be written");
+                for Owed { changes, later } in std::mem::take(&mut owed) {
+                    match commit(&mut connection, std::iter::once(&changes)) {
+                        Ok(()) => drop(later.send(())),
+                        Err(error) => tracing::error!(%error, "a row cannot be written"),
                     }
                 }
                 tell(group, |batch| {
@@ -115,7 +159,7 @@ fn run(mut connection: Connection, batches: &Receiver<Batch>, failing: &AtomicBo
         }
     }
     if !owed.is_empty()
-        && let Err(error) = commit(&mut connection, owed.iter())
+        && let Err(error) = commit(&mut connection, owed.iter().map(|owed| &owed.changes))
     {
         tracing::error!(%error, lost = owed.len(), "the store could not be written to the end");
     }
@@ -124,6 +168,7 @@ fn run(mut connection: Connection, batches: &Receiver<Batch>, failing: &AtomicBo
 fn tell(group: Vec<Batch>, mut result: impl FnMut(&Batch) -> Result<(), StoreFailed>) {
     for batch in group {
         let told = result(&batch);
+        drop(batch.later);
         // Whoever asked may have gone; the rows are committed all the same.
         let _ = batch.done.send(told);
     }
