@@ -4,6 +4,7 @@
 //! stage took. Nothing of what it brings leaves `target/`, but for Debian packages, which it
 //! installs only where it was allowed to.
 
+mod bench;
 mod faults;
 mod planted;
 mod shell;
@@ -22,13 +23,16 @@ usage: cargo xtask test [--fast] [--install]
        cargo xtask walk
        cargo xtask faults
        cargo xtask deep [--install]
+       cargo xtask bench [--write]
 
   test       everything that CI runs; all stages run, and the failed ones are named at the end
   faults     plants faults in a copy of the tree, one by one: each must be caught by a test that it names
   walk       the last commit's README, done as it says
   deep       what needs volume, in release mode with SIDETONE_DEEP=1: hours, not minutes
+  bench      a fixed set of loads beside their floors, against the table in docs/performance.md
   --fast     the inner loop: format, clippy and the tests that need no foreign program
-  --install  lets root install missing Debian packages (SIPp, baresip); CI=true allows it too";
+  --install  lets root install missing Debian packages (SIPp, baresip); CI=true allows it too
+  --write    lets bench write that table";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -69,6 +73,7 @@ impl Plan {
             "walk" => plan.stages = stages::WALK,
             "faults" => plan.stages = stages::FAULTS,
             "deep" => plan.stages = stages::DEEP,
+            "bench" => plan.stages = stages::BENCH,
             "help" | "--help" | "-h" => plan.help = true,
             _ => return None,
         }
@@ -78,6 +83,7 @@ impl Plan {
                     plan.stages = stages::FAST;
                     plan.stop_at_first = true;
                 }
+                "--write" if command == "bench" => plan.stages = stages::BENCH_WRITE,
                 "--install" => plan.install = true,
                 "--help" | "-h" => plan.help = true,
                 _ => return None,
@@ -101,6 +107,8 @@ mod tests {
         );
         check("test --fast", Some("format clippy tests-fast stop"));
         check("test --install --fast", Some("format clippy tests-fast stop install"));
+        check("bench", Some("bench"));
+        check("bench --write", Some("bench-write"));
         check("walk", Some("python-sdk node-sdk readme-walk"));
         check("faults", Some("faults"));
         check("deep --install", Some("python-sdk node-sdk sip-phones tests-deep faults install"));
@@ -108,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_there_is_not_is_refused() {
-        for line in ["", "tset", "test --quick", "deep --fast", "test extra"] {
+        for line in ["", "tset", "test --quick", "deep --fast", "test --write", "test extra"] {
             check(line, None);
         }
     }

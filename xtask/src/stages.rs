@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::shell::Shell;
-use crate::{faults, tools, walk};
+use crate::{bench, faults, tools, walk};
 
 /// One check. What it returns, if it passed, is a remark for the report; a failure is one line.
 #[derive(Debug)]
@@ -54,6 +54,11 @@ pub const DEEP: &[Stage] = &[
 
 /// The planted faults.
 pub const FAULTS: &[Stage] = &[Stage { name: "faults", run: faults::faults }];
+
+/// The set of loads; it fails on no figure.
+pub const BENCH: &[Stage] = &[Stage { name: "bench", run: bench::compare }];
+/// The same, and the table is written.
+pub const BENCH_WRITE: &[Stage] = &[Stage { name: "bench-write", run: bench::write }];
 
 /// RustSec's data, where it lies beside the repository.
 const ADVISORY_DB: &str = "../shared/advisory-db";

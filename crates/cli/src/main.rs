@@ -5,6 +5,7 @@ mod banner;
 mod demo;
 mod dev;
 mod listen;
+mod load;
 mod running;
 mod webhook;
 
@@ -26,6 +27,8 @@ enum Command {
     Dev(dev::Arguments),
     /// Saves what one listener hears of a conference as a WAV file.
     Listen(listen::Arguments),
+    /// Makes many calls with sound to a server on this machine and says what became of them.
+    Load(Box<load::Arguments>),
     /// Prints the running server's address and credentials as `export` lines for a shell.
     Env(running::Arguments),
     /// Lists the callbacks of a running server, or sends them once more.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments)),
         Command::Listen(arguments) => runtime.block_on(listen::run(arguments)),
+        Command::Load(arguments) => runtime.block_on(load::run(*arguments)),
         Command::Env(arguments) => running::env(&arguments),
         Command::Webhook(arguments) => runtime.block_on(webhook::run(arguments)),
     };

@@ -1,5 +1,6 @@
 //! How a client sub-command finds the running server, and `sidetone env`.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -13,6 +14,12 @@ pub struct Running {
     pub account_sid: String,
     /// Its token.
     pub auth_token: String,
+    /// Where SIP listens, as a URI; known from a data folder alone, like what follows.
+    pub sip: Option<String>,
+    /// The address of health and metrics.
+    pub admin_url: Option<String>,
+    /// The server's process.
+    pub pid: Option<u32>,
 }
 
 /// The variables that name a server when no folder does.
@@ -29,7 +36,8 @@ impl Running {
         if data.is_none()
             && let [Ok(api_url), Ok(account_sid), Ok(auth_token)] = VARIABLES.map(std::env::var)
         {
-            return Ok(Self { api_url, account_sid, auth_token });
+            let (sip, admin_url, pid) = (None, None, None);
+            return Ok(Self { api_url, account_sid, auth_token, sip, admin_url, pid });
         }
         let file = data.unwrap_or(Path::new(DEFAULT_DATA)).join("ready.json");
         let text = std::fs::read_to_string(&file).map_err(|error| {
@@ -45,7 +53,15 @@ impl Running {
             api_url: of("api_url")?,
             account_sid: of("account_sid")?,
             auth_token: of("auth_token")?,
+            sip: of("sip_uri").ok(),
+            admin_url: of("admin_url").ok(),
+            pid: ready["pid"].as_u64().and_then(|pid| pid.try_into().ok()),
         })
+    }
+
+    /// Returns where SIP listens.
+    pub fn sip_address(&self) -> Option<SocketAddr> {
+        self.sip.as_deref()?.strip_prefix("sip:")?.parse().ok()
     }
 }
 

@@ -53,22 +53,27 @@ pub fn alaw_to_linear(octet: u8) -> i16 {
 /// Encodes one sample in μ-law.
 pub fn linear_to_ulaw(sample: i16) -> u8 {
     let value = i32::from(sample);
-    let magnitude = value.abs().min(ULAW_CLIP) + ULAW_BIAS;
     // The bias makes bit 7 the lowest leading bit, so the segment is never negative.
-    let segment = (24 - magnitude.leading_zeros() as i32).max(0);
-    let mantissa = (magnitude >> (segment + 3)) & 0x0f;
+    let magnitude = value.abs().min(ULAW_CLIP) + ULAW_BIAS;
     let sign = if value < 0 { 0x80 } else { 0 };
-    !((sign | segment << 4 | mantissa) as u8)
+    !((sign | floating(magnitude)) as u8)
 }
 
 /// Encodes one sample in A-law.
 pub fn linear_to_alaw(sample: i16) -> u8 {
     let value = i32::from(sample);
-    let (sign, magnitude) = if value >= 0 { (0x80, value) } else { (0, -value - 1) };
-    let magnitude = magnitude.min(0x7fff);
-    let segment = (24 - magnitude.leading_zeros() as i32).max(0);
-    let mantissa = (magnitude >> if segment == 0 { 4 } else { segment + 3 }) & 0x0f;
-    ((sign | segment << 4 | mantissa) as u8) ^ 0x55
+    // Of a negative value all bits are turned, of a positive one none.
+    let magnitude = value ^ (value >> 31);
+    let sign = if value < 0 { 0 } else { 0x80 };
+    let code = if magnitude < 0x100 { magnitude >> 4 } else { floating(magnitude) };
+    ((sign | code) as u8) ^ 0x55
+}
+
+/// Returns segment and mantissa of a magnitude from bit 7 on: G.711's numbers are floating point,
+/// so the processor has done the work, for many samples at once.
+fn floating(magnitude: i32) -> i32 {
+    const LOWEST: u32 = (127 + 7) << 4;
+    ((magnitude as f32).to_bits() >> 19).wrapping_sub(LOWEST) as i32
 }
 
 #[cfg(test)]
@@ -89,6 +94,21 @@ mod tests {
     fn known_values_of_the_tables() {
         assert_eq!([0xff, 0x80, 0x00, 0xf0].map(ulaw_to_linear), [0, 32_124, -32_124, 120]);
         assert_eq!([0xd5, 0x55, 0xaa, 0x2a].map(alaw_to_linear), [8, -8, 32_256, -32_256]);
+    }
+
+    #[test]
+    fn every_sample_falls_into_the_step_that_the_segments_give() {
+        for sample in i16::MIN..=i16::MAX {
+            let value = i32::from(sample);
+            let magnitude = value.abs().min(ULAW_CLIP) + ULAW_BIAS;
+            let segment = (0..8).rfind(|segment| magnitude >= 0x80 << segment).unwrap();
+            let code = segment << 4 | (magnitude >> (segment + 3)) & 0x0f;
+            assert_eq!(!linear_to_ulaw(sample) & 0x7f, code as u8, "{sample}");
+            let magnitude = if value < 0 { -value - 1 } else { value };
+            let segment = (1..8).rfind(|segment| magnitude >= 0x80 << segment).unwrap_or(0);
+            let code = segment << 4 | (magnitude >> (segment.max(1) + 3)) & 0x0f;
+            assert_eq!((linear_to_alaw(sample) ^ 0x55) & 0x7f, code as u8, "{sample}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! allocation. Delay follows the network: the play-out point stays behind the fastest packet by
 //! as much as the slowest one of the last seconds was later.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::conceal::Concealer;
@@ -73,6 +74,13 @@ pub struct Jitter {
     moving: bool,
 }
 
+/// Returns the places of `length` samples from `position` on, before and after the ring's end.
+fn halves(position: i64, length: usize) -> (Range<usize>, Range<usize>) {
+    let start = position.rem_euclid(RING as i64) as usize;
+    let first = length.min(RING - start);
+    (start..start + first, 0..length - first)
+}
+
 const NO_TRANSIT: (i64, i64) = (i64::MAX, i64::MIN);
 
 impl Jitter {
@@ -115,7 +123,7 @@ impl Jitter {
         &mut self,
         timestamp: u32,
         payload: &[u8],
-        decode: fn(u8) -> i16,
+        decode: impl Fn(u8) -> i16,
         at: Instant,
     ) -> Taken {
         let position = self.unwrap(timestamp);
@@ -130,17 +138,23 @@ impl Jitter {
             self.play = position;
         }
         self.silent = false;
-        let mut taken = Taken::Late;
-        for (position, &octet) in (position..).zip(payload) {
-            if position >= self.play && position < self.play + RING as i64 {
-                let slot = position.rem_euclid(RING as i64) as usize;
-                self.ring[slot] = decode(octet);
-                self.filled[slot] = true;
-                self.newest = self.newest.max(position + 1);
-                taken = Taken::InTime;
+        // Of what is too early or too late, nothing is kept.
+        let end = (position + payload.len() as i64).min(self.play + RING as i64);
+        let start = position.max(self.play);
+        if start >= end {
+            return Taken::Late;
+        }
+        let payload = &payload[(start - position) as usize..(end - position) as usize];
+        let (first, second) = halves(start, payload.len());
+        let (early, late) = payload.split_at(first.len());
+        for (slots, octets) in [(first, early), (second, late)] {
+            self.filled[slots.clone()].fill(true);
+            for (sample, &octet) in self.ring[slots].iter_mut().zip(octets) {
+                *sample = decode(octet);
             }
         }
-        taken
+        self.newest = self.newest.max(end);
+        Taken::InTime
     }
 
     /// The far end stops sending because nobody speaks.
@@ -197,6 +211,23 @@ impl Jitter {
 
     /// Plays `out.len()` samples from the ring.
     fn take(&mut self, out: &mut [i16]) -> usize {
+        let (first, second) = halves(self.play, out.len());
+        let present = |slots: &Range<usize>| self.filled[slots.clone()].iter().all(|&is| is);
+        if !(present(&first) && present(&second)) {
+            return self.take_in_parts(out);
+        }
+        let (early, late) = out.split_at_mut(first.len());
+        early.copy_from_slice(&self.ring[first.clone()]);
+        late.copy_from_slice(&self.ring[second.clone()]);
+        self.filled[first].fill(false);
+        self.filled[second].fill(false);
+        self.concealer.received(out);
+        self.play += out.len() as i64;
+        0
+    }
+
+    /// Plays what is there and conceals what is not.
+    fn take_in_parts(&mut self, out: &mut [i16]) -> usize {
         let play = self.play;
         let slot = |index: usize| (play + index as i64).rem_euclid(RING as i64) as usize;
         let mut concealed = 0;

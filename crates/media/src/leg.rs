@@ -48,6 +48,7 @@ impl Source {
 /// One call's media.
 #[derive(Debug)]
 pub struct Leg {
+    pub id: LegId,
     pub options: LegOptions,
     pub latch: Latch,
     pub latch_rtcp: Option<std::net::SocketAddr>,
@@ -62,7 +63,8 @@ pub struct Leg {
 
     /// This tick's frame, and what of it goes to the room.
     pub voice: Frame,
-    pub spoken: [i32; SAMPLES],
+    /// Holds something of this tick only while [`Self::speaks_now`].
+    pub spoken: Frame,
     pub speaks_now: bool,
     pub voice_fade: Fade,
     pub hear_fade: Fade,
@@ -99,8 +101,9 @@ pub enum Heard {
 }
 
 impl Leg {
-    pub fn new(options: LegOptions, random: [u32; 2], now: Instant) -> Self {
+    pub fn new(id: LegId, options: LegOptions, random: [u32; 2], now: Instant) -> Self {
         Self {
+            id,
             latch: Latch::new(options.remote),
             latch_rtcp: None,
             source: None,
@@ -172,11 +175,11 @@ impl Leg {
             self.jitter.silence();
             return Heard::Sound;
         };
-        let decode = match codec {
-            Codec::Pcmu => g711::ulaw_to_linear,
-            Codec::Pcma => g711::alaw_to_linear,
+        let taken = match codec {
+            Codec::Pcmu => self.jitter.insert(header.timestamp, payload, g711::ulaw_to_linear, at),
+            Codec::Pcma => self.jitter.insert(header.timestamp, payload, g711::alaw_to_linear, at),
         };
-        if self.jitter.insert(header.timestamp, payload, decode, at) == Taken::Late {
+        if taken == Taken::Late {
             self.stats.rx_late += 1;
         }
         Heard::Sound
@@ -274,17 +277,46 @@ impl Leg {
 
     /// Fetches this tick's frame and what of it goes to the room.
     pub fn listen(&mut self, now: Instant) {
-        self.voice = [0; SAMPLES];
         let concealed = self.jitter.read(&mut self.voice, now);
+        if concealed.is_none() {
+            self.voice = [0; SAMPLES];
+        }
         self.stats.concealed_samples += concealed.unwrap_or(0) as u64;
         self.stats.delay_ms = self.jitter.delay() as f32 / 8.0;
-        self.spoken = [0; SAMPLES];
         self.speaks_now = false;
-        if self.voice != [0; SAMPLES] || !self.voice_fade.is_unity() {
-            let wide = self.voice.map(i32::from);
-            self.voice_fade.add(&mut self.spoken, &wide);
-            self.speaks_now = self.spoken != [0; SAMPLES];
+        if self.voice_fade.is_unity() {
+            self.spoken = self.voice;
+        } else if self.voice_fade.is_silent() {
+            return;
+        } else {
+            let mut spoken = [0; SAMPLES];
+            self.voice_fade.add(&mut spoken, &self.voice.map(i32::from));
+            // No gain is above 1, so that nothing is cut off.
+            self.spoken = spoken.map(|sample| sample as i16);
         }
+        self.speaks_now = self.spoken != [0; SAMPLES];
+    }
+
+    /// Adds to `whispers` what single others hear of this leg in this tick.
+    pub fn whisper(&mut self, whispers: &mut Vec<(LegId, [i32; SAMPLES])>) {
+        let voice = self.voice.map(i32::from);
+        for (to, fade) in &mut self.edges {
+            let mut whisper = [0; SAMPLES];
+            fade.add(&mut whisper, &voice);
+            whispers.push((*to, whisper));
+        }
+        self.edges.retain(|(_, fade)| !fade.is_silent());
+    }
+
+    /// Adds to `heard` what the leg hears of its room: the sum without its own voice.
+    pub fn hear_others(&mut self, sum: &[i32; SAMPLES], heard: &mut [i32; SAMPLES]) {
+        let mut others = *sum;
+        if self.speaks_now {
+            for (other, &own) in others.iter_mut().zip(&self.spoken) {
+                *other -= i32::from(own);
+            }
+        }
+        self.hear_fade.add(heard, &others);
     }
 
     /// Whether the far end is due to have sent something; says so once.

@@ -15,10 +15,12 @@ mod g711;
 mod jitter;
 mod latch;
 mod leg;
+mod legs;
 mod limiter;
 mod pacer;
 mod player;
 mod room;
+mod round;
 mod rtcp;
 mod rtp;
 mod shard;
@@ -52,5 +54,9 @@ pub type Frame = [i16; SAMPLES];
 
 /// Returns the samples in `duration`, rounded down.
 fn samples_in(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos() * u128::from(RATE) / 1_000_000_000).unwrap_or(i64::MAX)
+    const NANOS: u32 = 1_000_000_000 / RATE;
+    let whole = duration.as_secs().saturating_mul(u64::from(RATE));
+    i64::try_from(whole)
+        .unwrap_or(i64::MAX)
+        .saturating_add((duration.subsec_nanos() / NANOS).into())
 }

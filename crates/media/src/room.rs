@@ -1,6 +1,6 @@
 //! One conference's sum: everyone hears the sum of the others.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use crate::command::{Codec, LegId, TapId};
 use crate::g711;
@@ -15,7 +15,7 @@ const TAP_MAX: usize = 16_000;
 #[derive(Debug)]
 pub struct Tap {
     pub id: TapId,
-    pub heard: std::collections::VecDeque<i16>,
+    pub heard: VecDeque<i16>,
 }
 
 impl Tap {
@@ -30,11 +30,14 @@ impl Tap {
 /// One conference's mix.
 #[derive(Debug)]
 pub struct Room {
-    pub members: BTreeSet<LegId>,
+    /// The places of its legs, in no order.
+    pub members: Vec<usize>,
     pub players: Vec<Player>,
     pub taps: Vec<Tap>,
     /// The sum of all who speak, as wide as it takes.
     pub sum: [i32; SAMPLES],
+    /// What one leg alone hears of another, in this tick.
+    pub whispers: Vec<(LegId, [i32; SAMPLES])>,
     limiter: Limiter,
     /// What those hear who add nothing themselves, and its encodings.
     common: Frame,
@@ -42,10 +45,11 @@ pub struct Room {
     pcma: Option<[u8; SAMPLES]>,
 }
 
-impl Room {
-    pub fn new() -> Self {
+impl Default for Room {
+    fn default() -> Self {
         Self {
-            members: BTreeSet::new(),
+            members: Vec::new(),
+            whispers: Vec::new(),
             players: Vec::new(),
             taps: Vec::new(),
             sum: [0; SAMPLES],
@@ -55,7 +59,9 @@ impl Room {
             pcma: None,
         }
     }
+}
 
+impl Room {
     pub fn is_needed(&self) -> bool {
         !(self.members.is_empty() && self.players.is_empty() && self.taps.is_empty())
     }
@@ -63,6 +69,7 @@ impl Room {
     /// Begins a tick: whoever speaks adds to [`Self::sum`] after this.
     pub fn clear(&mut self) {
         self.sum = [0; SAMPLES];
+        self.whispers.clear();
         self.pcmu = None;
         self.pcma = None;
     }
@@ -76,12 +83,12 @@ impl Room {
     }
 
     /// Returns the common mix in `codec`, encoded at most once in a tick.
-    pub fn encoded(&mut self, codec: Codec, count: &mut u64) -> [u8; SAMPLES] {
+    pub fn encoded(&mut self, codec: Codec, count: &mut u64) -> &[u8; SAMPLES] {
         let cached = match codec {
             Codec::Pcmu => &mut self.pcmu,
             Codec::Pcma => &mut self.pcma,
         };
-        *cached.get_or_insert_with(|| {
+        cached.get_or_insert_with(|| {
             *count += 1;
             encode(codec, &self.common)
         })

@@ -43,35 +43,39 @@ pub fn write(
     ntp: u64,
     now: Instant,
 ) -> usize {
-    let mut out = Vec::with_capacity(80);
+    let mut length = 0;
+    let mut put = |octets: &[u8]| {
+        if let Some(room) = packet.get_mut(length..length + octets.len()) {
+            room.copy_from_slice(octets);
+            length += octets.len();
+        }
+    };
     let blocks = u8::from(block.is_some());
-    out.extend([0x80 | blocks, 200, 0, 6 + blocks * 6]);
-    out.extend(sent.ssrc.to_be_bytes());
-    out.extend(ntp.to_be_bytes());
-    out.extend(sent.timestamp.to_be_bytes());
-    out.extend(sent.packets.to_be_bytes());
-    out.extend(sent.octets.to_be_bytes());
+    put(&[0x80 | blocks, 200, 0, 6 + blocks * 6]);
+    put(&sent.ssrc.to_be_bytes());
+    put(&ntp.to_be_bytes());
+    for word in [sent.timestamp, sent.packets, sent.octets] {
+        put(&word.to_be_bytes());
+    }
     if let Some(block) = block {
-        out.extend(block.ssrc.to_be_bytes());
         let lost = (u32::from(block.fraction_lost) << 24) | (block.lost & 0xff_ffff);
-        out.extend(lost.to_be_bytes());
-        out.extend(block.highest.to_be_bytes());
-        out.extend(block.jitter.to_be_bytes());
         let (last, delay) = block.last_report.map_or((0, 0), |(last, at)| {
             let delay = now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000;
             (last, u32::try_from(delay).unwrap_or(u32::MAX))
         });
-        out.extend(last.to_be_bytes());
-        out.extend(delay.to_be_bytes());
+        for word in [block.ssrc, lost, block.highest, block.jitter, last, delay] {
+            put(&word.to_be_bytes());
+        }
     }
-    let name = format!("{:08x}", sent.ssrc);
-    out.extend([0x81, 202, 0, 4]);
-    out.extend(sent.ssrc.to_be_bytes());
-    out.extend([1, name.len() as u8]);
-    out.extend(name.as_bytes());
-    out.extend([0; 2]);
-    let length = out.len().min(packet.len());
-    packet[..length].copy_from_slice(&out[..length]);
+    // The name is the source's number in hexadecimal.
+    let name: [u8; 8] = std::array::from_fn(|digit| {
+        b"0123456789abcdef"[(sent.ssrc >> (28 - 4 * digit) & 0x0f) as usize]
+    });
+    put(&[0x81, 202, 0, 4]);
+    put(&sent.ssrc.to_be_bytes());
+    put(&[1, name.len() as u8]);
+    put(&name);
+    put(&[0; 2]);
     length
 }
 

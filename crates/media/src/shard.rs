@@ -4,18 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::SAMPLES;
 use crate::command::{
     Audible, Command, Event, LegId, LegOptions, LegStats, PlayTo, PlayerId, RoomId, Route,
     ShardStats, Speaks, TapId, Transmit,
 };
-use crate::dtmf::Step;
 use crate::fade::Fade;
 use crate::leg::{Heard, Leg, Pending};
-use crate::player::{Player, Progress};
-use crate::room::{self, Room, Tap};
-use crate::rtcp;
-use crate::rtp::{self, Header, PACKET_MAX};
+use crate::legs::Legs;
+use crate::player::Player;
+use crate::room::{Room, Tap};
+use crate::round::{Round, Transmits};
+use crate::rtp;
 
 /// Most legs of one shard.
 pub const LEGS_MAX: usize = 4_000;
@@ -36,28 +35,31 @@ pub enum Channel {
 /// The legs and rooms of one thread. A room is never split between shards.
 #[derive(Debug)]
 pub struct Shard {
-    legs: BTreeMap<LegId, Leg>,
-    rooms: BTreeMap<RoomId, Room>,
+    legs: Legs,
+    rooms: BTreeMap<RoomId, Box<Room>>,
     players: BTreeMap<PlayerId, PlayTo>,
-    transmits: VecDeque<(Instant, Transmit)>,
+    transmits: Transmits,
     events: VecDeque<Event>,
     random: u64,
     past: LegStats,
     encoded: u64,
+    /// Legs that are to go elsewhere at the end of this tick.
+    moving: Vec<LegId>,
 }
 
 impl Shard {
     /// Makes an empty shard; `seed` draws SSRCs and first sequence numbers.
     pub fn new(seed: u64) -> Self {
         Self {
-            legs: BTreeMap::new(),
+            legs: Legs::default(),
             rooms: BTreeMap::new(),
             players: BTreeMap::new(),
-            transmits: VecDeque::new(),
+            transmits: Transmits::default(),
             events: VecDeque::new(),
             random: seed | 1,
             past: LegStats::default(),
             encoded: 0,
+            moving: Vec::new(),
         }
     }
 
@@ -70,7 +72,7 @@ impl Shard {
         datagram: &[u8],
         at: Instant,
     ) {
-        let Some(state) = self.legs.get_mut(&leg) else { return };
+        let Some(state) = self.legs.get_mut(leg) else { return };
         if channel == Channel::Rtcp || rtp::is_rtcp(datagram) {
             if from.ip() == state.latch.remote().ip() {
                 state.latch_rtcp = Some(from);
@@ -88,17 +90,17 @@ impl Shard {
         match command {
             Command::AddLeg(id, options) => self.add_leg(id, *options, now),
             Command::UpdateLeg(id, options) => {
-                if let Some(leg) = self.legs.get_mut(&id) {
+                if let Some(leg) = self.legs.get_mut(id) {
                     leg.update(*options, now);
                 }
             }
             Command::BoundJitter(id, bounds) => {
-                if let Some(leg) = self.legs.get_mut(&id) {
+                if let Some(leg) = self.legs.get_mut(id) {
                     leg.bound_jitter(bounds);
                 }
             }
             Command::RemoveLeg(id) => {
-                if let Some(leg) = self.legs.get_mut(&id) {
+                if let Some(leg) = self.legs.get_mut(id) {
                     leg.fade_out();
                     leg.pending = Some(Pending::Remove);
                 }
@@ -108,10 +110,10 @@ impl Shard {
                 let accepted = match to {
                     PlayTo::Leg(id) => self
                         .legs
-                        .get_mut(&id)
+                        .get_mut(id)
                         .is_some_and(|leg| leg.play(player, pcm, loops, paused)),
                     PlayTo::Room(id) => {
-                        let players = &mut self.rooms.entry(id).or_insert_with(Room::new).players;
+                        let players = &mut self.rooms.entry(id).or_default().players;
                         let accepted = players.len() < ROOM_PLAYERS_MAX;
                         if accepted {
                             players.push(Player::new(player, pcm, loops, paused));
@@ -129,7 +131,7 @@ impl Shard {
                 self.with_player(player, |player| player.pause(paused));
             }
             Command::Stop(player) => self.with_player(player, Player::stop),
-            Command::SendDigits(id, player, digits) => match self.legs.get_mut(&id) {
+            Command::SendDigits(id, player, digits) => match self.legs.get_mut(id) {
                 Some(leg) if !digits.is_empty() => {
                     leg.keys_out.push(&digits);
                     leg.keys_player = Some(player);
@@ -137,7 +139,7 @@ impl Shard {
                 _ => self.events.push_back(Event::PlayerEnded(player)),
             },
             Command::OpenTap(id, room) => {
-                let taps = &mut self.rooms.entry(room).or_insert_with(Room::new).taps;
+                let taps = &mut self.rooms.entry(room).or_default().taps;
                 if taps.len() < ROOM_PLAYERS_MAX {
                     taps.push(Tap { id, heard: VecDeque::new() });
                 }
@@ -152,29 +154,31 @@ impl Shard {
 
     /// Mixes one frame of every room; the packets are ready to be polled after it.
     pub fn handle_tick(&mut self, now: Instant) {
-        for (&id, leg) in &mut self.legs {
-            leg.listen(now);
-            if leg.has_fallen_silent(now) {
-                self.events.push_back(Event::Silent(id));
-            }
-        }
-        let mut whispers = Vec::new();
+        let mut round = Round {
+            now,
+            transmits: &mut self.transmits,
+            events: &mut self.events,
+            players: &mut self.players,
+            encoded: &mut self.encoded,
+            moving: &mut self.moving,
+        };
         for room in self.rooms.values_mut() {
-            Self::mix_room(room, &mut self.legs, &mut whispers);
+            round.room(room, &mut self.legs);
         }
-        self.send(now, &whispers);
+        for leg in self.legs.loose_mut() {
+            round.loose(leg);
+        }
         self.settle();
     }
 
     /// Returns the next datagram whose time has come.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        let at = self.transmits.iter().position(|(due, _)| *due <= now)?;
-        self.transmits.remove(at).map(|(_, transmit)| transmit)
+        self.transmits.poll(now)
     }
 
     /// Returns when [`Self::poll_transmit`] next has something between two ticks.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.transmits.iter().map(|(due, _)| *due).min()
+        self.transmits.poll_timeout()
     }
 
     /// Returns what happened.
@@ -191,16 +195,19 @@ impl Shard {
     /// Says for every ordered pair of a room who hears whom how loud.
     pub fn audibility(&self, room: RoomId) -> Vec<Audible> {
         let Some(room) = self.rooms.get(&room) else { return Vec::new() };
-        let members = || room.members.iter().filter_map(|id| Some((*id, self.legs.get(id)?)));
+        let mut members: Vec<&Leg> =
+            room.members.iter().filter_map(|&place| self.legs.at(place)).collect();
+        members.sort_by_key(|leg| leg.id);
         let mut pairs = Vec::new();
-        for (listener, hears) in members() {
-            for (speaker, speaks) in members().filter(|(id, _)| *id != listener) {
+        for hears in &members {
+            let listener = hears.id;
+            for speaks in members.iter().filter(|leg| leg.id != listener) {
                 let alone = speaks.edges.iter().find(|(to, _)| *to == listener);
                 let gain = alone.map_or_else(
                     || speaks.voice_fade.target() * hears.hear_fade.target(),
                     |(_, fade)| fade.target(),
                 );
-                pairs.push(Audible { listener, speaker, gain });
+                pairs.push(Audible { listener, speaker: speaks.id, gain });
             }
         }
         pairs
@@ -208,13 +215,13 @@ impl Shard {
 
     /// Returns what became of one leg's packets.
     pub fn leg_stats(&self, id: LegId) -> Option<LegStats> {
-        self.legs.get(&id).map(|leg| leg.stats)
+        self.legs.get(id).map(|leg| leg.stats)
     }
 
     /// Returns the sums.
     pub fn stats(&self) -> ShardStats {
         let mut total = self.past;
-        for leg in self.legs.values() {
+        for leg in self.legs.iter() {
             add(&mut total, &leg.stats);
         }
         ShardStats { legs: self.legs.len(), rooms: self.rooms.len(), total, encoded: self.encoded }
@@ -223,7 +230,7 @@ impl Shard {
     fn add_leg(&mut self, id: LegId, options: LegOptions, now: Instant) {
         if self.legs.len() < LEGS_MAX {
             let random = [self.draw(), self.draw()];
-            self.legs.insert(id, Leg::new(options, random, now));
+            self.legs.insert(Leg::new(id, options, random, now));
         }
     }
 
@@ -235,7 +242,7 @@ impl Shard {
     }
 
     fn route(&mut self, id: LegId, route: Route) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(leg) = self.legs.get_mut(id) else { return };
         if leg.pending == Some(Pending::Remove) {
             return;
         }
@@ -251,17 +258,18 @@ impl Shard {
     }
 
     fn enter(&mut self, id: LegId, route: Route) {
-        if let Some(room) = route.room {
-            self.rooms.entry(room).or_insert_with(Room::new).members.insert(id);
+        if let (Some(room), Some(place)) = (route.room, self.legs.place(id)) {
+            self.rooms.entry(room).or_default().members.push(place);
+            self.legs.seat(place, true);
         }
-        if let Some(leg) = self.legs.get_mut(&id) {
+        if let Some(leg) = self.legs.get_mut(id) {
             leg.take_route(route);
         }
     }
 
     fn with_player(&mut self, id: PlayerId, act: impl FnOnce(&mut Player)) {
         let players = match self.players.get(&id) {
-            Some(PlayTo::Leg(leg)) => self.legs.get_mut(leg).map(|leg| &mut leg.players),
+            Some(PlayTo::Leg(leg)) => self.legs.get_mut(*leg).map(|leg| &mut leg.players),
             Some(PlayTo::Room(room)) => self.rooms.get_mut(room).map(|room| &mut room.players),
             None => None,
         };
@@ -270,186 +278,32 @@ impl Shard {
         }
     }
 
-    fn mix_room(
-        room: &mut Room,
-        legs: &mut BTreeMap<LegId, Leg>,
-        whispers: &mut Vec<(LegId, [i32; SAMPLES])>,
-    ) {
-        room.clear();
-        for id in &room.members {
-            let Some(leg) = legs.get_mut(id) else { continue };
-            if leg.speaks_now {
-                for (sum, &sample) in room.sum.iter_mut().zip(&leg.spoken) {
-                    *sum += sample;
-                }
-            }
-            if !leg.edges.is_empty() {
-                let voice = leg.voice.map(i32::from);
-                for (to, fade) in &mut leg.edges {
-                    let mut whisper = [0; SAMPLES];
-                    fade.add(&mut whisper, &voice);
-                    if room.members.contains(to) {
-                        whispers.push((*to, whisper));
-                    }
-                }
-                leg.edges.retain(|(_, fade)| !fade.is_silent());
-            }
-        }
-        let mut played = [0; SAMPLES];
-        for player in &mut room.players {
-            player.advance(&mut played);
-        }
-        for (sum, sample) in room.sum.iter_mut().zip(played) {
-            *sum += sample;
-        }
-        room.close();
-    }
-
-    fn send(&mut self, now: Instant, whispers: &[(LegId, [i32; SAMPLES])]) {
-        for (&id, leg) in &mut self.legs {
-            let mut room = leg.route.room.and_then(|room| self.rooms.get_mut(&room));
-            let alone = !leg.speaks_now && leg.players.is_empty() && leg.limiter.is_transparent();
-            let whispered = whispers.iter().any(|(to, _)| *to == id);
-            let frame = match &mut room {
-                Some(room) if alone && !whispered && leg.hear_fade.is_unity() => {
-                    room.encoded(leg.options.codec, &mut self.encoded)
-                }
-                _ => {
-                    let mut heard = [0; SAMPLES];
-                    if let Some(room) = &room {
-                        Self::hear_others(leg, &room.sum, &mut heard);
-                    }
-                    for (_, whisper) in whispers.iter().filter(|(to, _)| *to == id) {
-                        add_to(&mut heard, whisper);
-                    }
-                    for player in &mut leg.players {
-                        player.advance(&mut heard);
-                    }
-                    let mut frame = [0; SAMPLES];
-                    leg.limiter.limit(&heard, &mut frame);
-                    self.encoded += 1;
-                    room::encode(leg.options.codec, &frame)
-                }
-            };
-            Self::transmit(id, leg, &frame, now, &mut self.transmits, &mut self.events);
-        }
-    }
-
-    /// Adds what a leg hears of its room: the sum without its own voice.
-    fn hear_others(leg: &mut Leg, sum: &[i32; SAMPLES], heard: &mut [i32; SAMPLES]) {
-        let mut others = *sum;
-        if leg.speaks_now {
-            for (other, own) in others.iter_mut().zip(&leg.spoken) {
-                *other -= own;
-            }
-        }
-        leg.hear_fade.add(heard, &others);
-    }
-
-    fn transmit(
-        id: LegId,
-        leg: &mut Leg,
-        frame: &[u8; SAMPLES],
-        now: Instant,
-        transmits: &mut VecDeque<(Instant, Transmit)>,
-        events: &mut VecDeque<Event>,
-    ) {
-        let to = leg.latch.remote();
-        let blank =
-            |channel, to| Transmit { leg: id, channel, to, octets: [0; PACKET_MAX], length: 0 };
-        let mut header = Header {
-            marker: leg.marker,
-            payload_type: leg.options.payload_type,
-            sequence: leg.sequence,
-            timestamp: leg.timestamp,
-            ssrc: leg.ssrc,
-        };
-        let keys = leg.keys_out.tick();
-        if keys == Step::Done
-            && let Some(player) = leg.keys_player.take()
-        {
-            events.push_back(Event::PlayerEnded(player));
-        }
-        if let (Step::Send(sending), Some(payload_type)) = (keys, leg.options.telephone_event)
-            && leg.options.sends
-        {
-            header.payload_type = payload_type;
-            header.marker = sending.first;
-            header.timestamp = leg.timestamp.wrapping_sub(u32::from(sending.ticks) * 160);
-            let mut packet = blank(Channel::Rtp, to);
-            packet.length = header.write(&sending.payload, &mut packet.octets);
-            leg.sequence = leg.sequence.wrapping_add(1);
-            leg.timestamp = leg.timestamp.wrapping_add(SAMPLES as u32);
-            leg.stats.tx_packets += 1;
-            leg.marker = true;
-            transmits.push_back((now, packet));
-        } else {
-            leg.pacer.push(frame);
-            let pacer = &mut leg.pacer;
-            while pacer.pop(|payload, late| {
-                if leg.options.sends {
-                    let mut packet = blank(Channel::Rtp, to);
-                    header.sequence = leg.sequence;
-                    header.timestamp = leg.timestamp;
-                    packet.length = header.write(payload, &mut packet.octets);
-                    header.marker = false;
-                    leg.marker = false;
-                    leg.sequence = leg.sequence.wrapping_add(1);
-                    leg.stats.tx_packets += 1;
-                    leg.sent_octets = leg.sent_octets.wrapping_add(payload.len() as u32);
-                    transmits.push_back((now + late, packet));
-                }
-                leg.timestamp = leg.timestamp.wrapping_add(payload.len() as u32);
-            }) {}
-        }
-        if now >= leg.report_at {
-            leg.report_at = now + rtcp::INTERVAL;
-            let mut packet =
-                blank(Channel::Rtcp, leg.latch_rtcp.unwrap_or(leg.options.remote_rtcp));
-            packet.length = leg.report(&mut packet.octets, now);
-            transmits.push_back((now, packet));
-        }
-    }
-
-    /// Ends what is over: players, and legs whose ramps are down.
+    /// Moves legs whose ramps are down.
     fn settle(&mut self) {
-        let everyone = self.legs.values_mut().map(|leg| &mut leg.players);
-        for players in everyone.chain(self.rooms.values_mut().map(|room| &mut room.players)) {
-            players.retain(|player| match player.progress() {
-                Progress::Plays => true,
-                Progress::Ended => {
-                    self.players.remove(&player.id);
-                    self.events.push_back(Event::PlayerEnded(player.id));
-                    false
-                }
-                Progress::Stopped => {
-                    self.players.remove(&player.id);
-                    false
-                }
-            });
-        }
-        let moving: Vec<LegId> =
-            self.legs.iter().filter(|(_, leg)| leg.pending.is_some()).map(|(id, _)| *id).collect();
-        for id in moving {
-            let Some(leg) = self.legs.get_mut(&id) else { continue };
+        let mut moving = std::mem::take(&mut self.moving);
+        for id in moving.drain(..) {
+            let Some(place) = self.legs.place(id) else { continue };
+            let Some(leg) = self.legs.at_mut(place) else { continue };
             let pending = leg.pending.take();
             if let Some(room) = leg.route.room.and_then(|room| self.rooms.get_mut(&room)) {
-                room.members.remove(&id);
+                room.members.retain(|&member| member != place);
             }
             leg.edges.clear();
             leg.voice_fade = Fade::at(0.0);
             leg.hear_fade = Fade::at(0.0);
             leg.route = Route { room: None, speaks: Speaks::Nobody, hears: false, room_gain: 1.0 };
+            self.legs.seat(place, false);
             match pending {
                 Some(Pending::Route(route)) => self.enter(id, route),
                 _ => self.forget(id),
             }
         }
+        self.moving = moving;
         self.rooms.retain(|_, room| room.is_needed());
     }
 
     fn forget(&mut self, id: LegId) {
-        if let Some(leg) = self.legs.remove(&id) {
+        if let Some(leg) = self.legs.remove(id) {
             add(&mut self.past, &leg.stats);
             let ended = leg.players.iter().map(|player| player.id).chain(leg.keys_player);
             for player in ended {
@@ -457,12 +311,6 @@ impl Shard {
                 self.events.push_back(Event::PlayerEnded(player));
             }
         }
-    }
-}
-
-fn add_to(sum: &mut [i32; SAMPLES], frame: &[i32; SAMPLES]) {
-    for (sum, sample) in sum.iter_mut().zip(frame) {
-        *sum += sample;
     }
 }
 

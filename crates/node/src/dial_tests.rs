@@ -7,7 +7,7 @@ use exchange::{CallChanges, Command, CreateCall, Dialling, End, Instructions, Re
 use media::LegId;
 use model::{Account, AccountSid, CallSid, Now, Timestamp};
 
-use crate::core::{Core, Input, Output, PortPairs, Settings, Ticket};
+use crate::core::{Core, Input, Output, PortPairs, Settings, Ticket, Written};
 
 const ACCOUNT: AccountSid = AccountSid::new([7; 16]);
 
@@ -96,7 +96,9 @@ impl Seen {
     fn drain(&mut self, core: &mut Core, now: Now) {
         while let Some(output) = core.poll_output() {
             match output {
-                Output::Commit(batch, _) => core.handle(Input::Committed(batch, true), now),
+                Output::Commit(batch, _) => {
+                    core.handle(Input::Committed(batch, Written::Yes), now);
+                }
                 Output::Reply(_, Ok(Reply::Call(record))) => self.call = Some(record.sid),
                 Output::Resolve { name, .. } => self.asked = name == "pbx.test",
                 Output::Transmit(transmit) if transmit.octets.starts_with(b"INVITE") => {

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::pending;
-use std::net::{IpAddr, UdpSocket as StdUdpSocket};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use exchange::{Command, Failure, FetchId, PlayId, Refusal, Reply, Sound};
-use media::{LegId, Shard, TapId};
+use media::{LegId, Shard, ShardStats, TapId};
 use model::{CallSid, ConferenceSid};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -96,8 +96,8 @@ struct OpenPorts {
 
 impl PortPairs for OpenPorts {
     fn open(&mut self, leg: LegId) -> Option<u16> {
-        let (rtp, rtcp): (StdUdpSocket, StdUdpSocket) = self.ports.bind().ok()?;
-        let port = rtp.local_addr().ok()?.port();
+        let (rtp, rtcp) = self.ports.bind().ok()?;
+        let port = rtp.socket.local_addr().ok()?.port();
         self.media.try_send(media_thread::Input::Open(leg, rtp, rtcp)).ok()?;
         Some(port)
     }
@@ -308,9 +308,16 @@ impl Driver {
         let lateness = &self.lateness;
         let ticks = (load(&lateness.ticks), load(&lateness.late), load(&lateness.worst_us));
         let calls = self.core.calls();
+        let mut stats = Stats {
+            media: ShardStats::default(),
+            ticks,
+            lateness: lateness.classes.each_ref().map(load),
+            lateness_sum_us: load(&lateness.sum_us),
+            calls,
+        };
         tokio::spawn(async move {
-            let media = answer.await.unwrap_or_default();
-            let _ = reply.send(Stats { media, ticks, calls });
+            stats.media = answer.await.unwrap_or_default();
+            let _ = reply.send(stats);
         });
     }
 }

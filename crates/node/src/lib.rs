@@ -5,7 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod arrival;
+pub mod arrival;
 mod assets;
 mod census;
 mod core;
@@ -50,9 +50,10 @@ pub use exchange::{
     CallChanges, Command, ConferenceKey, CreateCall, CreateParticipant, Dialling, Document, End,
     Instructions, JoinOptions, ParticipantChanges, ParticipantKey, Refusal, Reply, StatusCallback,
 };
+pub use exchange::{Failure, FetchId, Fetched, PlayId, Sound};
+pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::Delivery;
 pub use store::Backlog;
-pub use exchange::{Failure, FetchId, Fetched, PlayId, Sound};
 pub use store::{
     CallFilter, ConferenceFilter, DateFilter, NotificationFilter, Page, ParticipantFilter, Place,
     StoreFailed,
@@ -129,6 +130,10 @@ pub struct Stats {
     pub media: ShardStats,
     /// Ticks so far, those that were late by more than a period, and the latest in microseconds.
     pub ticks: (u64, u64, u64),
+    /// Ticks by how late they were; the classes' bounds are [`LATENESS_BOUNDS_US`].
+    pub lateness: [u64; LATENESS_CLASSES],
+    /// By how much all ticks together were late, in microseconds.
+    pub lateness_sum_us: u64,
     /// Calls that are not over.
     pub calls: usize,
 }
@@ -253,6 +258,7 @@ impl Node {
     /// # Errors
     /// [`StartError`] names what is in the way and the flag that helps.
     pub async fn start(config: Config) -> Result<Handle, StartError> {
+        raise_open_files();
         let store = Store::open(&config.data)?;
         let account = first_account(&store).await?;
         let seed = ChaCha12Rng::from_os_rng().next_u64();
@@ -331,6 +337,18 @@ async fn first_account(store: &Store) -> Result<Account, StartError> {
         Err(_) => return Err(StartError::Other("the store's writer ended".to_owned())),
     }
     Ok(account)
+}
+
+/// Lets this process have as many files and sockets as the system allows it: each call needs two.
+pub fn raise_open_files() {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            // Where it may not, calls beyond are refused when their sockets cannot be had.
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+        }
+    }
 }
 
 fn wall() -> Timestamp {

@@ -1,8 +1,6 @@
 //! The only loop in which audio moves: one OS thread, one shard, the sockets of its legs.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -11,17 +9,22 @@ use std::time::{Duration, Instant};
 use media::{Audible, Channel, Command, Event, LegId, RoomId, Shard, ShardStats, TICK, TapId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::arrival::{Datagram, Reader};
+use crate::arrival::{Port, Reader};
 
 /// Datagrams that one socket may deliver in one sweep: a flood waits, or is lost, in the kernel.
 const SWEEP_MAX: usize = 32;
+/// Ticks in which all ports for RTCP are swept once, each in its turn: reports can wait a second.
+const RTCP_TICKS: u64 = 50;
 /// Ticks that are made up for after a pause; a longer one is skipped.
 const BEHIND_MAX: u32 = 5;
+
+/// The ports for RTP and RTCP of each leg.
+type Sockets = BTreeMap<LegId, (Port, Port)>;
 
 /// What reaches the thread.
 pub enum Input {
     /// A leg's sockets, before its first command.
-    Open(LegId, UdpSocket, UdpSocket),
+    Open(LegId, Port, Port),
     /// For the shard.
     Command(Command),
     /// Who hears whom.
@@ -41,7 +44,17 @@ pub struct Lateness {
     pub late: AtomicU64,
     /// The latest, in microseconds.
     pub worst_us: AtomicU64,
+    /// Ticks by how late they were, see [`LATENESS_BOUNDS_US`].
+    pub classes: [AtomicU64; LATENESS_CLASSES],
+    /// Of all ticks, in microseconds.
+    pub sum_us: AtomicU64,
 }
+
+/// Classes of lateness.
+pub const LATENESS_CLASSES: usize = 9;
+/// Upper bounds of the classes of lateness, in microseconds; the last class has none.
+pub const LATENESS_BOUNDS_US: [u64; LATENESS_CLASSES - 1] =
+    [250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 50_000];
 
 /// Drives a shard until its inbox closes.
 pub fn run(
@@ -50,7 +63,8 @@ pub fn run(
     events: &mpsc::Sender<Event>,
     lateness: &Arc<Lateness>,
 ) {
-    let mut sockets: BTreeMap<LegId, (UdpSocket, UdpSocket)> = BTreeMap::new();
+    let mut sockets = Sockets::new();
+    let mut tick = 0_u64;
     let mut closing: Vec<LegId> = Vec::new();
     let mut pending: Option<Event> = None;
     let mut reader = Reader::new();
@@ -70,7 +84,8 @@ pub fn run(
         }
         let now = Instant::now();
         if now >= tick_at {
-            sweep(&mut shard, &sockets, &mut reader, now);
+            tick += 1;
+            sweep(&mut shard, &sockets, &mut reader, tick, now);
             note(lateness, now - tick_at);
             shard.handle_tick(now);
             tick_at = next_tick(tick_at, now);
@@ -89,7 +104,7 @@ pub fn run(
     }
 }
 
-fn take(shard: &mut Shard, sockets: &mut BTreeMap<LegId, (UdpSocket, UdpSocket)>, input: Input) {
+fn take(shard: &mut Shard, sockets: &mut Sockets, input: Input) {
     match input {
         Input::Open(leg, rtp, rtcp) => {
             sockets.insert(leg, (rtp, rtcp));
@@ -107,35 +122,27 @@ fn take(shard: &mut Shard, sockets: &mut BTreeMap<LegId, (UdpSocket, UdpSocket)>
 }
 
 /// Reads what the sockets hold.
-fn sweep(
-    shard: &mut Shard,
-    sockets: &BTreeMap<LegId, (UdpSocket, UdpSocket)>,
-    reader: &mut Reader,
-    now: Instant,
-) {
+fn sweep(shard: &mut Shard, sockets: &Sockets, reader: &mut Reader, tick: u64, now: Instant) {
     reader.begin(now);
     for (&leg, (rtp, rtcp)) in sockets {
-        for (socket, channel) in [(rtp, Channel::Rtp), (rtcp, Channel::Rtcp)] {
-            for _ in 0..SWEEP_MAX {
-                match reader.receive(socket) {
-                    Ok(Datagram { from, octets, at }) => {
-                        shard.handle_datagram(leg, channel, from, octets, at);
-                    }
-                    // A port that is closed over there says so here; the next datagram may follow.
-                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
-                    Err(_) => break,
-                }
-            }
+        reader.receive(rtp, SWEEP_MAX, |datagram| {
+            shard.handle_datagram(leg, Channel::Rtp, datagram.from, datagram.octets, datagram.at);
+        });
+        if leg.0 % RTCP_TICKS == tick % RTCP_TICKS {
+            reader.receive(rtcp, SWEEP_MAX, |datagram| {
+                let (from, at) = (datagram.from, datagram.at);
+                shard.handle_datagram(leg, Channel::Rtcp, from, datagram.octets, at);
+            });
         }
     }
 }
 
-fn send(shard: &mut Shard, sockets: &BTreeMap<LegId, (UdpSocket, UdpSocket)>, now: Instant) {
+fn send(shard: &mut Shard, sockets: &Sockets, now: Instant) {
     while let Some(transmit) = shard.poll_transmit(now) {
         if let Some((rtp, rtcp)) = sockets.get(&transmit.leg) {
-            let socket = if transmit.channel == Channel::Rtp { rtp } else { rtcp };
+            let port = if transmit.channel == Channel::Rtp { rtp } else { rtcp };
             // What a full socket buffer drops is lost, as on any wire.
-            let _ = socket.send_to(transmit.octets(), transmit.to);
+            let _ = port.socket.send_to(transmit.octets(), transmit.to);
         }
     }
 }
@@ -147,10 +154,31 @@ fn note(lateness: &Lateness, late: Duration) {
     }
     let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
     lateness.worst_us.fetch_max(late_us, Ordering::Relaxed);
+    lateness.sum_us.fetch_add(late_us, Ordering::Relaxed);
+    let class = LATENESS_BOUNDS_US.partition_point(|&bound| bound < late_us);
+    lateness.classes[class].fetch_add(1, Ordering::Relaxed);
 }
 
 /// Returns the next tick on the grid, or a new grid if we fell hopelessly behind.
 fn next_tick(last: Instant, now: Instant) -> Instant {
     let next = last + TICK;
     if now > next + TICK * BEHIND_MAX { now + TICK } else { next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tick_falls_into_the_first_class_that_holds_it() {
+        let lateness = Lateness::default();
+        for late_us in [0, 250, 251, 20_000, 20_001, 1_000_000] {
+            note(&lateness, Duration::from_micros(late_us));
+        }
+        let classes: Vec<u64> =
+            lateness.classes.iter().map(|class| class.load(Ordering::Relaxed)).collect();
+        assert_eq!(classes, [2, 1, 0, 0, 0, 0, 1, 1, 1]);
+        assert_eq!(lateness.late.load(Ordering::Relaxed), 2);
+        assert_eq!(lateness.worst_us.load(Ordering::Relaxed), 1_000_000);
+    }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use crate::arrival::note_arrivals;
+use crate::arrival::Port;
 
 /// Hands out pairs, each time from where it last stopped.
 #[derive(Debug)]
@@ -22,17 +22,14 @@ impl Ports {
     ///
     /// # Errors
     /// When no pair of the range is free.
-    pub fn bind(&mut self) -> io::Result<(UdpSocket, UdpSocket)> {
+    pub fn bind(&mut self) -> io::Result<(Port, Port)> {
         let (first, last) = (self.range.0.next_multiple_of(2), self.range.1);
         for _ in (first..last).step_by(2) {
             let port = self.next;
             self.next = if port >= last.saturating_sub(3) { first } else { port + 2 };
             let pair = UdpSocket::bind(SocketAddr::new(self.ip, port)).and_then(|rtp| {
                 let rtcp = UdpSocket::bind(SocketAddr::new(self.ip, port + 1))?;
-                rtp.set_nonblocking(true)?;
-                rtcp.set_nonblocking(true)?;
-                note_arrivals(&rtp)?;
-                Ok((rtp, rtcp))
+                Ok((Port::new(rtp, true)?, Port::new(rtcp, true)?))
             });
             if let Ok(pair) = pair {
                 return Ok(pair);

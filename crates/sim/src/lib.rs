@@ -3,6 +3,7 @@
 //! A phone is a thread of its own with two sockets. It shares the SIP agent and the G.711 tables
 //! with the server, and nothing else: who hears whom is judged from what comes out of the wire.
 
+pub mod load;
 pub mod world;
 
 use std::io;

@@ -301,6 +301,12 @@ impl Player {
                 let result = if end == "ended" { Ok(()) } else { Err(failure(11200)) };
                 Event::PlayEnded { play, result }
             }
+            [sound, "remarks"] => {
+                let play = self.plays.iter().find(|(name, _)| name == sound);
+                let (_, play) = play.unwrap_or_else(|| panic!("{sound} is silent"));
+                let message = "no voice speaks zh".to_owned();
+                Event::PlayRemarked { play: *play, remark: Failure { code: 13_511, message } }
+            }
             [url, ..] => {
                 let result = self.brought(words, line);
                 let at = self.fetches.iter().position(|(asked, _)| asked == url);
@@ -329,12 +335,6 @@ impl Player {
             [_, "writes", ..] => {
                 let text = line.splitn(3, ' ').nth(2).unwrap().to_owned();
                 Ok(Fetched::Twiml { text, url: words[0].to_owned() })
-            }
-            [sound, "remarks"] => {
-                let play = self.plays.iter().find(|(name, _)| name == sound);
-                let (_, play) = play.unwrap_or_else(|| panic!("{sound} is silent"));
-                let message = "no voice speaks zh".to_owned();
-                Event::PlayRemarked { play: *play, remark: Failure { code: 13_511, message } }
             }
             _ => panic!("{line:?} is no line of a script"),
         }

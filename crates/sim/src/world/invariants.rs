@@ -352,7 +352,10 @@ impl World {
             return broken("the_node_is_idle_at_rest", format!("{census:?} {sound:?}"));
         }
         if !self.owes_nothing() {
-            return broken("nothing_is_owed_at_rest", format!("{:?}", self.disk.rows.owed().next()));
+            return broken(
+                "nothing_is_owed_at_rest",
+                format!("{:?}", self.disk.rows.owed().next()),
+            );
         }
         if !self.asked.is_empty() {
             return broken("every_command_is_answered", format!("{:?}", self.asked));

@@ -1,0 +1,225 @@
+//! `sidetone load`: many calls with sound to a server on this machine.
+
+mod child;
+mod show;
+mod updates;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use sim::load::{LEGS_MAX, Phase, Plan, Report, Target};
+use tokio::sync::watch;
+
+use crate::running::Running;
+use child::{Reflector, Server};
+use updates::Updates;
+
+/// Flags of `sidetone load`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where the server takes SIP; it must be on this machine.
+    #[arg(long)]
+    sip: Option<SocketAddr>,
+    /// The data folder of the running server, which names its addresses and its process.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Starts a server of its own, in a folder that goes with it.
+    #[arg(long, conflicts_with_all = ["sip", "data"])]
+    spawn: bool,
+    /// Binds what it starts to this processor, and itself to the others.
+    #[arg(long)]
+    pin: Option<usize>,
+    /// Calls.
+    #[arg(long, default_value_t = 100)]
+    legs: usize,
+    /// Calls in each conference.
+    #[arg(long, default_value_t = 4)]
+    room_size: usize,
+    /// Of those, how many talk all the time.
+    #[arg(long, default_value_t = 2)]
+    talkers: usize,
+    /// For how long it counts, after all calls are up: `30s`.
+    #[arg(long = "for", default_value = "30s", value_parser = length)]
+    length: Duration,
+    /// Calls made in a second, until all are up.
+    #[arg(long, default_value_t = 200)]
+    joins: u32,
+    /// Participants muted or unmuted in a second, by REST, while it counts.
+    #[arg(long, default_value_t = 0)]
+    updates: u32,
+    /// Measures a reflector with as many legs too: what the kernel alone costs.
+    #[arg(long)]
+    floor: bool,
+    /// `text` or `json`.
+    #[arg(short, long, default_value = "text", value_parser = ["text", "json"])]
+    output: String,
+    /// Is the reflector, with so many sockets, until its standard input ends.
+    #[arg(long, hide = true)]
+    reflector: Option<usize>,
+}
+
+/// How long changes and callbacks get to be answered after a run.
+const END_WITHIN: Duration = Duration::from_secs(20);
+/// Longest run.
+const LENGTH_MAX: Duration = Duration::from_secs(600);
+
+fn length(text: &str) -> Result<Duration, String> {
+    let seconds = text.strip_suffix('s').unwrap_or(text).parse().map(Duration::from_secs);
+    let told = || format!("{text:?} is not 1s to {}s", LENGTH_MAX.as_secs());
+    seconds.ok().filter(|length| !length.is_zero() && *length <= LENGTH_MAX).ok_or_else(told)
+}
+
+/// Runs the calls and prints what was seen.
+pub async fn run(arguments: Arguments) -> Result<(), String> {
+    if let Some(legs) = arguments.reflector {
+        return child::reflect(legs.min(LEGS_MAX));
+    }
+    let plan = Plan {
+        legs: arguments.legs,
+        room_size: arguments.room_size,
+        talkers: arguments.talkers.min(arguments.room_size),
+        length: arguments.length,
+        joins: arguments.joins,
+        name: format!("load-{}", std::process::id()),
+    };
+    plan.check()?;
+    node::raise_open_files();
+    let updates = (arguments.updates > 0).then_some(arguments.updates);
+    let served = serve(&arguments, &plan, updates).await?;
+    let floor = if arguments.floor { Some(floor(&arguments, &plan).await?) } else { None };
+    let text = if arguments.output == "json" {
+        show::json(&plan, &served, floor.as_ref()).to_string()
+    } else {
+        show::text(&plan, &served, floor.as_ref())
+    };
+    println!("{text}");
+    Ok(())
+}
+
+/// What was seen of a server.
+struct Served {
+    report: Report,
+    updates: Option<updates::Outcome>,
+    /// Of the server's metrics, while it counted: ticks, and those that were late by more than
+    /// their length.
+    ticks: Option<(u64, u64)>,
+}
+
+async fn serve(arguments: &Arguments, plan: &Plan, rate: Option<u32>) -> Result<Served, String> {
+    let callbacks = updates::Callbacks::start().await?;
+    let spawned = match arguments.spawn {
+        true => Some(Server::start(arguments.pin, &callbacks.voice_url(), rate.is_some()).await?),
+        false => None,
+    };
+    let data = spawned.as_ref().map(Server::data).or(arguments.data.as_deref());
+    let running = match Running::find(data) {
+        Err(why) if arguments.sip.is_none() || rate.is_some() => return Err(why),
+        found => found.ok(),
+    };
+    let named = || running.as_ref().and_then(Running::sip_address);
+    let sip = arguments.sip.or_else(named).ok_or("the server's SIP address is not known: --sip")?;
+    on_this_machine(sip.ip())?;
+    let pid = running.as_ref().filter(|it| it.sip_address() == Some(sip)).and_then(|it| it.pid);
+    let updates = match (&running, rate) {
+        (Some(running), Some(rate)) => Some(Updates::new(running, plan, rate, callbacks)?),
+        _ => None,
+    };
+    let admin = running.as_ref().and_then(|running| running.admin_url.clone());
+    let (tell, phases) = watch::channel(None);
+    let told = tokio::spawn(watch_ticks(admin, phases.clone()));
+    let updating = tokio::spawn(async move {
+        match updates {
+            Some(updates) => updates.run(phases).await.map(Some),
+            None => Ok(None),
+        }
+    });
+    let report = sweep(arguments, plan, Target::Server(sip), pid, tell).await?;
+    let updates = updating.await.map_err(|error| error.to_string())??;
+    let ticks = told.await.ok().flatten();
+    Ok(Served { report, updates, ticks })
+}
+
+async fn floor(arguments: &Arguments, plan: &Plan) -> Result<Report, String> {
+    let reflector = Reflector::start(plan.legs, arguments.pin)?;
+    let target = Target::Reflector(reflector.addresses.clone());
+    let (tell, _) = watch::channel(None);
+    sweep(arguments, plan, target, Some(reflector.pid()), tell).await
+}
+
+async fn sweep(
+    arguments: &Arguments,
+    plan: &Plan,
+    target: Target,
+    pid: Option<u32>,
+    tell: watch::Sender<Option<Phase>>,
+) -> Result<Report, String> {
+    let (plan, pin) = (plan.clone(), arguments.pin);
+    let run = move || {
+        if let Some(processor) = pin {
+            sim::load::pin_beside(processor)?;
+        }
+        let mut phase = |phase| {
+            // Told to whoever still listens.
+            let _ = tell.send(Some(phase));
+            // What was asked for is answered before the calls are hung up.
+            let until = Instant::now() + END_WITHIN;
+            while phase == Phase::Over && !tell.is_closed() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        sim::load::run(&plan, &target, pid, &mut phase)
+    };
+    tokio::task::spawn_blocking(run).await.map_err(|error| error.to_string())?
+}
+
+/// Reads the counters of ticks when the measurement begins and when it is over.
+async fn watch_ticks(
+    admin: Option<String>,
+    mut phases: watch::Receiver<Option<Phase>>,
+) -> Option<(u64, u64)> {
+    let url = format!("{}/metrics", admin?);
+    let mut counts = Vec::new();
+    for wanted in [Phase::Measuring, Phase::Over] {
+        phases.wait_for(|phase| *phase == Some(wanted)).await.ok()?;
+        let text = reqwest::get(&url).await.ok()?.text().await.ok()?;
+        let count = |name: &str| {
+            text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
+        };
+        counts.push((count("sidetone_ticks_total ")?, count("sidetone_ticks_late_total ")?));
+    }
+    Some((counts[1].0.checked_sub(counts[0].0)?, counts[1].1.checked_sub(counts[0].1)?))
+}
+
+/// Load is for machines of one's own: the address must be one of this machine's.
+fn on_this_machine(ip: IpAddr) -> Result<(), String> {
+    // The system gives a socket only those addresses that it has.
+    let somebody = !ip.is_unspecified() && !ip.is_multicast() && ip != Ipv4Addr::BROADCAST;
+    let ours = ip.is_loopback() || somebody && UdpSocket::bind((ip, 0)).is_ok();
+    if ours { Ok(()) } else { Err(format!("{ip} is not on this machine; load goes no further")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_loaded() {
+        for ours in ["127.0.0.1", "127.3.4.5", "::1"] {
+            assert_eq!(on_this_machine(ours.parse().unwrap()), Ok(()));
+        }
+        for other in
+            ["192.0.2.7", "8.8.8.8", "0.0.0.0", "255.255.255.255", "2001:db8::1", "224.0.0.1"]
+        {
+            assert!(on_this_machine(other.parse().unwrap()).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_bounded() {
+        assert_eq!(length("30s"), Ok(Duration::from_secs(30)));
+        for text in ["0s", "601s", "-1s", "1m", ""] {
+            assert!(length(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! One frame of every room and leg: listen, mix, send. Nothing is allocated while all is steady.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::SAMPLES;
+use crate::command::{Event, LegId, PlayTo, PlayerId, Transmit};
+use crate::dtmf::Step;
+use crate::leg::Leg;
+use crate::legs::Legs;
+use crate::player::{Player, Progress};
+use crate::room::{self, Room};
+use crate::rtcp;
+use crate::rtp::{Header, PACKET_MAX};
+use crate::shard::Channel;
+
+/// Datagrams that wait to be polled.
+#[derive(Debug, Default)]
+pub struct Transmits {
+    ready: VecDeque<Transmit>,
+    ready_at: Option<Instant>,
+    /// Those that leave between two ticks, in order.
+    later: BTreeMap<(Instant, u64), Transmit>,
+    count: u64,
+}
+
+impl Transmits {
+    fn push(&mut self, now: Instant, late: Duration, transmit: Transmit) {
+        if late.is_zero() {
+            self.ready.push_back(transmit);
+            self.ready_at = Some(now);
+        } else {
+            self.count += 1;
+            self.later.insert((now + late, self.count), transmit);
+        }
+    }
+
+    /// Returns the next one whose time has come.
+    pub fn poll(&mut self, now: Instant) -> Option<Transmit> {
+        // What was late already goes first: a leg's packets stay in order.
+        if self.later.first_key_value().is_some_and(|((due, _), _)| *due <= now) {
+            return self.later.pop_first().map(|(_, transmit)| transmit);
+        }
+        self.ready.pop_front()
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let later = self.later.first_key_value().map(|((due, _), _)| *due);
+        let ready = self.ready_at.filter(|_| !self.ready.is_empty());
+        ready.into_iter().chain(later).min()
+    }
+}
+
+/// What one tick works with.
+pub struct Round<'a> {
+    pub now: Instant,
+    pub transmits: &'a mut Transmits,
+    pub events: &'a mut VecDeque<Event>,
+    pub players: &'a mut BTreeMap<PlayerId, PlayTo>,
+    pub encoded: &'a mut u64,
+    /// Legs that are to go elsewhere.
+    pub moving: &'a mut Vec<LegId>,
+}
+
+impl Round<'_> {
+    /// Mixes a room and sends to its legs.
+    pub fn room(&mut self, room: &mut Room, legs: &mut Legs) {
+        room.clear();
+        for index in 0..room.members.len() {
+            let Some(leg) = legs.at_mut(room.members[index]) else { continue };
+            self.listen(leg);
+            if leg.speaks_now {
+                for (sum, &sample) in room.sum.iter_mut().zip(&leg.spoken) {
+                    *sum += i32::from(sample);
+                }
+            }
+            if !leg.edges.is_empty() {
+                leg.whisper(&mut room.whispers);
+            }
+        }
+        if !room.players.is_empty() {
+            let mut played = [0; SAMPLES];
+            for player in &mut room.players {
+                player.advance(&mut played);
+            }
+            add_to(&mut room.sum, &played);
+            self.settle(&mut room.players);
+        }
+        room.close();
+        for index in 0..room.members.len() {
+            let Some(leg) = legs.at_mut(room.members[index]) else { continue };
+            let whispered = room.whispers.iter().any(|(to, _)| *to == leg.id);
+            let shared = !leg.speaks_now
+                && !whispered
+                && leg.players.is_empty()
+                && leg.limiter.is_transparent()
+                && leg.hear_fade.is_unity();
+            if shared {
+                let frame = room.encoded(leg.options.codec, self.encoded);
+                self.transmit(leg, frame);
+            } else {
+                let mut heard = [0; SAMPLES];
+                leg.hear_others(&room.sum, &mut heard);
+                for (_, whisper) in room.whispers.iter().filter(|(to, _)| *to == leg.id) {
+                    add_to(&mut heard, whisper);
+                }
+                self.send_alone(leg, &mut heard);
+            }
+            self.finish(leg);
+        }
+    }
+
+    /// Sends to a leg without a room what is played to it.
+    pub fn loose(&mut self, leg: &mut Leg) {
+        self.listen(leg);
+        self.send_alone(leg, &mut [0; SAMPLES]);
+        self.finish(leg);
+    }
+
+    fn listen(&mut self, leg: &mut Leg) {
+        leg.listen(self.now);
+        if leg.has_fallen_silent(self.now) {
+            self.events.push_back(Event::Silent(leg.id));
+        }
+    }
+
+    /// Encodes for one leg alone.
+    fn send_alone(&mut self, leg: &mut Leg, heard: &mut [i32; SAMPLES]) {
+        for player in &mut leg.players {
+            player.advance(heard);
+        }
+        let mut frame = [0; SAMPLES];
+        leg.limiter.limit(heard, &mut frame);
+        *self.encoded += 1;
+        self.transmit(leg, &room::encode(leg.options.codec, &frame));
+    }
+
+    fn finish(&mut self, leg: &mut Leg) {
+        if !leg.players.is_empty() {
+            self.settle(&mut leg.players);
+        }
+        if leg.pending.is_some() {
+            self.moving.push(leg.id);
+        }
+    }
+
+    /// Lets go of players that are over.
+    fn settle(&mut self, players: &mut Vec<Player>) {
+        players.retain(|player| match player.progress() {
+            Progress::Plays => true,
+            Progress::Ended => {
+                self.players.remove(&player.id);
+                self.events.push_back(Event::PlayerEnded(player.id));
+                false
+            }
+            Progress::Stopped => {
+                self.players.remove(&player.id);
+                false
+            }
+        });
+    }
+
+    fn transmit(&mut self, leg: &mut Leg, frame: &[u8; SAMPLES]) {
+        let (now, id) = (self.now, leg.id);
+        let to = leg.latch.remote();
+        let blank =
+            |channel, to| Transmit { leg: id, channel, to, octets: [0; PACKET_MAX], length: 0 };
+        let mut header = Header {
+            marker: leg.marker,
+            payload_type: leg.options.payload_type,
+            sequence: leg.sequence,
+            timestamp: leg.timestamp,
+            ssrc: leg.ssrc,
+        };
+        let keys = leg.keys_out.tick();
+        if keys == Step::Done
+            && let Some(player) = leg.keys_player.take()
+        {
+            self.events.push_back(Event::PlayerEnded(player));
+        }
+        if let (Step::Send(sending), Some(payload_type)) = (keys, leg.options.telephone_event)
+            && leg.options.sends
+        {
+            header.payload_type = payload_type;
+            header.marker = sending.first;
+            header.timestamp = leg.timestamp.wrapping_sub(u32::from(sending.ticks) * 160);
+            let mut packet = blank(Channel::Rtp, to);
+            packet.length = header.write(&sending.payload, &mut packet.octets);
+            leg.sequence = leg.sequence.wrapping_add(1);
+            leg.timestamp = leg.timestamp.wrapping_add(SAMPLES as u32);
+            leg.stats.tx_packets += 1;
+            leg.marker = true;
+            self.transmits.push(now, Duration::ZERO, packet);
+        } else {
+            leg.pacer.push(frame);
+            let pacer = &mut leg.pacer;
+            while pacer.pop(|payload, late| {
+                if leg.options.sends {
+                    let mut packet = blank(Channel::Rtp, to);
+                    header.sequence = leg.sequence;
+                    header.timestamp = leg.timestamp;
+                    packet.length = header.write(payload, &mut packet.octets);
+                    header.marker = false;
+                    leg.marker = false;
+                    leg.sequence = leg.sequence.wrapping_add(1);
+                    leg.stats.tx_packets += 1;
+                    leg.sent_octets = leg.sent_octets.wrapping_add(payload.len() as u32);
+                    self.transmits.push(now, late, packet);
+                }
+                leg.timestamp = leg.timestamp.wrapping_add(payload.len() as u32);
+            }) {}
+        }
+        if now >= leg.report_at {
+            leg.report_at = now + rtcp::INTERVAL;
+            let mut packet =
+                blank(Channel::Rtcp, leg.latch_rtcp.unwrap_or(leg.options.remote_rtcp));
+            packet.length = leg.report(&mut packet.octets, now);
+            self.transmits.push(now, Duration::ZERO, packet);
+        }
+    }
+}
+
+fn add_to(sum: &mut [i32; SAMPLES], frame: &[i32; SAMPLES]) {
+    for (sum, sample) in sum.iter_mut().zip(frame) {
+        *sum += sample;
+    }
+}

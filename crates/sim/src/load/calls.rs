@@ -1,0 +1,192 @@
+//! The signalling of all legs: one SIP agent with one socket.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use sip::{Agent, CallId, Config, Event};
+
+use super::figures::Times;
+
+/// Calls that are under way and not yet answered, at most.
+const UNANSWERED_MAX: usize = 256;
+/// How long a call may take to be answered.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// How long a turn of waiting lasts when nothing comes.
+const TURN: Duration = Duration::from_millis(2);
+
+/// One leg's call.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The leg's number.
+    pub number: usize,
+    /// The conference.
+    pub user: String,
+    /// Where it wants its sound.
+    pub media: SocketAddr,
+}
+
+/// What became of the calls.
+#[derive(Debug, Default)]
+pub struct Joined {
+    /// When each leg's INVITE was sent.
+    pub invited: BTreeMap<usize, Instant>,
+    /// From INVITE to answer.
+    pub answered: Times,
+    /// How many were refused, by SIP's status; 408 stands for no answer.
+    pub refused: BTreeMap<u16, usize>,
+    /// From the first INVITE to the last answer.
+    pub took: Duration,
+    /// Calls that ended without being asked to.
+    pub lost: usize,
+}
+
+/// All calls.
+pub struct Switchboard {
+    agent: Agent,
+    socket: UdpSocket,
+    server: SocketAddr,
+    calls: BTreeMap<CallId, usize>,
+    /// Calls that are up.
+    up: BTreeMap<CallId, usize>,
+    joined: Joined,
+}
+
+impl Switchboard {
+    /// Binds a socket for calls to `server`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn bind(ip: IpAddr, server: SocketAddr) -> std::io::Result<Self> {
+        let socket = UdpSocket::bind((ip, 0))?;
+        socket.set_read_timeout(Some(TURN))?;
+        let mut seed = [0; 32];
+        ChaCha12Rng::from_os_rng().fill_bytes(&mut seed);
+        let agent = Agent::new(Config::open(socket.local_addr()?, seed));
+        let (calls, up) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { agent, socket, server, calls, up, joined: Joined::default() })
+    }
+
+    /// Calls for every leg, `rate` a second, and returns when each was answered or was not.
+    /// `connect` hears of each that is up.
+    pub fn join(
+        &mut self,
+        wanted: &[Wanted],
+        rate: u32,
+        connect: &mut dyn FnMut(usize, SocketAddr),
+    ) {
+        let start = Instant::now();
+        let pause = Duration::from_secs(1) / rate.max(1);
+        let mut next = wanted.iter();
+        let mut due = start;
+        let mut left = next.len();
+        let mut until = start + ANSWER_WITHIN;
+        while (left > 0 || self.unanswered() > 0) && Instant::now() < until {
+            while Instant::now() >= due && self.unanswered() < UNANSWERED_MAX {
+                let Some(leg) = next.next() else { break };
+                self.invite(leg);
+                left = next.len();
+                due += pause;
+                until = Instant::now() + ANSWER_WITHIN;
+            }
+            let before = self.up.len();
+            self.turn(connect);
+            if self.up.len() > before {
+                self.joined.took = start.elapsed();
+            }
+        }
+        let silent: Vec<CallId> =
+            self.calls.keys().filter(|call| !self.up.contains_key(call)).copied().collect();
+        for call in silent {
+            self.agent.hang_up(call, Instant::now());
+            self.calls.remove(&call);
+            *self.joined.refused.entry(408).or_default() += 1;
+        }
+        self.joined.lost = 0;
+    }
+
+    /// Keeps the calls alive until `until`.
+    pub fn keep(&mut self, until: Instant) {
+        while Instant::now() < until {
+            self.turn(&mut |_, _| {});
+        }
+    }
+
+    /// Hangs up all, gently, and gives the server time to answer.
+    pub fn hang_up(mut self) -> Joined {
+        const AT_ONCE: usize = 50;
+        let calls: Vec<CallId> = self.up.keys().copied().collect();
+        for some in calls.chunks(AT_ONCE) {
+            for &call in some {
+                self.up.remove(&call);
+                self.agent.hang_up(call, Instant::now());
+            }
+            self.keep(Instant::now() + Duration::from_millis(50));
+        }
+        self.keep(Instant::now() + Duration::from_millis(200));
+        self.joined
+    }
+
+    /// Returns what became of the calls so far.
+    pub fn joined(&self) -> &Joined {
+        &self.joined
+    }
+
+    /// Returns how many calls are up.
+    pub fn up(&self) -> usize {
+        self.up.len()
+    }
+
+    fn unanswered(&self) -> usize {
+        self.calls.len() - self.up.len()
+    }
+
+    fn invite(&mut self, leg: &Wanted) {
+        let (call, now) = (self.agent.new_call(), Instant::now());
+        let uri = format!("sip:{}@{}", leg.user, self.server);
+        let name = format!("leg{}", leg.number);
+        self.agent.invite(call, &uri, self.server, (&name, None), leg.media, now);
+        self.calls.insert(call, leg.number);
+        self.joined.invited.insert(leg.number, now);
+        self.send();
+    }
+
+    fn turn(&mut self, connect: &mut dyn FnMut(usize, SocketAddr)) {
+        let mut datagram = [0; 4_096];
+        if let Ok((length, from)) = self.socket.recv_from(&mut datagram) {
+            self.agent.handle_message(from, &datagram[..length], Instant::now());
+        }
+        self.agent.handle_timeout(Instant::now());
+        while let Some(event) = self.agent.poll_event() {
+            match event {
+                Event::Answered(call, Some(session)) => {
+                    let Some(&number) = self.calls.get(&call) else { continue };
+                    self.up.insert(call, number);
+                    if let Some(invited) = self.joined.invited.get(&number) {
+                        self.joined.answered.note(invited.elapsed());
+                    }
+                    connect(number, session.audio.address);
+                }
+                Event::Failed(call, status) => {
+                    self.calls.remove(&call);
+                    *self.joined.refused.entry(status).or_default() += 1;
+                }
+                Event::Ended(call, _) => {
+                    self.calls.remove(&call);
+                    self.joined.lost += usize::from(self.up.remove(&call).is_some());
+                }
+                _ => {}
+            }
+        }
+        self.send();
+    }
+
+    fn send(&mut self) {
+        while let Some(transmit) = self.agent.poll_transmit() {
+            // SIP repeats what is lost.
+            let _ = self.socket.send_to(&transmit.octets, transmit.to);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What talkers say, so that a listener's sound tells who is in it and when it was said.
+//!
+//! A talker holds a tone of its own. Once a second, in turn, one talker of a room says a click:
+//! one sample far above all tones together, by which a frame's way through the server is timed.
+
+use media::{linear_to_ulaw, ulaw_to_linear};
+
+/// Samples in a packet: 20 ms.
+pub const SAMPLES: usize = 160;
+/// Samples that are judged together: a second.
+pub const WINDOW: usize = 8_000;
+/// Tones that can be told apart.
+pub const TONES: usize = 12;
+/// Packets from one click of a room to the next.
+pub const CLICK_ROUNDS: u64 = 50;
+
+const CLICK: i16 = 20_000;
+/// A click stays above this even where it fell between two samples; all tones together do not
+/// reach it.
+const CLICK_HEARD: i16 = 7_500;
+/// All tones of a room together.
+const LOUDEST: usize = 6_000;
+
+/// One of [`TONES`] tones, 300 to 1 400 Hz.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tone(usize);
+
+impl Tone {
+    /// Returns the tone of a room's talker. Rooms that are [`TONES`] talkers apart share theirs.
+    pub fn of(room: usize, talkers: usize, talker: usize) -> Self {
+        Self((room * talkers + talker) % TONES)
+    }
+
+    fn hertz(self) -> usize {
+        300 + 100 * self.0
+    }
+
+    /// Returns a packet of it: the one after `said` samples.
+    pub fn packet(self, amplitude: i16, said: usize, click: bool) -> [u8; SAMPLES] {
+        let mut octets = std::array::from_fn(|index| {
+            let turn = ((said + index) * self.hertz() % 8_000) as f32 / 8_000.0;
+            let sample = (turn * std::f32::consts::TAU).sin() * f32::from(amplitude);
+            linear_to_ulaw(sample as i16)
+        });
+        if click {
+            octets[0] = linear_to_ulaw(CLICK);
+        }
+        octets
+    }
+}
+
+/// Returns how loud each of `talkers` talkers is.
+pub fn amplitude(talkers: usize) -> i16 {
+    (LOUDEST / talkers.max(2)) as i16
+}
+
+/// Whether a click is in a packet.
+pub fn clicks(payload: &[u8]) -> bool {
+    payload.iter().any(|&octet| ulaw_to_linear(octet).unsigned_abs() > CLICK_HEARD.unsigned_abs())
+}
+
+/// Tells tones by their levels. All of them are whole in a frame, so that none leaks into another.
+pub struct Ear {
+    /// Of each tone, a frame of its cosine and sine.
+    waves: Vec<[(f32, f32); SAMPLES]>,
+}
+
+impl Ear {
+    pub fn new() -> Self {
+        let wave = |tone| {
+            std::array::from_fn(|index| {
+                let turn = (index * Tone(tone).hertz() % 8_000) as f32 / 8_000.0;
+                let (sine, cosine) = (turn * std::f32::consts::TAU).sin_cos();
+                (cosine, sine)
+            })
+        };
+        Self { waves: (0..TONES).map(wave).collect() }
+    }
+
+    fn level(&self, frame: &[i16], tone: usize) -> f32 {
+        let (mut real, mut imaginary) = (0.0, 0.0);
+        for (&sample, (cosine, sine)) in frame.iter().zip(&self.waves[tone]) {
+            real += f32::from(sample) * cosine;
+            imaginary += f32::from(sample) * sine;
+        }
+        real.hypot(imaginary) * 2.0 / SAMPLES as f32
+    }
+
+    /// Says whether a tone is in a second of sound, by the level that it has in the median frame:
+    /// a click is in a few frames only, and while a jitter buffer moves, the pitch is off by up to
+    /// 2.5 %. `None` stands for a tone that is neither there nor gone.
+    fn hears(&self, second: &[i16], tone: usize, amplitude: i16) -> Option<bool> {
+        let mut levels: Vec<f32> =
+            second.chunks_exact(SAMPLES).map(|frame| self.level(frame, tone)).collect();
+        levels.sort_by(f32::total_cmp);
+        let level = levels[levels.len() / 2] / f32::from(amplitude);
+        match () {
+            () if level >= 0.35 => Some(true),
+            () if level < 0.25 => Some(false),
+            () => None,
+        }
+    }
+
+    /// Says what is wrong with a recording in which exactly `expected` ought to be heard; nothing
+    /// when all is well.
+    pub fn fault(&self, sound: &[i16], amplitude: i16, expected: &[Tone]) -> Option<String> {
+        for (second, window) in sound.chunks_exact(WINDOW).enumerate() {
+            for tone in 0..TONES {
+                let wanted = expected.contains(&Tone(tone));
+                if self.hears(window, tone, amplitude) != Some(wanted) {
+                    let hertz = Tone(tone).hertz();
+                    let what = if wanted { "missing" } else { "heard" };
+                    return Some(format!("{hertz} Hz is {what} in second {second}"));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Returns in how many frames of 20 ms there is silence.
+pub fn silent_frames(sound: &[i16], amplitude: i16) -> usize {
+    let quiet = |frame: &&[i16]| frame.iter().all(|s| s.unsigned_abs() < amplitude as u16 / 8);
+    sound.chunks_exact(SAMPLES).filter(quiet).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(parts: &[(usize, i16)], click: bool) -> Vec<i16> {
+        let packets = (0..WINDOW / SAMPLES).map(|number| {
+            let mut sum = [0_i16; SAMPLES];
+            for &(tone, amplitude) in parts {
+                let packet = Tone(tone).packet(amplitude, number * SAMPLES, click && number == 3);
+                for (sum, octet) in sum.iter_mut().zip(packet) {
+                    *sum = sum.saturating_add(ulaw_to_linear(octet));
+                }
+            }
+            sum
+        });
+        packets.flatten().collect()
+    }
+
+    #[test]
+    fn a_mix_tells_who_is_in_it() {
+        for talkers in [2, 3, 8, TONES - 1] {
+            let each = amplitude(talkers);
+            let parts: Vec<(usize, i16)> = (0..talkers).map(|tone| (tone, each)).collect();
+            let sound = second(&parts, false);
+            let all: Vec<Tone> = (0..talkers).map(Tone).collect();
+            assert_eq!(Ear::new().fault(&sound, each, &all), None, "{talkers}");
+            assert!(
+                Ear::new()
+                    .fault(&sound, each, &all[1..])
+                    .is_some_and(|told| told.contains("heard"))
+            );
+            let more: Vec<Tone> = (0..=talkers).map(Tone).collect();
+            assert!(
+                Ear::new().fault(&sound, each, &more).is_some_and(|told| told.contains("missing"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_click_is_found_and_spoils_no_tone() {
+        let each = amplitude(2);
+        let sound = second(&[(5, each), (6, each)], true);
+        assert_eq!(Ear::new().fault(&sound, each, &[Tone(5), Tone(6)]), None);
+        let octets: Vec<u8> = sound.iter().map(|&sample| linear_to_ulaw(sample)).collect();
+        let found: Vec<bool> = octets.chunks(SAMPLES).map(clicks).collect();
+        assert_eq!(found.iter().position(|&found| found), Some(3));
+        assert_eq!(found.iter().filter(|&&found| found).count(), 1);
+    }
+
+    #[test]
+    fn a_break_is_counted_in_frames() {
+        let mut sound = second(&[(0, 3_000)], false);
+        sound[1_600..1_600 + 2 * SAMPLES].fill(0);
+        assert_eq!(silent_frames(&sound, 3_000), 2);
+    }
+}

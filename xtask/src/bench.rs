@@ -1,0 +1,238 @@
+//! The fixed set of loads, each beside its floor, and the committed table of `docs/performance.md`.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::shell::Shell;
+
+const PAGE: &str = "docs/performance.md";
+/// The table stands between these lines of the page.
+const BEGIN: &str = "<!-- bench: written by `cargo xtask bench --write` -->\n";
+const END: &str = "<!-- bench: end -->\n";
+/// The built binary.
+const BINARY: &str = "target/release/sidetone";
+
+/// One load of the set.
+struct Case {
+    name: &'static str,
+    flags: &'static [&'static str],
+    /// What is told of it.
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Carry,
+    Change,
+    Join,
+}
+
+const CASES: &[Case] = &[
+    carry("100 legs, rooms of 4", &["--legs", "100", "--room-size", "4"]),
+    carry("400 legs, rooms of 4", &["--legs", "400", "--room-size", "4"]),
+    carry("1,000 legs, rooms of 4", &["--legs", "1000", "--room-size", "4"]),
+    carry("250 legs, one room", &["--legs", "250", "--room-size", "250"]),
+    Case {
+        name: "updates, 1,000 legs playing",
+        flags: &["--legs", "1000", "--room-size", "4", "--updates", "2500", "--for", "10s"],
+        kind: Kind::Change,
+    },
+    Case {
+        name: "joins, 1,000 legs",
+        flags: &["--legs", "1000", "--room-size", "4", "--joins", "500", "--for", "2s"],
+        kind: Kind::Join,
+    },
+];
+
+const fn carry(name: &'static str, flags: &'static [&'static str]) -> Case {
+    Case { name, flags, kind: Kind::Carry }
+}
+
+/// Runs the set and says how each figure moved against the committed table.
+pub fn compare(shell: &Shell) -> Result<String, String> {
+    run(shell, false)
+}
+
+/// Runs the set and writes the table.
+pub fn write(shell: &Shell) -> Result<String, String> {
+    run(shell, true)
+}
+
+fn run(shell: &Shell, write: bool) -> Result<String, String> {
+    shell.run(&["cargo", "build", "--release", "--locked", "--package", "sidetone"])?;
+    let mut seen = Vec::new();
+    for case in CASES {
+        let mut line = vec![BINARY, "load", "--spawn", "--pin", "0", "-o", "json"];
+        line.extend(case.flags);
+        if case.kind == Kind::Carry {
+            line.extend(["--for", "10s", "--floor"]);
+        }
+        println!("   $ {}", line.join(" "));
+        let text = shell.output(&line)?;
+        // What the server logged stands before it.
+        let value = text.lines().find_map(|line| serde_json::from_str::<Value>(line).ok());
+        let value = value.filter(Value::is_object).ok_or_else(|| {
+            format!("{}: {}", case.name, text.lines().last().unwrap_or("no output"))
+        })?;
+        seen.push((case, value));
+    }
+    let table = table(&seen);
+    println!("\n{table}");
+    let page = std::fs::read_to_string(shell.path(PAGE)).map_err(|error| error.to_string())?;
+    let committed = between(&page).ok_or(format!("{PAGE} has no place for the table"))?;
+    for line in moves(committed, &table) {
+        println!("{line}");
+    }
+    let unclean = seen.iter().filter(|(_, value)| !is_clean(value)).count();
+    if write {
+        let page = page.replace(committed, &table);
+        std::fs::write(shell.path(PAGE), page).map_err(|error| error.to_string())?;
+    }
+    let remark = match unclean {
+        0 => "all runs clean".to_owned(),
+        count => format!("{count} of {} runs NOT CLEAN: the machine had no time", seen.len()),
+    };
+    Ok(if write { format!("{remark}; {PAGE} written") } else { remark })
+}
+
+fn is_clean(value: &Value) -> bool {
+    let clean = |side: &str| value[side]["clean"] != Value::Bool(false);
+    clean("server") && clean("floor")
+}
+
+/// Returns what of the page is ours.
+fn between(page: &str) -> Option<&str> {
+    let (_, rest) = page.split_once(BEGIN)?;
+    Some(rest.split_once(END)?.0)
+}
+
+fn table(seen: &[(&Case, Value)]) -> String {
+    let mut text = String::new();
+    if let Some((_, value)) = seen.first() {
+        let machine = &value["machine"];
+        let _ = writeln!(
+            text,
+            "\nMachine: {} processors of {}; the server and the reflector bound to one of them. \
+             \"no\" under clean: the generator itself had no time.\n",
+            machine["processors"],
+            machine["processor"].as_str().unwrap_or("an unknown kind"),
+        );
+    }
+    text += "| Load | ms a leg-second | floor | ratio | KiB a leg | delay p50 / p99, ms | floor's | \
+             ticks over 20 ms | legs right | clean |\n|---|---|---|---|---|---|---|---|---|---|\n";
+    for (case, value) in seen.iter().filter(|(case, _)| case.kind == Kind::Carry) {
+        let (server, floor) = (&value["server"], &value["floor"]);
+        let delay = |side: &Value| {
+            format!(
+                "{} / {}",
+                figure(&side["delay_ms"]["p50"], 1),
+                figure(&side["delay_ms"]["p99"], 1)
+            )
+        };
+        let cells = [
+            case.name.to_owned(),
+            figure(&server["cpu_ms_per_leg_second"], 3),
+            figure(&floor["cpu_ms_per_leg_second"], 3),
+            figure(&value["cpu_ratio"], 2),
+            figure(&server["memory_kib_per_leg"], 0),
+            delay(server),
+            delay(floor),
+            format!("{} of {}", server["ticks"]["late_20_ms"], server["ticks"]["all"]),
+            format!("{} of {}", server["sound"]["legs_right"], server["sound"]["legs_checked"]),
+            (if is_clean(value) { "yes" } else { "no" }).to_owned(),
+        ];
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text += "\n| Load | a second | p50 / p99, ms | of these | clean |\n|---|---|---|---|---|\n";
+    for (case, value) in seen {
+        let server = &value["server"];
+        let (rate, times, remark) = match case.kind {
+            Kind::Carry => continue,
+            Kind::Change => {
+                let updates = &server["updates"];
+                let remark =
+                    format!("{} made, {} called back", updates["made"], updates["callbacks"]);
+                (&updates["per_second"], &updates["answered_ms"], remark)
+            }
+            Kind::Join => {
+                let calls = &server["calls"];
+                let remark = format!("INVITE to first packet; {} up", server["legs_up"]);
+                (&calls["joins_per_second"], &calls["first_sound_ms"], remark)
+            }
+        };
+        let (p50, p99) = (figure(&times["p50"], 1), figure(&times["p99"], 1));
+        let clean = if is_clean(value) { "yes" } else { "no" };
+        let rate = figure(rate, 0);
+        let _ = writeln!(text, "| {} | {rate} | {p50} / {p99} | {remark} | {clean} |", case.name);
+    }
+    text + "\n"
+}
+
+fn figure(value: &Value, places: usize) -> String {
+    value.as_f64().map_or("-".to_owned(), |figure| format!("{figure:.places$}"))
+}
+
+/// Says by how much the ratio of each load moved, or its rate.
+fn moves(committed: &str, table: &str) -> Vec<String> {
+    let before = figures(committed);
+    let told = figures(table).into_iter().map(|(name, now)| {
+        match before.iter().find(|(known, _)| *known == name) {
+            Some((_, before)) if *before > 0.0 => {
+                let percent = (now / before - 1.0) * 100.0;
+                format!("   {name}: {before} before, {now} now, {percent:+.0} %")
+            }
+            _ => format!("   {name}: {now}, and nothing to compare with"),
+        }
+    });
+    told.collect()
+}
+
+/// Returns the figure of each row that is compared: the ratio where there is a floor, the rate
+/// otherwise.
+fn figures(table: &str) -> Vec<(String, f64)> {
+    let rows = table.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let figure = if cells.len() > 5 { cells.get(3) } else { cells.get(1) };
+        Some((cells.first()?.to_string(), figure?.parse().ok()?))
+    });
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn seen(cpu_ratio: f64, rate: f64) -> Vec<(&'static Case, Value)> {
+        let carry = json!({ "cpu_ratio": cpu_ratio, "server": { "clean": true } });
+        let join = json!({ "server": { "calls": { "joins_per_second": rate } } });
+        vec![(&CASES[0], carry), (&CASES[5], join)]
+    }
+
+    #[test]
+    fn a_table_tells_how_the_next_one_moved() {
+        let lines = moves(&table(&seen(1.25, 400.0)), &table(&seen(1.5, 300.0)));
+        assert_eq!(
+            lines,
+            [
+                "   100 legs, rooms of 4: 1.25 before, 1.5 now, +20 %",
+                "   joins, 1,000 legs: 400 before, 300 now, -25 %",
+            ]
+        );
+        assert_eq!(moves("", &table(&seen(1.0, 1.0))).len(), 2);
+    }
+
+    #[test]
+    fn the_page_keeps_what_is_not_ours() {
+        let page = format!("before\n{BEGIN}old\n{END}after\n");
+        assert_eq!(between(&page), Some("old\n"));
+        assert_eq!(between("before\nafter\n"), None);
+    }
+
+    #[test]
+    fn one_late_generator_makes_a_run_unclean() {
+        assert!(is_clean(&json!({ "server": { "clean": true }, "floor": null })));
+        assert!(!is_clean(&json!({ "server": { "clean": true }, "floor": { "clean": false } })));
+    }
+}
