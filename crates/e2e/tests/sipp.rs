@@ -81,8 +81,8 @@ async fn a_caller_hears_what_the_program_says() {
     check(
         &["--voice-url"],
         &[
-            Case::caller("cancel_while_ringing").ends("no-answer"),
-            Case::caller("bye_while_ringing").ends("no-answer"),
+            Case::caller("cancel_while_ringing").ends("canceled"),
+            Case::caller("bye_while_ringing").ends("canceled"),
             Case::caller("repeated_invite").exact(),
             Case::caller("reliable_ringing").exact(),
             Case::caller("star_in_info"),

@@ -155,9 +155,6 @@ impl World {
         record.to = to;
         record.caller_name = caller_name;
         record.start_time = Some(ctx.now.wall);
-        if !matches!(instructions, Instructions::Join(_)) {
-            ctx.push(Effect::Ring(call)); // The program may take its time.
-        }
         let mut entry = Call::new(record, Some(instructions));
         entry.headers = headers;
         self.calls.insert(call, entry);
