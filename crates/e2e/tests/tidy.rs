@@ -55,6 +55,7 @@ const HOUSE: &[Place] = &[
     acts("store", 2, Half::Twilio),
     acts("webhook", 2, Half::Twilio),
     pure("webrtc", 2, Half::Wire),
+    acts("voice", 2, Half::Wire),
     pure("exchange", 3, Half::Twilio),
     acts("node", 4, Half::Both),
     acts("api", 5, Half::Both),

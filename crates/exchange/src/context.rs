@@ -90,6 +90,11 @@ impl Names {
         self.fetches.remove(&fetch)
     }
 
+    /// Returns whose sound this is.
+    pub(crate) fn owner_of(&self, play: PlayId) -> Option<Owner> {
+        self.plays.get(&play).copied()
+    }
+
     /// Returns whose sound this was, once; nobody's, where it was stopped.
     pub(crate) fn take_play(&mut self, play: PlayId) -> Option<Owner> {
         self.plays.remove(&play)

@@ -126,6 +126,13 @@ pub enum Event {
         /// Why it could not be played.
         result: Result<(), Failure>,
     },
+    /// A sound plays otherwise than it was asked for: a [`Failure`] that fails nothing.
+    PlayRemarked {
+        /// Which sound.
+        play: PlayId,
+        /// What differs, for the debugger log.
+        remark: Failure,
+    },
     /// A phone registered under this name.
     Registered {
         /// The user's name.

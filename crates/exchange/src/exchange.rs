@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use model::{AccountSid, CallSid, Change, ConferenceSid, Now};
+use model::{AccountSid, CallSid, Change, ConferenceSid, Level, Now};
 
 use crate::call::Call;
 use crate::conference::Conference;
-use crate::context::{Context, Names, Owner};
+use crate::context::{About, Context, Names, Owner};
 use crate::participants::LeaveReason;
 use crate::{Command, Effect, Event, Failure, Fetched, Refusal, Reply};
 
@@ -102,6 +102,11 @@ impl Exchange {
             Event::PlayEnded { play, result } => {
                 if let Some(owner) = ctx.names.take_play(play) {
                     world.play_ended(owner, result, ctx);
+                }
+            }
+            Event::PlayRemarked { play, remark } => {
+                if let Some(owner) = ctx.names.owner_of(play) {
+                    world.remarked(owner, &remark, ctx);
                 }
             }
             Event::Registered { user } => {
@@ -219,6 +224,21 @@ impl World {
                     program.play_ended(result, client, ctx)
                 });
             }
+        }
+    }
+
+    fn remarked(&self, owner: Owner, remark: &Failure, ctx: &mut Context<'_>) {
+        let about = match owner {
+            Owner::Call(call) | Owner::Music(call) | Owner::Announcement(call) => {
+                self.calls.get(&call).map(|call| call.client().about(""))
+            }
+            Owner::ConferenceAnnouncement(sid) => self.conferences.get(&sid).map(|conference| {
+                let account = conference.record.account;
+                About { account, call: None, conference: Some(sid), url: None }
+            }),
+        };
+        if let Some(about) = about {
+            ctx.notify(about, Level::Warning, remark);
         }
     }
 

@@ -57,6 +57,8 @@ pub enum Input {
     Fetched(FetchId, Result<Brought, Failure>),
     /// What came of an [`Output::Resolve`]; nothing where the name has no address.
     Resolved(CallSid, Vec<IpAddr>),
+    /// A sound plays otherwise than it was asked for, for the debugger log.
+    Remarked(PlayId, Failure),
     /// What came of an [`Output::Load`].
     Loaded(PlayId, Result<Arc<[i16]>, Failure>),
     /// The server goes down: every call is hung up, [`Output::Stopped`] follows the last commit.
@@ -251,6 +253,9 @@ impl Core {
                 self.event(Event::Fetched { fetch, result }, now);
             }
             Input::Resolved(call, addresses) => self.resolved(call, &addresses, now),
+            Input::Remarked(play, remark) => {
+                self.event(Event::PlayRemarked { play, remark }, now);
+            }
             Input::Loaded(play, result) => self.loaded(play, result, now),
             Input::Stop => {
                 let mut effects = Vec::new();

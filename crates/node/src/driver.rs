@@ -22,6 +22,7 @@ use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ti
 use crate::media_thread::{self, Lateness};
 use crate::outbox::Owed;
 use crate::ports::Ports;
+use crate::speech::{self, Speaker};
 use crate::streams::{Arrived, Streams};
 use crate::{Pair, Stats, now};
 
@@ -39,6 +40,7 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 pub enum Request {
     Command(Box<Command>, oneshot::Sender<Result<Reply, Refusal>>),
     Fetched(FetchId, Result<Brought, Failure>),
+    Remarked(PlayId, Failure),
     Loaded(PlayId, Result<Arc<[i16]>, Failure>),
     Resolved(CallSid, Vec<IpAddr>),
     Audibility(ConferenceSid, oneshot::Sender<Vec<Pair>>),
@@ -55,6 +57,7 @@ pub struct Parts {
     pub rtp_ports: (u16, u16),
     pub store: Store,
     pub assets: Assets,
+    pub speaker: Speaker,
     pub socket: UdpSocket,
     pub listener: TcpListener,
     pub requests: mpsc::Sender<Request>,
@@ -68,6 +71,7 @@ struct Driver {
     core: Core,
     store: Store,
     assets: Assets,
+    speaker: Arc<Speaker>,
     socket: UdpSocket,
     streams: Streams,
     requests: mpsc::Sender<Request>,
@@ -122,6 +126,7 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
         core,
         store: parts.store,
         assets: parts.assets,
+        speaker: Arc::new(parts.speaker),
         socket: parts.socket,
         streams,
         requests: parts.requests,
@@ -180,6 +185,9 @@ impl Driver {
             }
             Request::Fetched(fetch, result) => {
                 self.core.handle(Input::Fetched(fetch, result), now());
+            }
+            Request::Remarked(play, remark) => {
+                self.core.handle(Input::Remarked(play, remark), now());
             }
             Request::Loaded(play, result) => self.core.handle(Input::Loaded(play, result), now()),
             Request::Resolved(call, addresses) => {
@@ -255,17 +263,21 @@ impl Driver {
         }
     }
 
-    fn load(&mut self, play: PlayId, sound: Sound) {
-        let Sound::Url(url) = sound else {
-            let message = "this build has no voice for Say".to_owned();
-            let failure = Failure { code: 13_520, message };
-            return self.core.handle(Input::Loaded(play, Err(failure)), now());
-        };
-        let (assets, requests) = (self.assets.clone(), self.requests.clone());
-        tokio::spawn(async move {
-            let loaded = assets.audio(&url).await;
-            let _ = requests.send(Request::Loaded(play, loaded)).await;
-        });
+    fn load(&self, play: PlayId, sound: Sound) {
+        let requests = self.requests.clone();
+        match sound {
+            Sound::Url(url) => {
+                let assets = self.assets.clone();
+                tokio::spawn(async move {
+                    let loaded = assets.audio(&url).await;
+                    let _ = requests.send(Request::Loaded(play, loaded)).await;
+                });
+            }
+            Sound::Speech(speech) => {
+                tokio::spawn(speech::speak(Arc::clone(&self.speaker), requests, play, speech));
+            }
+            Sound::Audio(_) | Sound::EnterBeep | Sound::ExitBeep | Sound::Digits(_) => {}
+        }
     }
 
     fn audibility(&self, conference: ConferenceSid, reply: oneshot::Sender<Vec<Pair>>) {

@@ -19,6 +19,7 @@ mod media_thread;
 mod outbox;
 mod ports;
 mod recovery;
+mod speech;
 mod streams;
 mod target;
 
@@ -275,6 +276,7 @@ impl Node {
             rtp_ports: config.rtp_ports,
             store: store.clone(),
             assets: assets::Assets::new(client, account.clone(), store.clone()),
+            speaker: speech::Speaker::new(&config.data),
             socket,
             listener,
             requests: requests.clone(),

@@ -301,6 +301,11 @@ impl Player {
                 let result = if end == "ended" { Ok(()) } else { Err(failure(11200)) };
                 Event::PlayEnded { play, result }
             }
+            [sound, "remarks"] => {
+                let play = self.plays.iter().find(|(name, _)| name == sound);
+                let (_, play) = play.unwrap_or_else(|| panic!("{sound} is silent"));
+                Event::PlayRemarked { play: *play, remark: failure(13511) }
+            }
             [url, ..] => {
                 let result = self.brought(words, line);
                 let at = self.fetches.iter().position(|(asked, _)| asked == url);
