@@ -304,8 +304,7 @@ impl Player {
             [sound, "remarks"] => {
                 let play = self.plays.iter().find(|(name, _)| name == sound);
                 let (_, play) = play.unwrap_or_else(|| panic!("{sound} is silent"));
-                let message = "no voice speaks zh".to_owned();
-                Event::PlayRemarked { play: *play, remark: Failure { code: 13_511, message } }
+                Event::PlayRemarked { play: *play, remark: failure(13511) }
             }
             [url, ..] => {
                 let result = self.brought(words, line);
