@@ -119,7 +119,7 @@ impl Agent {
             State::Offered if method == "INVITE" => Some(500),
             // Its own offer is not answered yet.
             State::Offered if offers && call.described.is_empty() => Some(500),
-            _ if method == "INVITE" && call.client.is_some() => Some(491),
+            // An offer of ours waits for its answer; each INVITE of ours carries one.
             _ if (offers || method == "INVITE") && offering => Some(491),
             _ if offers && Session::parse(&message.body).is_none() => Some(488),
             _ => None,

@@ -93,7 +93,9 @@ fn one_source_from_elsewhere_has_its_share() {
     while world.agent.poll_event().is_some() {}
     let stats = world.agent.stats();
     assert_eq!((stats.transactions, stats.dialogs), (0, 0));
-    assert_eq!(lines(&world.says(&invite(0))), ["100"]);
+    let source: SocketAddr = "192.0.2.1:5060".parse().unwrap();
+    world.agent.handle_message(source, invite(0).as_bytes(), world.now);
+    assert_eq!(lines(&world.sent()), ["100"], "its share is free again");
 }
 
 #[test]

@@ -46,6 +46,15 @@ fn a_far_end_that_does_not_refresh_is_hung_up() {
 }
 
 #[test]
+fn a_phone_that_we_called_and_that_does_not_refresh_is_hung_up() {
+    let mut world = World::new();
+    let (id, ..) = world.calls("Session-Expires: 300;refresher=uas\nRequire: timer");
+    assert_eq!(lines(&world.after(267.0)), [""; 0], "it is not on us to refresh");
+    assert_eq!(lines(&world.after(1.2)), ["BYE"], "32 s before the end");
+    assert_eq!(world.event(), Some(Event::Ended(id, Ended::Lost)));
+}
+
+#[test]
 fn we_refresh_by_update_where_that_is_allowed_and_by_invite_otherwise() {
     for (allow, method) in [("Allow: INVITE, UPDATE", "UPDATE"), ("Allow: INVITE, BYE", "INVITE")] {
         let mut world = World::new();
