@@ -23,13 +23,15 @@ mod paths;
 mod sidetone;
 mod stats;
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -50,6 +52,8 @@ pub use stats::{DURATION_BOUNDS_S, RouteStats, Stats};
 
 /// Longest body that is read, in octets.
 pub const BODY_MAX: usize = 64 * 1024;
+/// Octets of a longer one that are still taken off the wire.
+const BODY_READ_MAX: usize = 1024 * 1024;
 /// How long a body may take to arrive.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(15);
 /// Requests of one account that are handled at the same time; more are answered 429.
@@ -114,6 +118,16 @@ pub fn router(node: Handle, stats: Arc<Stats>) -> Router {
 /// One of the requests that are handled just now.
 struct InFlight<'a>(&'a AtomicUsize);
 
+impl<'a> InFlight<'a> {
+    fn of(count: &'a AtomicUsize) -> Result<Self, ApiError> {
+        let in_flight = Self(count);
+        if count.fetch_add(1, Ordering::Relaxed) >= CONCURRENT_MAX {
+            return Err(ApiError::too_many("Too Many Requests", Duration::from_secs(1)));
+        }
+        Ok(in_flight)
+    }
+}
+
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
@@ -124,8 +138,6 @@ async fn respond(State(api): State<Arc<Api>>, request: axum::extract::Request) -
     let began = Instant::now();
     let (parts, body) = request.into_parts();
     let id = RequestSid::new(api.draw());
-    let concurrent = api.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-    let in_flight = InFlight(&api.in_flight);
     let segments = segments(parts.uri.path());
     let found = segments.as_deref().and_then(paths::find);
     let route = found.as_ref().map_or("none", |found| found.path.template);
@@ -133,8 +145,6 @@ async fn respond(State(api): State<Arc<Api>>, request: axum::extract::Request) -
     let span = tracing::info_span!("request", request.id = %id, method = %parts.method, route);
     let answer = if parts.method == Method::OPTIONS {
         found.map(|_| (StatusCode::NO_CONTENT, Value::Null)).ok_or_else(ApiError::not_found)
-    } else if concurrent > CONCURRENT_MAX {
-        Err(ApiError::too_many("Too Many Requests", Duration::from_secs(1)))
     } else {
         answer(&api, &parts, body, segments.is_some(), found, id).instrument(span).await
     };
@@ -143,7 +153,6 @@ async fn respond(State(api): State<Arc<Api>>, request: axum::extract::Request) -
         Ok((status, value)) => json(status, &value),
         Err(error) => error.into_response_at(parts.uri.path()),
     };
-    drop(in_flight);
     let took = began.elapsed();
     let headers = response.headers_mut();
     if parts.method == Method::OPTIONS {
@@ -153,7 +162,7 @@ async fn respond(State(api): State<Arc<Api>>, request: axum::extract::Request) -
     set(headers, HeaderName::from_static("twilio-request-id"), &id.to_string());
     let seconds = format!("{:.3}", took.as_secs_f64());
     set(headers, HeaderName::from_static("twilio-request-duration"), &seconds);
-    let concurrent = concurrent.to_string();
+    let concurrent = (api.in_flight.load(Ordering::Relaxed) + 1).to_string();
     set(headers, HeaderName::from_static("twilio-concurrent-requests"), &concurrent);
     for (name, value) in ALWAYS {
         headers.insert(name, HeaderValue::from_static(value));
@@ -208,6 +217,7 @@ async fn answer(
     id: RequestSid,
 ) -> Answer {
     let owner = api.authenticate(parts).await?;
+    let _in_flight = InFlight::of(&api.in_flight)?;
     if !decoded {
         return Err(ApiError::invalid("path", "it is no percent-encoded UTF-8"));
     }
@@ -225,7 +235,7 @@ async fn answer(
     let Some(resource) = found.path.resource(&parts.method) else {
         return Err(ApiError::not_built(&format!("{} {}", parts.method, found.path.template)));
     };
-    let body = read(&parts.headers, body).await?;
+    let body = read(body).await?;
     let form = Form::read(parts.uri.query().unwrap_or_default(), &parts.headers, &body)?;
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let mut secret = [0; 32];
@@ -260,21 +270,30 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let told: Option<usize> = length.and_then(|length| length.parse().ok());
-    let too_large = || {
-        let message = format!("The body is longer than {BODY_MAX} octets");
-        ApiError::new(413, code::BAD_REQUEST, &message)
+/// Reads a body. One that is somewhat too long is read to its end all the same, so that its sender
+/// comes to hear the answer.
+async fn read(mut body: Body) -> Result<Vec<u8>, ApiError> {
+    let reading = async {
+        let (mut octets, mut length) = (Vec::new(), 0);
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let broken = |_| ApiError::new(400, code::BAD_REQUEST, "The body broke off");
+            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            length += data.len();
+            if length <= BODY_MAX {
+                octets.extend_from_slice(&data);
+            }
+            if length > BODY_READ_MAX {
+                break;
+            }
+        }
+        if length > BODY_MAX {
+            let message = format!("The body is longer than {BODY_MAX} octets");
+            return Err(ApiError::new(413, code::BAD_REQUEST, &message));
+        }
+        Ok(octets)
     };
-    if told.is_some_and(|length| length > BODY_MAX) {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(BODY_TIME_MAX, axum::body::to_bytes(body, BODY_MAX)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(too_large()),
-        Err(_) => Err(ApiError::new(408, code::BAD_REQUEST, "The body took too long")),
-    }
+    let late = |_| ApiError::new(408, code::BAD_REQUEST, "The body took too long");
+    tokio::time::timeout(BODY_TIME_MAX, reading).await.map_err(late)?
 }
 
 impl Api {

@@ -4,8 +4,11 @@ mod admin;
 mod banner;
 mod demo;
 mod dev;
+mod keys;
 mod listen;
 mod load;
+mod logging;
+mod metrics;
 mod running;
 mod webhook;
 
@@ -19,6 +22,8 @@ use clap::{Parser, Subcommand};
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    log: logging::Flags,
 }
 
 #[derive(Debug, Subcommand)]
@@ -29,6 +34,8 @@ enum Command {
     Listen(listen::Arguments),
     /// Makes many calls with sound to a server on this machine and says what became of them.
     Load(Box<load::Arguments>),
+    /// Makes, lists and removes API keys of the running server.
+    Keys(keys::Arguments),
     /// Prints the running server's address and credentials as `export` lines for a shell.
     Env(running::Arguments),
     /// Lists the callbacks of a running server, or sends them once more.
@@ -37,9 +44,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if let Err(message) = logging::start(&arguments.log) {
+        return fail(&message);
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no threads can be started: {error}")),
@@ -48,6 +55,7 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments)),
         Command::Listen(arguments) => runtime.block_on(listen::run(arguments)),
         Command::Load(arguments) => runtime.block_on(load::run(*arguments)),
+        Command::Keys(arguments) => runtime.block_on(keys::run(arguments)),
         Command::Env(arguments) => running::env(&arguments),
         Command::Webhook(arguments) => runtime.block_on(webhook::run(arguments)),
     };

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// Where a server logs whose flags say what.
+const LOG: &str = "log.txt";
+
 /// What the API answered.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -58,6 +61,11 @@ impl Server {
             .args(if flags.contains(&"--sip") { &[][..] } else { &["--sip", "127.0.0.1:0"] })
             .args(flags)
             .stdout(Stdio::null())
+            .stderr(if flags.contains(&"--log") {
+                Stdio::from(std::fs::File::create(data.join(LOG)).unwrap())
+            } else {
+                Stdio::inherit()
+            })
             .spawn()
             .unwrap();
         let until = Instant::now() + Duration::from_secs(20);
@@ -83,6 +91,11 @@ impl Server {
     /// Returns the folder with the database.
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// Returns what was logged so far; nothing without the flag `--log`.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data.join(LOG)).unwrap_or_default()
     }
 
     /// Returns the process's number.

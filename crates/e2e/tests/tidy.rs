@@ -390,3 +390,22 @@ fn root() -> PathBuf {
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
+
+#[test]
+fn every_code_of_the_api_is_explained() {
+    let source = read(&root().join("crates/api/src/error.rs"));
+    let table = read(&root().join("docs/errors.md"));
+    let table = table.split("## What the debugger log holds").next().unwrap_or_default();
+    let coded = source.lines().filter_map(|line| line.trim().strip_prefix("pub const "));
+    let codes: Vec<&str> =
+        coded.filter_map(|line| line.split_once("u32 = ")?.1.strip_suffix(';')).collect();
+    assert!(codes.len() > 20, "the table of codes was not found");
+    let explained: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()).collect();
+    for code in &codes {
+        assert!(explained.contains(code), "docs/errors.md does not explain {code}");
+    }
+    for code in explained.iter().filter(|code| code.parse::<u32>().is_ok()) {
+        assert!(codes.contains(code), "docs/errors.md explains {code}, which is never answered");
+    }
+}

@@ -158,6 +158,11 @@ impl Exchange {
         self.world.calls.contains_key(&call)
     }
 
+    /// How many conferences are not completed.
+    pub fn conferences(&self) -> usize {
+        self.world.conferences.len()
+    }
+
     /// Hangs up every call: the server goes down.
     pub fn hang_up_all(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let ctx = &mut Context { now, names: &mut self.names, effects, told: Vec::new() };

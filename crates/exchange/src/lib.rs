@@ -3,6 +3,7 @@
 //! Pure: commands and events come in with the time, effects go out in order. No clock, socket or
 //! database is read here, and nothing is known of SIP, RTP or HTTP statuses.
 
+mod audibility;
 mod call;
 mod callbacks;
 mod command;
@@ -18,6 +19,7 @@ mod participants;
 mod program;
 mod recover;
 
+pub use audibility::{Hearing, Silence};
 pub use command::*;
 pub use conference::{ANNOUNCEMENTS_MAX, NAME_LENGTH_MAX, PARTICIPANTS_MAX};
 pub use effect::*;

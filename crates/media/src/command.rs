@@ -199,6 +199,33 @@ pub struct LegStats {
     pub delay_ms: f32,
 }
 
+/// Upper bounds by which legs are counted after their jitter, in milliseconds; the last is open.
+pub const JITTER_BOUNDS_MS: [f32; 5] = [5.0, 10.0, 20.0, 40.0, 80.0];
+/// Upper bounds by which legs are counted after the loss that the far end reports, 0 to 1; the last
+/// is open.
+pub const LOSS_BOUNDS: [f32; 5] = [0.001, 0.01, 0.03, 0.05, 0.1];
+
+/// How many legs fare how well just now.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct LiveStats {
+    /// Legs by [`JITTER_BOUNDS_MS`].
+    pub jitter: [u64; JITTER_BOUNDS_MS.len() + 1],
+    /// Legs by [`LOSS_BOUNDS`].
+    pub loss: [u64; LOSS_BOUNDS.len() + 1],
+    /// The longest round trip by RTCP, in milliseconds.
+    pub round_trip_ms_worst: f32,
+}
+
+impl LiveStats {
+    /// Counts one leg.
+    pub(crate) fn count(&mut self, leg: &LegStats) {
+        self.jitter[JITTER_BOUNDS_MS.partition_point(|bound| *bound < leg.jitter_ms)] += 1;
+        self.loss[LOSS_BOUNDS.partition_point(|bound| *bound < leg.remote_loss)] += 1;
+        let round_trip_ms = leg.round_trip_ms.unwrap_or(0.0);
+        self.round_trip_ms_worst = self.round_trip_ms_worst.max(round_trip_ms);
+    }
+}
+
 /// Sums over a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ShardStats {
@@ -208,6 +235,8 @@ pub struct ShardStats {
     pub rooms: usize,
     /// Sums over the legs of now and of the past.
     pub total: LegStats,
+    /// How the legs of now fare.
+    pub live: LiveStats,
     /// Encodings made; with sharing this is less than the frames sent.
     pub encoded: u64,
 }

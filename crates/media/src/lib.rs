@@ -29,8 +29,8 @@ mod shard;
 mod tests;
 
 pub use command::{
-    Audible, Codec, Command, Event, LegId, LegOptions, LegStats, Pcm, PlayTo, PlayerId, RoomId,
-    Route, ShardStats, Speaks, TapId, Transmit,
+    Audible, Codec, Command, Event, JITTER_BOUNDS_MS, LOSS_BOUNDS, LegId, LegOptions, LegStats,
+    LiveStats, Pcm, PlayTo, PlayerId, RoomId, Route, ShardStats, Speaks, TapId, Transmit,
 };
 pub use g711::{alaw_to_linear, linear_to_alaw, linear_to_ulaw, ulaw_to_linear};
 pub use jitter::{Bounds, DELAY_MAX};

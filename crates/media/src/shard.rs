@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::command::{
-    Audible, Command, Event, LegId, LegOptions, LegStats, PlayTo, PlayerId, RoomId, Route,
-    ShardStats, Speaks, TapId, Transmit,
+    Audible, Command, Event, LegId, LegOptions, LegStats, LiveStats, PlayTo, PlayerId, RoomId,
+    Route, ShardStats, Speaks, TapId, Transmit,
 };
 use crate::fade::Fade;
 use crate::leg::{Heard, Leg, Pending};
@@ -220,11 +220,13 @@ impl Shard {
 
     /// Returns the sums.
     pub fn stats(&self) -> ShardStats {
-        let mut total = self.past;
+        let (mut total, mut live) = (self.past, LiveStats::default());
         for leg in self.legs.iter() {
             add(&mut total, &leg.stats);
+            live.count(&leg.stats);
         }
-        ShardStats { legs: self.legs.len(), rooms: self.rooms.len(), total, encoded: self.encoded }
+        let (legs, rooms) = (self.legs.len(), self.rooms.len());
+        ShardStats { legs, rooms, total, live, encoded: self.encoded }
     }
 
     fn add_leg(&mut self, id: LegId, options: LegOptions, now: Instant) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use exchange::{
-    AudioId, Command, Document, Effect, Event, Exchange, Failure, FetchId, Fetched, Gone,
+    AudioId, Command, Document, Effect, Event, Exchange, Failure, FetchId, Fetched, Gone, Hearing,
     Instructions, PlayId, Refusal, Reply, Sound,
 };
 use media::{LegId, LegOptions, PlayTo, PlayerId, RoomId, TapId};
@@ -333,9 +333,24 @@ impl Core {
         &self.by_leg
     }
 
+    /// Says who is to hear whom, and why not.
+    pub fn hearing(&self, conference: ConferenceSid) -> Vec<Hearing> {
+        self.exchange.hearing(conference)
+    }
+
     /// Returns how many calls are not over.
     pub fn calls(&self) -> usize {
         self.exchange.calls()
+    }
+
+    /// Returns how many conferences are not completed.
+    pub fn conferences(&self) -> usize {
+        self.exchange.conferences()
+    }
+
+    /// Returns what SIP has done so far.
+    pub fn sip_stats(&self) -> sip::Stats {
+        self.agent.stats()
     }
 
     fn command(&mut self, command: Command, ticket: Ticket, now: Now) {

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::assets::Assets;
 use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written};
 use crate::media_thread::{self, Lateness};
+use crate::narrator::Narrator;
 use crate::outbox::Owed;
 use crate::ports::Ports;
 use crate::speech::{self, Speaker};
@@ -79,6 +80,7 @@ struct Driver {
     callbacks: mpsc::UnboundedSender<Owed>,
     media: SyncSender<media_thread::Input>,
     lateness: Arc<Lateness>,
+    narrator: Narrator,
     replies: BTreeMap<Ticket, oneshot::Sender<Result<Reply, Refusal>>>,
     last_ticket: u64,
     /// Batches that the store has taken, in order: it commits them in this order.
@@ -136,6 +138,7 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
         callbacks: parts.callbacks,
         media,
         lateness,
+        narrator: Narrator::default(),
         replies: BTreeMap::new(),
         last_ticket: 0,
         commits: VecDeque::new(),
@@ -229,11 +232,14 @@ impl Driver {
                         tracing::error!("the media thread does not keep up; a command was lost");
                     }
                 }
-                Output::Commit(batch, changes) => match self.store.apply(changes) {
-                    Ok(committed) => self.commits.push_back((batch, committed)),
-                    // What the store does not even take is answered as what it could not write.
-                    Err(_) => self.core.handle(Input::Committed(batch, Written::Never), now()),
-                },
+                Output::Commit(batch, changes) => {
+                    self.narrator.read(&changes);
+                    match self.store.apply(changes) {
+                        Ok(committed) => self.commits.push_back((batch, committed)),
+                        // What the store does not even take is answered as what it could not write.
+                        Err(_) => self.core.handle(Input::Committed(batch, Written::Never), now()),
+                    }
+                }
                 Output::Callback(callback) => drop(self.callbacks.send(Owed::New(callback))),
                 Output::Fetch { fetch, call, document, params, .. } => {
                     let (assets, requests) = (self.assets.clone(), self.requests.clone());
@@ -288,16 +294,19 @@ impl Driver {
         let Some(room) = self.core.room_of(conference) else {
             return drop(reply.send(Vec::new()));
         };
+        // The shard is asked by the queue that brings it its commands, so it answers from a state
+        // that the exchange's words below belong to.
         let (asked, answer) = oneshot::channel();
         let _ = self.media.try_send(media_thread::Input::Audibility(room, asked));
+        let hearing = self.core.hearing(conference);
         let names: BTreeMap<LegId, CallSid> = self.core.legs().clone();
         tokio::spawn(async move {
             let pairs = answer.await.unwrap_or_default();
-            let pairs = pairs.iter().filter_map(|pair| {
-                let (listener, speaker) = (names.get(&pair.listener)?, names.get(&pair.speaker)?);
-                Some(Pair { listener: *listener, speaker: *speaker, gain: pair.gain })
+            let mixed = pairs.iter().filter_map(|pair| {
+                let key = (*names.get(&pair.listener)?, *names.get(&pair.speaker)?);
+                Some((key, pair.gain))
             });
-            let _ = reply.send(pairs.collect());
+            let _ = reply.send(Pair::of(hearing, mixed.collect()));
         });
     }
 
@@ -306,14 +315,15 @@ impl Driver {
         let _ = self.media.try_send(media_thread::Input::Stats(asked));
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let lateness = &self.lateness;
-        let ticks = (load(&lateness.ticks), load(&lateness.late), load(&lateness.worst_us));
-        let calls = self.core.calls();
         let mut stats = Stats {
             media: ShardStats::default(),
-            ticks,
+            ticks: (load(&lateness.ticks), load(&lateness.late), load(&lateness.worst_us)),
             lateness: lateness.classes.each_ref().map(load),
             lateness_sum_us: load(&lateness.sum_us),
-            calls,
+            calls: self.core.calls(),
+            conferences: self.core.conferences(),
+            sip: self.core.sip_stats(),
+            commits_waiting: self.commits.len(),
         };
         tokio::spawn(async move {
             stats.media = answer.await.unwrap_or_default();

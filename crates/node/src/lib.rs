@@ -17,6 +17,7 @@ mod dial_tests;
 mod dispatch;
 mod driver;
 mod media_thread;
+mod narrator;
 mod outbox;
 mod ports;
 mod recovery;
@@ -24,10 +25,12 @@ mod speech;
 mod streams;
 mod target;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use exchange::{Hearing, Silence};
 use media::ShardStats;
 use model::{
     Account, AccountSid, CallSid, Callback, CallbackSid, CallbackState, Change, ConferenceSid, Now,
@@ -51,12 +54,13 @@ pub use exchange::{
     Instructions, JoinOptions, ParticipantChanges, ParticipantKey, Refusal, Reply, StatusCallback,
 };
 pub use exchange::{Failure, FetchId, Fetched, PlayId, Sound};
+pub use media::{JITTER_BOUNDS_MS, LOSS_BOUNDS};
 pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::Delivery;
 pub use store::Backlog;
 pub use store::{
-    CallFilter, ConferenceFilter, DateFilter, NotificationFilter, Page, ParticipantFilter, Place,
-    StoreFailed,
+    COMMIT_BOUNDS_S, CallFilter, ConferenceFilter, DateFilter, NotificationFilter, Page,
+    ParticipantFilter, Place, StoreFailed, StoreStats,
 };
 pub use webhook::Guard;
 
@@ -112,8 +116,8 @@ pub enum StartError {
     Other(String),
 }
 
-/// Who hears whom, as the mix of the last tick had it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Who hears whom, as the mixer has it.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
     /// Who hears.
     pub listener: CallSid,
@@ -121,10 +125,35 @@ pub struct Pair {
     pub speaker: CallSid,
     /// Linear; 0.0 is not at all.
     pub gain: f32,
+    /// Why not at all; empty where the speaker is heard.
+    pub reasons: Vec<&'static str>,
+}
+
+impl Pair {
+    /// Joins what the exchange wants with what the mixer does.
+    fn of(hearing: Vec<Hearing>, mut mixed: BTreeMap<(CallSid, CallSid), f32>) -> Vec<Self> {
+        let mut pairs = Vec::new();
+        for Hearing { listener, speaker, reasons } in hearing {
+            let gain = mixed.remove(&(listener, speaker)).unwrap_or(0.0);
+            let reasons = match gain {
+                gain if gain > 0.0 => Vec::new(),
+                // The mixer has yet to open its sound.
+                _ if reasons.is_empty() => vec!["joining"],
+                _ => reasons.into_iter().map(Silence::as_str).collect(),
+            };
+            pairs.push(Self { listener, speaker, gain, reasons });
+        }
+        // Who is no participant any more is mixed until it has faded.
+        pairs.extend(mixed.into_iter().map(|((listener, speaker), gain)| {
+            let reasons = if gain > 0.0 { Vec::new() } else { vec!["leaving"] };
+            Self { listener, speaker, gain, reasons }
+        }));
+        pairs
+    }
 }
 
 /// What the metrics show.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Stats {
     /// Of the media thread.
     pub media: ShardStats,
@@ -136,6 +165,12 @@ pub struct Stats {
     pub lateness_sum_us: u64,
     /// Calls that are not over.
     pub calls: usize,
+    /// Conferences that are not completed.
+    pub conferences: usize,
+    /// Of the SIP agent.
+    pub sip: sip::Stats,
+    /// Batches of rows whose commit is waited for.
+    pub commits_waiting: usize,
 }
 
 /// The way to a running server. Cloning gives another handle on the same.

@@ -25,7 +25,7 @@ pub use query::{
     Alive, CallFilter, ConferenceFilter, DateFilter, Listed, NotificationFilter, PAGE_SIZE_MAX,
     Page, ParticipantFilter, Place,
 };
-pub use writer::{Committed, QUEUE_MAX};
+pub use writer::{COMMIT_BOUNDS_S, Committed, QUEUE_MAX, StoreStats};
 
 /// The store could not be opened: the message names the folder and the fix.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +89,11 @@ impl Store {
     /// When the queue is full or the writer is gone.
     pub fn apply(&self, changes: Vec<model::Change>) -> Result<Committed, StoreFailed> {
         self.writer.apply(changes)
+    }
+
+    /// Returns what was written so far, and what waits.
+    pub fn stats(&self) -> StoreStats {
+        self.writer.stats()
     }
 
     /// Whether the last transaction failed.

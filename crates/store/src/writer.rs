@@ -2,10 +2,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::task::{self, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::Change;
 use rusqlite::{Connection, ErrorCode};
@@ -66,11 +66,65 @@ struct Owed {
     later: oneshot::Sender<()>,
 }
 
+/// Upper bounds of the histogram of how long commits took, in seconds; the last one is open.
+pub const COMMIT_BOUNDS_S: [f64; 7] = [0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0];
+
+/// What the writer has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Batches that wait.
+    pub queued: u64,
+    /// Batches that are kept because they could not be written.
+    pub owed: u64,
+    /// Batches that were committed.
+    pub batches: u64,
+    /// Transactions, by [`COMMIT_BOUNDS_S`].
+    pub commits: [u64; COMMIT_BOUNDS_S.len() + 1],
+    /// What they took together.
+    pub total: Duration,
+    /// Transactions that failed.
+    pub failures: u64,
+}
+
+/// The same while it is counted.
+#[derive(Debug, Default)]
+struct Counters {
+    queued: AtomicU64,
+    owed: AtomicU64,
+    batches: AtomicU64,
+    commits: [AtomicU64; COMMIT_BOUNDS_S.len() + 1],
+    total_us: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Counters {
+    fn told(&self) -> StoreStats {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        StoreStats {
+            queued: load(&self.queued),
+            owed: load(&self.owed),
+            batches: load(&self.batches),
+            commits: std::array::from_fn(|index| load(&self.commits[index])),
+            total: Duration::from_micros(load(&self.total_us)),
+            failures: load(&self.failures),
+        }
+    }
+
+    fn committed(&self, batches: usize, took: Duration) {
+        let bucket = COMMIT_BOUNDS_S.partition_point(|bound| *bound < took.as_secs_f64());
+        self.commits[bucket].fetch_add(1, Ordering::Relaxed);
+        self.batches.fetch_add(batches as u64, Ordering::Relaxed);
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.total_us.fetch_add(took_us, Ordering::Relaxed);
+    }
+}
+
 /// The way to the writer's thread, which ends with the last handle.
 #[derive(Debug, Clone)]
 pub struct Writer {
     queue: SyncSender<Batch>,
     failing: Arc<AtomicBool>,
+    counters: Arc<Counters>,
 }
 
 impl std::fmt::Debug for Batch {
@@ -84,19 +138,27 @@ impl Writer {
         let (queue, batches) = sync_channel(QUEUE_MAX);
         let failing = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&failing);
+        let counters = Arc::<Counters>::default();
+        let shared = Arc::clone(&counters);
         std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || run(connection, &batches, &flag))?;
-        Ok(Self { queue, failing })
+            .spawn(move || run(connection, &batches, &flag, &shared))?;
+        Ok(Self { queue, failing, counters })
     }
 
     pub fn apply(&self, changes: Vec<Change>) -> Result<Committed, StoreFailed> {
         let (done, is_done) = oneshot::channel();
         let (later, is_late) = oneshot::channel();
-        self.queue
-            .try_send(Batch { changes, done, later })
-            .map_err(|_| StoreFailed("the writer's queue is full".to_owned()))?;
+        self.counters.queued.fetch_add(1, Ordering::Relaxed);
+        self.queue.try_send(Batch { changes, done, later }).map_err(|_| {
+            self.counters.queued.fetch_sub(1, Ordering::Relaxed);
+            StoreFailed("the writer's queue is full".to_owned())
+        })?;
         Ok(Committed { done: is_done, later: is_late })
+    }
+
+    pub fn stats(&self) -> StoreStats {
+        self.counters.told()
     }
 
     pub fn is_failing(&self) -> bool {
@@ -104,7 +166,12 @@ impl Writer {
     }
 }
 
-fn run(mut connection: Connection, batches: &Receiver<Batch>, failing: &AtomicBool) {
+fn run(
+    mut connection: Connection,
+    batches: &Receiver<Batch>,
+    failing: &AtomicBool,
+    counters: &Counters,
+) {
     let mut owed: Vec<Owed> = Vec::new();
     loop {
         let first = if owed.is_empty() {
@@ -118,11 +185,14 @@ fn run(mut connection: Connection, batches: &Receiver<Batch>, failing: &AtomicBo
             Err(RecvTimeoutError::Disconnected) => break,
         };
         group.extend(batches.try_iter().take(GROUP_MAX - 1));
+        counters.queued.fetch_sub(group.len() as u64, Ordering::Relaxed);
+        let began = Instant::now();
         let owed_changes = owed.iter().map(|owed| &owed.changes);
         let changes = || owed_changes.clone().chain(group.iter().map(|batch| &batch.changes));
         let result = commit(&mut connection, changes());
         match result {
             Ok(()) => {
+                counters.committed(owed.len() + group.len(), began.elapsed());
                 failing.store(false, Ordering::Relaxed);
                 for owed in owed.drain(..) {
                     let _ = owed.later.send(());
@@ -130,6 +200,7 @@ fn run(mut connection: Connection, batches: &Receiver<Batch>, failing: &AtomicBo
                 tell(group, |_| Ok(()));
             }
             Err(error) if is_of_the_disk(&error) => {
+                counters.failures.fetch_add(1, Ordering::Relaxed);
                 if !failing.swap(true, Ordering::Relaxed) {
                     tracing::error!(%error, "the store cannot be written; what is owed is kept");
                 }
@@ -151,12 +222,14 @@ fn run(mut connection: Connection, batches: &Receiver<Batch>, failing: &AtomicBo
                         Err(error) => tracing::error!(%error, "a row cannot be written"),
                     }
                 }
+                counters.failures.fetch_add(1, Ordering::Relaxed);
                 tell(group, |batch| {
                     commit(&mut connection, std::iter::once(&batch.changes))
                         .map_err(|error| StoreFailed(error.to_string()))
                 });
             }
         }
+        counters.owed.store(owed.len() as u64, Ordering::Relaxed);
     }
     if !owed.is_empty()
         && let Err(error) = commit(&mut connection, owed.iter().map(|owed| &owed.changes))

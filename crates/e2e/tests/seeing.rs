@@ -1,0 +1,229 @@
+//! Seeing what goes on: who hears whom and why not, the log, and the metrics.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use e2e::{Origin, Server};
+use serde_json::Value;
+use sim::{Phone, tone};
+
+/// A room of three callers, in the order of coming.
+struct Room {
+    server: Server,
+    conference: String,
+    calls: Vec<String>,
+    phones: Vec<Phone>,
+}
+
+impl Room {
+    async fn open(flags: &[&str], callers: usize) -> Self {
+        let server = Server::start(flags).await;
+        let (mut calls, mut phones): (Vec<String>, Vec<Phone>) = (Vec::new(), Vec::new());
+        let mut conference = String::new();
+        for _ in 0..callers {
+            phones.push(Phone::call(server.sip(), "seen", tone(500)).unwrap());
+            for _ in 0..800 {
+                tokio::time::sleep(Duration::from_millis(25)).await;
+                let found = server.get("/Conferences.json?FriendlyName=seen").await;
+                let Some(sid) = found.body["conferences"][0]["sid"].as_str() else { continue };
+                conference = sid.to_owned();
+                let all = server.get(&format!("/Conferences/{sid}/Participants.json")).await;
+                let known = all.body["participants"].as_array().unwrap();
+                if known.len() == phones.len() {
+                    calls.push(known[0]["call_sid"].as_str().unwrap().to_owned());
+                    break;
+                }
+            }
+        }
+        assert_eq!(calls.len(), callers, "not all came in");
+        Self { server, conference, calls, phones }
+    }
+
+    async fn update(&self, who: usize, form: &[(&str, &str)]) {
+        let path =
+            format!("/Conferences/{}/Participants/{}.json", self.conference, self.calls[who]);
+        let answer = self.server.post(&path, form).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    /// Returns one line for each pair, by the order of coming: `0<1` is what 0 hears of 1.
+    async fn heard(&self) -> Vec<String> {
+        let path = format!("/sidetone/v1/Conferences/{}/Audibility", self.conference);
+        let answer = self.server.get_from_root(&path).await;
+        assert_eq!(answer.text("conference_sid"), self.conference);
+        let place = |sid: &Value| self.calls.iter().position(|call| call == sid.as_str().unwrap());
+        let line = |pair: &Value| {
+            let (listener, speaker) = (place(&pair["listener"])?, place(&pair["speaker"])?);
+            let reasons: Vec<&str> = pair["reasons"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|word| word.as_str().unwrap())
+                .collect();
+            assert_eq!(pair["audible"], reasons.is_empty(), "{pair}");
+            assert_eq!(pair["gain_db"].is_null(), !reasons.is_empty(), "{pair}");
+            let gain = pair["gain_db"].as_f64().map_or(reasons.join(","), |db| db.to_string());
+            Some(format!("{listener}<{speaker} {gain}"))
+        };
+        let mut lines: Vec<String> =
+            answer.body["pairs"].as_array().unwrap().iter().filter_map(line).collect();
+        lines.sort();
+        lines
+    }
+
+    /// Waits until the pairs are these, apart from those at 0 dB.
+    #[track_caller]
+    fn check(&self, expected: &[&str]) {
+        let mut last = Vec::new();
+        for _ in 0..400 {
+            last = tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(self.heard())
+            });
+            last.retain(|line| !line.ends_with(" 0"));
+            if last == expected {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        panic!("{last:?}, not {expected:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audibility_says_for_each_pair_at_which_gain_or_why_not() {
+    let origin = Origin::start().await;
+    let long = sound::wav(&e2e::tone(440, 2_500.0).repeat(20));
+    let announcement = origin.serves("/long", "audio/wav", long);
+    let mut room = Room::open(&[], 3).await;
+    room.check(&[]);
+    room.update(0, &[("Muted", "true")]).await;
+    room.check(&["1<0 muted", "2<0 muted"]);
+    room.update(2, &[("Hold", "true")]).await;
+    room.check(&["0<2 held", "1<0 muted", "1<2 held", "2<0 muted,held", "2<1 held"]);
+    room.update(0, &[("Muted", "false")]).await;
+    room.update(2, &[("Hold", "false"), ("CallSidToCoach", &room.calls[1])]).await;
+    room.check(&["0<2 coaching"]);
+    room.update(2, &[("Coaching", "false")]).await;
+    room.update(1, &[("AnnounceUrl", &announcement)]).await;
+    room.check(&["1<0 -12", "1<2 -12"]);
+    let waiting: Vec<Phone> = (0..2)
+        .map(|_| Phone::listen(std::net::Ipv4Addr::LOCALHOST.into(), tone(500)).unwrap())
+        .collect();
+    room.calls.clear();
+    for phone in &waiting {
+        let form = [("From", "a"), ("To", &phone.uri), ("StartConferenceOnEnter", "false")];
+        let made = room.server.post("/Conferences/waiting/Participants.json", &form).await;
+        room.conference = made.text("conference_sid");
+        room.calls.push(made.text("call_sid"));
+    }
+    room.check(&["0<1 not_started", "1<0 not_started"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_tells_what_an_operator_would_tell_and_keeps_secrets() {
+    let flags = ["--log", "warn,node=info,api=info", "--log-format", "json"];
+    let mut room = Room::open(&flags, 2).await;
+    room.update(0, &[("Muted", "true")]).await;
+    let path = format!("/Conferences/{}.json", room.conference);
+    assert_eq!(room.server.post(&path, &[("Status", "completed")]).await.status, 200);
+    assert!(room.phones.iter().all(|phone| phone.wait_over(Duration::from_secs(20))));
+    room.server.terminate();
+    let log = room.server.log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |message: &str, fields: &[(&str, &str)]| {
+        let is_it = |line: &&Value| {
+            line["message"] == message && fields.iter().all(|(name, value)| line[*name] == *value)
+        };
+        assert!(lines.iter().any(|line| is_it(&line)), "no {message:?} {fields:?} in\n{log}");
+    };
+    let (conference, first) = (room.conference.as_str(), room.calls[0].as_str());
+    told("call answered", &[("call.sid", first), ("direction", "inbound")]);
+    told("participant joined", &[("call.sid", first), ("conference.sid", conference)]);
+    told("conference started", &[("conference.sid", conference)]);
+    told("participant updated", &[("call.sid", first), ("conference.sid", conference)]);
+    let why = [("conference.sid", conference), ("why", "conference-ended-via-api")];
+    told("conference ended", &why);
+    told("call ended", &[("call.sid", first), ("status", "completed")]);
+    let updated = lines.iter().find(|line| line["message"] == "participant updated").unwrap();
+    assert!(updated["request.id"].as_str().is_some_and(|id| id.starts_with("RQ")), "{updated}");
+    assert!(!log.contains(room.server.ready("auth_token")), "the token is in the log");
+    let once = |message: &str| lines.iter().filter(|line| line["message"] == message).count();
+    assert_eq!([once("conference started"), once("conference ended")], [1, 1]);
+    assert_eq!([once("call answered"), once("call ended")], [2, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_metric_has_help_a_type_and_bounded_labels() {
+    let room = Room::open(&[], 2).await;
+    room.update(0, &[("Hold", "true")]).await;
+    for number in 0..50 {
+        let path = format!("/Conferences/{}/Participants/nobody{number}.json", room.conference);
+        assert_eq!(room.server.get(&path).await.status, 404);
+        assert_eq!(room.server.get(&format!("/Nothing{number}.json")).await.status, 404);
+    }
+    let (status, text) = room.server.admin("/metrics").await;
+    assert_eq!(status, 200);
+    let value = |row: &str| -> f64 {
+        let line =
+            text.lines().find(|line| line.strip_prefix(row).is_some_and(|l| l.starts_with(' ')));
+        let line = line.unwrap_or_else(|| panic!("no {row} in\n{text}"));
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    };
+    for (row, least, most) in [
+        ("sidetone_calls", 2.0, 2.0),
+        ("sidetone_conferences", 1.0, 1.0),
+        ("sidetone_legs", 2.0, 2.0),
+        ("sidetone_rooms", 1.0, 1.0),
+        ("sidetone_rtp_received_total", 1.0, 1e9),
+        ("sidetone_tick_lateness_seconds_count", 1.0, 1e9),
+        ("sidetone_legs_by_jitter_milliseconds{le=\"+Inf\"}", 2.0, 2.0),
+        ("sidetone_sip_requests_total{direction=\"received\",method=\"INVITE\"}", 2.0, 1e3),
+        ("sidetone_sip_responses_total{direction=\"sent\",code=\"200\"}", 2.0, 1e3),
+        ("sidetone_store_commit_seconds_count", 1.0, 1e9),
+        ("sidetone_outbox_callbacks", 0.0, 0.0),
+        ("sidetone_api_requests_total{route=\"none\",method=\"GET\",code=\"404\"}", 50.0, 50.0),
+    ] {
+        let found = value(row);
+        assert!((least..=most).contains(&found), "{row} {found}");
+    }
+    let route = "Conferences/{ConferenceSid}/Participants/{CallSid}";
+    assert_eq!(
+        value(&format!(
+            "sidetone_api_requests_total{{route=\"{route}\",method=\"POST\",code=\"200\"}}"
+        )),
+        1.0
+    );
+    assert_eq!(value(&format!("sidetone_api_request_seconds_count{{route=\"{route}\"}}")), 51.0);
+    let mut typed = Vec::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split([' ', '{']).collect();
+        if words[0] == "#" {
+            if words[1] == "TYPE" {
+                assert!(!typed.contains(&words[2]), "{} twice", words[2]);
+                typed.push(words[2]);
+                let unit =
+                    ["_total", "_seconds", "_microseconds", "_milliseconds", "_ratio", "_batches"];
+                let counted = [
+                    "calls",
+                    "conferences",
+                    "legs",
+                    "rooms",
+                    "callbacks",
+                    "transactions",
+                    "dialogs",
+                    "registrations",
+                ];
+                let ends = |all: &[&str]| all.iter().any(|end| words[2].ends_with(end));
+                assert!(ends(&unit) || ends(&counted), "{} does not end in its unit", words[2]);
+            }
+            continue;
+        }
+        let name = words[0]
+            .trim_end_matches("_bucket")
+            .trim_end_matches("_sum")
+            .trim_end_matches("_count");
+        assert!(typed.contains(&name) || typed.contains(&words[0]), "{line} has no type before it");
+    }
+    assert!(text.lines().count() < 400, "{} rows", text.lines().count());
+}

@@ -1,0 +1,81 @@
+//! Why one participant does not hear another, in the words of the room's own state.
+
+use model::{CallSid, ConferenceSid, ParticipantStatus};
+
+use crate::Exchange;
+use crate::participants::Participant;
+
+/// Why a listener does not hear a speaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Silence {
+    /// One of them is not in the conference yet: its phone is being dialled.
+    NotConnected,
+    /// The conference has not started.
+    NotStarted,
+    /// The speaker is muted.
+    Muted,
+    /// One of them is on hold.
+    Held,
+    /// The speaker coaches, and somebody else.
+    Coaching,
+}
+
+impl Silence {
+    /// Returns the word for the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotConnected => "not_connected",
+            Self::NotStarted => "not_started",
+            Self::Muted => "muted",
+            Self::Held => "held",
+            Self::Coaching => "coaching",
+        }
+    }
+}
+
+/// One ordered pair of participants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hearing {
+    /// Who hears.
+    pub listener: CallSid,
+    /// Who is heard.
+    pub speaker: CallSid,
+    /// Why not; empty where the speaker is to be heard.
+    pub reasons: Vec<Silence>,
+}
+
+impl Exchange {
+    /// Says for every ordered pair of a conference who is to hear whom, and why not.
+    pub fn hearing(&self, conference: ConferenceSid) -> Vec<Hearing> {
+        let Some(conference) = self.world.conferences.get(&conference) else { return Vec::new() };
+        let started = conference.is_started();
+        let members = || conference.members.values();
+        let pairs =
+            members().flat_map(|listener| members().map(move |speaker| (listener, speaker)));
+        pairs
+            .filter(|(listener, speaker)| listener.record.call != speaker.record.call)
+            .map(|(listener, speaker)| Hearing {
+                listener: listener.record.call,
+                speaker: speaker.record.call,
+                reasons: reasons(started, listener, speaker),
+            })
+            .collect()
+    }
+}
+
+fn reasons(started: bool, listener: &Participant, speaker: &Participant) -> Vec<Silence> {
+    let early = speaker.early_media && speaker.record.status == ParticipantStatus::Ringing;
+    let present = listener.is_connected() && (speaker.is_connected() || early);
+    let coaches_another =
+        speaker.record.coaching && speaker.record.call_to_coach != Some(listener.record.call);
+    [
+        (!present, Silence::NotConnected),
+        (!started, Silence::NotStarted),
+        (speaker.record.muted, Silence::Muted),
+        (speaker.record.hold || listener.record.hold, Silence::Held),
+        (coaches_another, Silence::Coaching),
+    ]
+    .into_iter()
+    .filter_map(|(holds, reason)| holds.then_some(reason))
+    .collect()
+}
