@@ -208,7 +208,7 @@ impl Stage {
             self.call(case, SocketAddr::new(ip, port), form).await?;
         }
         let messages = folder.path().join("messages");
-        let acted = self.act(case, &sound, &messages).await;
+        let acted = self.act(case, [&sound, &moved], &messages).await;
         let passed = playing.await.unwrap();
         let trace = read(&messages);
         if !passed {
@@ -252,10 +252,10 @@ impl Stage {
     }
 
     /// Does what is asked of the server meanwhile, once the phone has come so far.
-    async fn act(&self, case: Case, sound: &UdpSocket, trace: &Path) -> Result<(), String> {
+    async fn act(&self, case: Case, sound: [&UdpSocket; 2], trace: &Path) -> Result<(), String> {
         let (status, change) = match case.act {
             Act::Nothing => return Ok(()),
-            Act::Star => return press_star(sound).await,
+            Act::Star => return press_star(sound[0]).await,
             Act::HangUp => ("in-progress", "completed"),
             Act::Cancel => ("ringing", "canceled"),
             Act::CancelAtOnce => ("queued", "canceled"),
@@ -269,6 +269,12 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let call = self.wait_for_status(case, status).await?;
+        for (socket, types) in sound.into_iter().zip([case.sound.unwrap_or_default(), case.moved]) {
+            if !types.is_empty() {
+                // What never comes is found missing in the end.
+                let _ = tokio::time::timeout(PATIENCE, socket.peek_from(&mut [0])).await;
+            }
+        }
         let path = format!("/Calls/{call}.json");
         let answer = self.server.post(&path, &[("Status", change)]).await;
         if answer.status == 200 { Ok(()) } else { Err(format!("not ended: {answer:?}")) }
