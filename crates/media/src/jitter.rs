@@ -27,6 +27,9 @@ const SQUEEZE_MAX: i64 = 1;
 /// How long a delay is remembered, in eighths.
 const WINDOW: Duration = Duration::from_millis(500);
 
+/// Stands in the ring where no sample is: no G.711 octet means it.
+const ABSENT: i16 = i16::MIN;
+
 /// How much delay the buffer may add.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -53,7 +56,6 @@ pub enum Taken {
 #[derive(Debug)]
 pub struct Jitter {
     ring: Box<[i16; RING]>,
-    filled: Box<[bool; RING]>,
     concealer: Concealer,
     bounds: Bounds,
     epoch: Option<Instant>,
@@ -86,8 +88,7 @@ const NO_TRANSIT: (i64, i64) = (i64::MAX, i64::MIN);
 impl Jitter {
     pub fn new(bounds: Bounds) -> Self {
         Self {
-            ring: Box::new([0; RING]),
-            filled: Box::new([false; RING]),
+            ring: Box::new([ABSENT; RING]),
             concealer: Concealer::new(),
             bounds,
             epoch: None,
@@ -110,7 +111,7 @@ impl Jitter {
 
     /// Forgets the timeline: another source speaks, or its timestamps jumped.
     pub fn reset(&mut self) {
-        self.filled.fill(false);
+        self.ring.fill(ABSENT);
         self.started = false;
         self.aligned = false;
         self.transits = [NO_TRANSIT; 8];
@@ -148,7 +149,6 @@ impl Jitter {
         let (first, second) = halves(start, payload.len());
         let (early, late) = payload.split_at(first.len());
         for (slots, octets) in [(first, early), (second, late)] {
-            self.filled[slots.clone()].fill(true);
             for (sample, &octet) in self.ring[slots].iter_mut().zip(octets) {
                 *sample = decode(octet);
             }
@@ -212,15 +212,15 @@ impl Jitter {
     /// Plays `out.len()` samples from the ring.
     fn take(&mut self, out: &mut [i16]) -> usize {
         let (first, second) = halves(self.play, out.len());
-        let present = |slots: &Range<usize>| self.filled[slots.clone()].iter().all(|&is| is);
+        let present = |slots: &Range<usize>| !self.ring[slots.clone()].contains(&ABSENT);
         if !(present(&first) && present(&second)) {
             return self.take_in_parts(out);
         }
         let (early, late) = out.split_at_mut(first.len());
         early.copy_from_slice(&self.ring[first.clone()]);
         late.copy_from_slice(&self.ring[second.clone()]);
-        self.filled[first].fill(false);
-        self.filled[second].fill(false);
+        self.ring[first].fill(ABSENT);
+        self.ring[second].fill(ABSENT);
         self.concealer.received(out);
         self.play += out.len() as i64;
         0
@@ -233,13 +233,13 @@ impl Jitter {
         let mut concealed = 0;
         let mut start = 0;
         while start < out.len() {
-            let present = self.filled[slot(start)];
+            let present = self.ring[slot(start)] != ABSENT;
             let end = (start..out.len())
-                .find(|&index| self.filled[slot(index)] != present)
+                .find(|&index| (self.ring[slot(index)] != ABSENT) != present)
                 .unwrap_or(out.len());
             for (index, sample) in out.iter_mut().enumerate().take(end).skip(start) {
-                *sample = if present { self.ring[slot(index)] } else { 0 };
-                self.filled[slot(index)] = false;
+                let played = std::mem::replace(&mut self.ring[slot(index)], ABSENT);
+                *sample = if present { played } else { 0 };
             }
             if present {
                 self.concealer.received(&mut out[start..end]);
@@ -296,6 +296,7 @@ impl Jitter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::g711;
 
     /// Returns the greatest delay, in milliseconds, when every other packet is 200 ms late.
     #[allow(clippy::disallowed_methods)] // An epoch.
@@ -322,5 +323,13 @@ mod tests {
         assert!(delay_of_a_bad_network(DELAY_MAX) > 180);
         let bounded = delay_of_a_bad_network(Duration::from_millis(60));
         assert!(bounded < 110, "60 ms and two frames: {bounded} ms");
+    }
+
+    #[test]
+    fn no_octet_means_that_there_is_no_sample() {
+        for octet in 0..=255 {
+            assert_ne!(g711::ulaw_to_linear(octet), ABSENT);
+            assert_ne!(g711::alaw_to_linear(octet), ABSENT);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One frame of every room and leg: listen, mix, send. Nothing is allocated while all is steady.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::SAMPLES;
@@ -17,36 +18,66 @@ use crate::shard::Channel;
 /// Datagrams that wait to be polled.
 #[derive(Debug, Default)]
 pub struct Transmits {
-    ready: VecDeque<Transmit>,
-    ready_at: Option<Instant>,
+    /// Those that leave at once, and their octets one after the other: a thousand packets are
+    /// not spread over more memory than they fill.
+    ready: VecDeque<(Instant, Envelope, usize)>,
+    octets: Vec<u8>,
+    taken: usize,
     /// Those that leave between two ticks, in order.
     later: BTreeMap<(Instant, u64), Transmit>,
     count: u64,
 }
 
+/// A datagram but for its octets.
+#[derive(Debug, Clone, Copy)]
+struct Envelope {
+    leg: LegId,
+    channel: Channel,
+    to: SocketAddr,
+}
+
+impl Envelope {
+    fn with(self, octets: &[u8]) -> Transmit {
+        let Self { leg, channel, to } = self;
+        let mut transmit =
+            Transmit { leg, channel, to, octets: [0; PACKET_MAX], length: octets.len() };
+        transmit.octets[..octets.len()].copy_from_slice(octets);
+        transmit
+    }
+}
+
 impl Transmits {
-    fn push(&mut self, now: Instant, late: Duration, transmit: Transmit) {
+    fn push(&mut self, now: Instant, late: Duration, envelope: Envelope, octets: &[u8]) {
         if late.is_zero() {
-            self.ready.push_back(transmit);
-            self.ready_at = Some(now);
+            if self.ready.is_empty() {
+                self.octets.clear();
+                self.taken = 0;
+            }
+            self.ready.push_back((now, envelope, octets.len()));
+            self.octets.extend_from_slice(octets);
         } else {
             self.count += 1;
-            self.later.insert((now + late, self.count), transmit);
+            self.later.insert((now + late, self.count), envelope.with(octets));
         }
     }
 
     /// Returns the next one whose time has come.
     pub fn poll(&mut self, now: Instant) -> Option<Transmit> {
-        // What was late already goes first: a leg's packets stay in order.
-        if self.later.first_key_value().is_some_and(|((due, _), _)| *due <= now) {
+        let ready = self.ready.front().map(|(at, ..)| *at);
+        let later = self.later.first_key_value().map(|((due, _), _)| *due);
+        // A leg's packets stay in order, however late they are polled.
+        if later.is_some_and(|due| due <= now && ready.is_none_or(|at| due < at)) {
             return self.later.pop_first().map(|(_, transmit)| transmit);
         }
-        self.ready.pop_front()
+        let (_, envelope, length) = self.ready.pop_front_if(|(at, ..)| *at <= now)?;
+        let start = self.taken;
+        self.taken += length;
+        Some(envelope.with(&self.octets[start..self.taken]))
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
+        let ready = self.ready.front().map(|(at, ..)| *at);
         let later = self.later.first_key_value().map(|((due, _), _)| *due);
-        let ready = self.ready_at.filter(|_| !self.ready.is_empty());
         ready.into_iter().chain(later).min()
     }
 }
@@ -162,9 +193,8 @@ impl Round<'_> {
 
     fn transmit(&mut self, leg: &mut Leg, frame: &[u8; SAMPLES]) {
         let (now, id) = (self.now, leg.id);
-        let to = leg.latch.remote();
-        let blank =
-            |channel, to| Transmit { leg: id, channel, to, octets: [0; PACKET_MAX], length: 0 };
+        let mut packet = [0; PACKET_MAX];
+        let sound = Envelope { leg: id, channel: Channel::Rtp, to: leg.latch.remote() };
         let mut header = Header {
             marker: leg.marker,
             payload_type: leg.options.payload_type,
@@ -184,38 +214,36 @@ impl Round<'_> {
             header.payload_type = payload_type;
             header.marker = sending.first;
             header.timestamp = leg.timestamp.wrapping_sub(u32::from(sending.ticks) * 160);
-            let mut packet = blank(Channel::Rtp, to);
-            packet.length = header.write(&sending.payload, &mut packet.octets);
+            let length = header.write(&sending.payload, &mut packet);
             leg.sequence = leg.sequence.wrapping_add(1);
             leg.timestamp = leg.timestamp.wrapping_add(SAMPLES as u32);
             leg.stats.tx_packets += 1;
             leg.marker = true;
-            self.transmits.push(now, Duration::ZERO, packet);
+            self.transmits.push(now, Duration::ZERO, sound, &packet[..length]);
         } else {
             leg.pacer.push(frame);
             let pacer = &mut leg.pacer;
             while pacer.pop(|payload, late| {
                 if leg.options.sends {
-                    let mut packet = blank(Channel::Rtp, to);
                     header.sequence = leg.sequence;
                     header.timestamp = leg.timestamp;
-                    packet.length = header.write(payload, &mut packet.octets);
+                    let length = header.write(payload, &mut packet);
                     header.marker = false;
                     leg.marker = false;
                     leg.sequence = leg.sequence.wrapping_add(1);
                     leg.stats.tx_packets += 1;
                     leg.sent_octets = leg.sent_octets.wrapping_add(payload.len() as u32);
-                    self.transmits.push(now, late, packet);
+                    self.transmits.push(now, late, sound, &packet[..length]);
                 }
                 leg.timestamp = leg.timestamp.wrapping_add(payload.len() as u32);
             }) {}
         }
         if now >= leg.report_at {
             leg.report_at = now + rtcp::INTERVAL;
-            let mut packet =
-                blank(Channel::Rtcp, leg.latch_rtcp.unwrap_or(leg.options.remote_rtcp));
-            packet.length = leg.report(&mut packet.octets, now);
-            self.transmits.push(now, Duration::ZERO, packet);
+            let to = leg.latch_rtcp.unwrap_or(leg.options.remote_rtcp);
+            let length = leg.report(&mut packet, now);
+            let report = Envelope { leg: id, channel: Channel::Rtcp, to };
+            self.transmits.push(now, Duration::ZERO, report, &packet[..length]);
         }
     }
 }

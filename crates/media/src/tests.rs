@@ -300,3 +300,19 @@ fn a_leg_that_leaves_is_gone_after_its_ramp() {
     street.run(100);
     check(&street.run(200)[..1], &["."]);
 }
+
+#[test]
+fn packets_that_are_polled_too_late_leave_in_order() {
+    let mut shard = Shard::new(1);
+    let start = Instant::now();
+    shard.handle_command(Command::AddLeg(LegId(1), Box::new(options(1, 10))), start);
+    for tick in 1..=3 {
+        shard.handle_tick(start + TICK * tick);
+    }
+    let numbers: Vec<u16> = std::iter::from_fn(|| shard.poll_transmit(start + TICK * 5))
+        .filter(|transmit| transmit.channel == Channel::Rtp)
+        .map(|transmit| Header::parse(transmit.octets()).unwrap().0.sequence)
+        .collect();
+    assert_eq!(numbers.len(), 6);
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{numbers:?}");
+}
