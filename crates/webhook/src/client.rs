@@ -23,12 +23,12 @@ use crate::{Failure, Guard, Outcome, Overrides, Request, Response, signature};
 
 /// Most redirects that are followed.
 pub const REDIRECTS_MAX: usize = 10;
-/// Octets of bodies on their way, of all requests together, beyond the first [`BODY_SMALL`] of each.
-const BODIES_MAX: usize = 48 * 1024 * 1024;
 /// What a body may have without counting.
-const BODY_SMALL: usize = 64 * 1024;
-/// By how much a longer body's share grows.
-const BODY_STEP: usize = 1024 * 1024;
+const BODY_SMALL: usize = 512 * 1024;
+/// Octets of longer bodies on their way that said how long they are, of all requests together.
+const DECLARED_MAX: usize = 48 * 1024 * 1024;
+/// Longer bodies on their way that did not say it.
+const UNDECLARED_MAX: usize = 1;
 /// Calls whose cookies are kept; beyond, those that were not used for the longest go.
 const JARS_MAX: usize = 4_096;
 /// How long a connection is kept for the next request: less than receivers keep it open.
@@ -51,7 +51,8 @@ struct Shared {
     without_sni: reqwest::Client,
     guard: Guard,
     gate: Gate,
-    bodies: Semaphore,
+    declared: Semaphore,
+    undeclared: Semaphore,
     cache: Mutex<Cache>,
     jars: Mutex<Jars>,
 }
@@ -117,7 +118,8 @@ impl Client {
             without_sni: build(false)?,
             guard,
             gate: Gate::new(),
-            bodies: Semaphore::new(BODIES_MAX),
+            declared: Semaphore::new(DECLARED_MAX),
+            undeclared: Semaphore::new(UNDECLARED_MAX),
             cache: Mutex::default(),
             jars: Mutex::default(),
         })))
@@ -350,8 +352,8 @@ impl Client {
     ) -> Result<Vec<u8>, Failure> {
         let too_long = || Failure::new(11750, format!("{url} answers with more than {max} octets"));
         let declared = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        if declared.and_then(|text| text.parse::<u64>().ok()).is_some_and(|long| long > max as u64)
-        {
+        let declared: Option<usize> = declared.and_then(|text| text.parse().ok());
+        if declared.is_some_and(|length| length > max) {
             return Err(too_long());
         }
         let mut body = Vec::new();
@@ -364,19 +366,24 @@ impl Client {
             if body.len() + chunk.len() > max {
                 return Err(too_long());
             }
-            let held = BODY_SMALL + share.as_ref().map_or(0, SemaphorePermit::num_permits);
-            if body.len() + chunk.len() > held {
-                let step = u32::try_from(BODY_STEP.max(chunk.len())).unwrap_or(u32::MAX);
-                let more = self.0.bodies.acquire_many(step).await;
-                let more = more.map_err(|_| Failure::new(11200, "the server stops"))?;
-                match &mut share {
-                    Some(share) => share.merge(more),
-                    None => share = Some(more),
-                }
+            if body.len() + chunk.len() > BODY_SMALL && share.is_none() {
+                share = Some(self.share(declared).await?);
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+}
+
+impl Client {
+    /// Waits until there is room for a long body: all of it at once, so that no two wait for each
+    /// other.
+    async fn share(&self, declared: Option<usize>) -> Result<SemaphorePermit<'_>, Failure> {
+        let share = match declared.and_then(|length| u32::try_from(length).ok()) {
+            Some(length) => self.0.declared.acquire_many(length).await,
+            None => self.0.undeclared.acquire().await,
+        };
+        share.map_err(|_| Failure::new(11200, "the server stops"))
     }
 }
 
