@@ -88,7 +88,9 @@ impl Core {
     pub(crate) fn release(&mut self, now: Now) -> bool {
         let written = match self.after.front().map(|after| after.batch) {
             None => return false,
-            Some(None) => Written::Yes,
+            Some(None) if self.late.is_empty() => Written::Yes,
+            // What it shows may not be written yet.
+            Some(None) => Written::Later,
             Some(Some(batch)) => match self.committed.remove(&batch) {
                 None => return false,
                 Some(written) => written,

@@ -16,6 +16,8 @@ mod delivery;
 mod dial_tests;
 mod dispatch;
 mod driver;
+#[cfg(test)]
+mod late_tests;
 mod media_thread;
 mod narrator;
 mod outbox;

@@ -102,3 +102,18 @@ fn what_cannot_be_written_is_kept_and_written_when_the_disk_is_back() {
     let dates: Vec<i64> = page.records.iter().map(|record| record.date_created.0).collect();
     assert_eq!(dates, [4, 3, 2, 1]);
 }
+
+#[test]
+fn rows_that_could_not_be_written_are_told_of_when_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let other = rusqlite::Connection::open(folder.path().join("sidetone.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut refused = store.apply(vec![conference(1)]).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert!(runtime.block_on(&mut refused).unwrap().is_err());
+    assert!(store.is_failing());
+    other.execute_batch("ROLLBACK").unwrap();
+    refused.later().blocking_recv().unwrap();
+    assert!(store.conference(ACCOUNT, ConferenceSid::new([1; 16])).unwrap().is_some());
+}
