@@ -102,7 +102,7 @@ mod tests {
         check(
             "test",
             Some(
-                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests readme-walk",
+                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests fuzz readme-walk",
             ),
         );
         check("test --fast", Some("format clippy tests-fast stop"));
@@ -111,7 +111,10 @@ mod tests {
         check("bench --write", Some("bench-write"));
         check("walk", Some("python-sdk node-sdk readme-walk"));
         check("faults", Some("faults"));
-        check("deep --install", Some("python-sdk node-sdk sip-phones tests-deep faults install"));
+        check(
+            "deep --install",
+            Some("python-sdk node-sdk sip-phones tests-deep faults fuzz-deep install"),
+        );
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub const TEST: &[Stage] = &[
     Stage { name: "node-sdk", run: tools::node_sdk },
     Stage { name: "sip-phones", run: tools::sip_phones },
     Stage { name: "tests", run: tests },
+    Stage { name: "fuzz", run: fuzz },
     Stage { name: "readme-walk", run: walk::readme },
 ];
 
@@ -50,6 +51,7 @@ pub const DEEP: &[Stage] = &[
     Stage { name: "sip-phones", run: tools::sip_phones },
     Stage { name: "tests-deep", run: tests_deep },
     Stage { name: "faults", run: faults::faults },
+    Stage { name: "fuzz-deep", run: fuzz_deep },
 ];
 
 /// The planted faults.
@@ -139,6 +141,22 @@ fn tests_fast(shell: &Shell) -> Result<String, String> {
 fn tests_deep(shell: &Shell) -> Result<String, String> {
     let line = ["cargo", "test", "--workspace", "--release", "--locked"];
     shell.run_with(&line, &[("SIDETONE_DEEP", "1")]).map(|()| String::new())
+}
+
+/// Each target for half a minute, two at a time, always the same mutants.
+fn fuzz(shell: &Shell) -> Result<String, String> {
+    let line = ["cargo", "run", "--quiet", "--locked", "--package", "fuzz", "--"];
+    shell.run(&[&line[..], &["--seconds", "30"]].concat()).map(|()| String::new())
+}
+
+/// Each target for an hour, or for as many seconds as `SIDETONE_FUZZ_SECONDS` says, from a new seed.
+fn fuzz_deep(shell: &Shell) -> Result<String, String> {
+    let seconds = std::env::var("SIDETONE_FUZZ_SECONDS").unwrap_or_else(|_| "3600".to_owned());
+    let seed = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()).to_string();
+    let line = ["cargo", "run", "--quiet", "--locked", "--package", "fuzz", "--"];
+    let settings = ["--seconds", &seconds, "--seed", &seed];
+    shell.run(&[&line[..], &settings].concat())?;
+    Ok(format!("seed {seed}, {seconds} s each"))
 }
 
 fn licences(shell: &Shell) -> Result<String, String> {

@@ -47,6 +47,7 @@ use error::{ApiError, code};
 use form::Form;
 use paths::{Found, Resource};
 
+pub use form::read_form;
 pub use listen::{CONNECTIONS_MAX, serve};
 pub use stats::{DURATION_BOUNDS_S, RouteStats, Stats};
 

@@ -110,6 +110,23 @@ async fn plain_text_and_the_application_error_are_spoken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_language_without_a_voice_is_spoken_in_english_and_noted() {
+    let (server, origin) = start().await;
+    let say = format!("<Say language=\"zh-CN\">{SENTENCE}</Say>");
+    let english = format!("<Say>{SENTENCE}</Say>");
+    let (chinese, english) = tokio::join!(
+        heard(&server, &origin, "chinese", &say),
+        heard(&server, &origin, "english", &english),
+    );
+    assert_speech(&chinese, "chinese");
+    assert!((seconds(&chinese) - seconds(&english)).abs() < 0.3);
+    let noted = server.get("/Notifications.json").await;
+    let noted = noted.body["notifications"].as_array().unwrap().clone();
+    let codes: Vec<_> = noted.iter().map(|one| one["error_code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["13511"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_held_participant_hears_its_hold_document_speak() {
     let (server, origin) = start().await;
     let hold = origin.serves_twiml("/hold", &format!("<Say loop=\"0\">{SENTENCE}</Say>"));

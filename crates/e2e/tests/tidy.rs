@@ -63,6 +63,7 @@ const HOUSE: &[Place] = &[
     acts("sim", 5, Half::Both),
     acts("sidetone", 6, Half::Both), // The crate `cli`: the package has the binary's name.
     acts("e2e", 7, Half::Both),
+    acts("fuzz", 7, Half::Both),
     acts("xtask", 7, Half::Both),
 ];
 
@@ -354,7 +355,7 @@ fn table(text: &str) -> Table {
 /// Returns the folder and the manifest of every member of the workspace.
 fn manifests() -> Vec<(PathBuf, String)> {
     let mut folders: Vec<PathBuf> = entries(&root().join("crates"));
-    folders.push(root().join("xtask"));
+    folders.extend(["fuzz", "xtask"].map(|folder| root().join(folder)));
     folders.retain(|folder| folder.join("Cargo.toml").exists());
     assert!(folders.len() > 2, "the crates are where they were");
     folders.into_iter().map(|folder| (folder.clone(), read(&folder.join("Cargo.toml")))).collect()

@@ -1,6 +1,6 @@
 //! Documents and sounds: what is fetched, what kind it is, and our own music in Twilio's place.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use exchange::{Document, Failure, Fetched};
 use model::{Account, CallSid, Level};
@@ -72,9 +72,8 @@ impl Assets {
     /// # Errors
     /// Twilio's code for what went wrong.
     pub async fn audio(&self, url: &str) -> Result<Arc<[i16]>, Failure> {
-        static MUSIC: OnceLock<Arc<[i16]>> = OnceLock::new();
         if is_music(url) {
-            return Ok(Arc::clone(MUSIC.get_or_init(|| sound::music().into())));
+            return Ok(sound::music());
         }
         let document = Document { url: url.to_owned(), method: "GET".to_owned() };
         let response = self.send(None, &document, Vec::new(), audio_max).await?;

@@ -24,7 +24,7 @@ pub(crate) fn check(text: &str) -> Result<(), Error> {
             rest = &rest[end..];
             continue;
         }
-        let end = tag_end(rest);
+        let (end, attributes) = tag_end(rest);
         let tag = &rest[..end];
         rest = &rest[end..];
         if tag.starts_with('/') {
@@ -35,9 +35,7 @@ pub(crate) fn check(text: &str) -> Result<(), Error> {
         if !tag.ends_with('/') {
             depth += 1;
         }
-        let attributes = u32::try_from(tag.matches('=').count()).unwrap_or(u32::MAX);
-        // A query in an address has signs of equality too; only what is far over is refused here.
-        if depth > DEPTH_MAX || nodes > NODES_MAX || attributes > ATTRIBUTES_MAX * 16 {
+        if depth > DEPTH_MAX || nodes > NODES_MAX || attributes > ATTRIBUTES_MAX {
             return Err(Error::new(12100, "the document nests too deep or holds too much"));
         }
     }
@@ -54,16 +52,17 @@ fn skip(rest: &str) -> Option<usize> {
     None
 }
 
-/// Returns where a tag ends, outside of quotes.
-fn tag_end(rest: &str) -> usize {
-    let mut quote = None;
+/// Returns where a tag ends, outside of quotes, and how many attributes it has.
+fn tag_end(rest: &str) -> (usize, u32) {
+    let (mut quote, mut attributes) = (None, 0);
     for (at, octet) in rest.bytes().enumerate() {
         match (quote, octet) {
             (None, b'"' | b'\'') => quote = Some(octet),
-            (None, b'>') => return at,
+            (None, b'>') => return (at, attributes),
+            (None, b'=') => attributes += 1,
             (Some(open), octet) if open == octet => quote = None,
             _ => {}
         }
     }
-    rest.len()
+    (rest.len(), attributes)
 }

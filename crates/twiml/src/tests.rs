@@ -69,6 +69,7 @@ fn a_bad_value_is_warned_of_under_its_code_and_the_default_taken() {
         (r#"statusCallbackEvent="speaking""#, 12200),
         (r#"jitterBufferSize="huge""#, 12200),
         (r#"colour="red""#, 12200),
+        (r#"Muted="true""#, 12200),
         (r#"record="record-from-start""#, 12200),
         (r#"record="perhaps""#, 12200),
         (r#"trim="all""#, 13239),
@@ -113,6 +114,48 @@ fn no_time_limit_is_longer_than_a_day() {
 }
 
 #[test]
+fn a_bad_value_of_dial_is_warned_of_under_its_code() {
+    for (attribute, code) in [
+        (r#"method="FETCH""#, 13210),
+        (r#"timeout="-1""#, 13212),
+        (r#"hangupOnStar="star""#, 13213),
+        (r#"timeLimit="0""#, 13216),
+        (r#"record="always""#, 13217),
+        (r#"sequential="1""#, 13218),
+        (r#"answerOnBridge="no""#, 13219),
+        (r#"record="record-from-ringing-dual""#, 12200),
+    ] {
+        let body = format!("<Dial {attribute}><Conference>x</Conference></Dial>");
+        let dial = Verb::Dial(Box::new(Dial::conference("x")));
+        assert_eq!(check(&body, &[code]), [dial], "{attribute}");
+    }
+    let mixed = "<Dial><Number>+15551234</Number><Conference>x</Conference></Dial>";
+    assert_eq!(check(mixed, &[13000]), [Verb::Dial(Box::new(Dial::conference("x")))]);
+}
+
+#[test]
+fn a_bad_value_of_another_verb_is_warned_of_under_its_code() {
+    for (body, code) in [
+        (r#"<Play loop="x">http://h/a</Play>"#, 13410),
+        (r#"<Play digits="5!">http://h/a</Play>"#, 13430),
+        (r#"<Say loop="-1">x</Say>"#, 13510),
+        (r#"<Say language="english please">x</Say>"#, 13511),
+        (r#"<Say voice="robot">x</Say>"#, 13512),
+        (r#"<Pause length="-1"/>"#, 13910),
+        (r#"<Redirect method="x">y</Redirect>"#, 13710),
+        (r#"<Reject reason="tired"/>"#, 13810),
+    ] {
+        assert_eq!(check(body, &[code]).len(), 1, "{body}");
+    }
+    let long = format!("<Say>{}</Say>", "a".repeat(4_097));
+    let long_for_polly = format!("<Say voice=\"Polly.Amy\">{}</Say>", "a".repeat(3_001));
+    for (body, code) in [(long, 13521), (long_for_polly, 13521), ("<Say> </Say>".to_owned(), 13520)]
+    {
+        assert_eq!(check(&body, &[code]), []);
+    }
+}
+
+#[test]
 fn the_plain_verbs_are_read() {
     let verbs = check(
         r#"<Play loop="0">http://a/b.wav</Play><Play digits="1w2"/><Pause length="3"/>
@@ -138,23 +181,57 @@ fn the_plain_verbs_are_read() {
     );
 }
 
+fn plain(text: &str, rate: f32, pitch: f32, volume: f32) -> Segment {
+    Segment::Text { text: text.to_owned(), rate, pitch, volume }
+}
+
+/// Compares the segments of one `<Say>`.
+#[track_caller]
+fn say(inside: &str, segments: &[Segment]) {
+    let say = Say {
+        voice: "man".to_owned(),
+        language: String::new(),
+        loops: 1,
+        segments: segments.to_vec(),
+    };
+    assert_eq!(check(&format!("<Say>{inside}</Say>"), &[]), [Verb::Say(say)], "{inside}");
+}
+
 #[test]
 fn say_reads_prosody_and_speaks_unknown_parts_plainly() {
-    let verbs = check(
-        r#"<Say voice="alice" language="en-GB" loop="2">Hello <prosody rate="50%" pitch="+20%">slow
-           </prosody><break time="250ms"/><say-as interpret-as="date">now</say-as></Say>"#,
-        &[],
+    say(
+        r#"Hello <prosody rate="50%" pitch="+20%">slow</prosody><break time="250ms"/>
+           <say-as interpret-as="date">now</say-as>"#,
+        &[
+            plain("Hello", 1.0, 1.0, 1.0),
+            plain("slow", 0.5, 1.2, 1.0),
+            Segment::Break(Duration::from_millis(250)),
+            plain("now", 1.0, 1.0, 1.0),
+        ],
     );
-    let text =
-        |text: &str, rate, pitch| Segment::Text { text: text.to_owned(), rate, pitch, volume: 1.0 };
-    let segments = vec![
-        text("Hello", 1.0, 1.0),
-        text("slow", 0.5, 1.2),
-        Segment::Break(Duration::from_millis(250)),
-        text("now", 1.0, 1.0),
-    ];
-    let say = Say { voice: "alice".to_owned(), language: "en-GB".to_owned(), loops: 2, segments };
-    assert_eq!(verbs, [Verb::Say(say)]);
+    say(
+        r#"<emphasis level="strong">so</emphasis><prosody volume="silent">not</prosody>"#,
+        &[plain("so", 0.8, 1.0, 1.4), plain("not", 1.0, 1.0, 0.0)],
+    );
+    let whole = r#"a <w role="x">b</w> <phoneme ph="k">c</phoneme> <lang xml:lang="fr">d</lang>"#;
+    say(whole, &[plain("a b c d", 1.0, 1.0, 1.0)]);
+}
+
+#[test]
+fn what_is_to_be_spelled_is_spelled() {
+    for (kind, text, spelled) in [
+        ("characters", "aB 1", "a, B, 1"),
+        ("spell-out", "é", "é"),
+        ("digits", "12 345a", "1 2 3 4 5a"),
+        ("telephone", "+1 (555) 010-02", "+1, 5 5 5, 0 1 0, 0 2"),
+        ("ordinal", "3", "3"),
+    ] {
+        say(
+            &format!("<say-as interpret-as=\"{kind}\">{text}</say-as>"),
+            &[plain(spelled, 1.0, 1.0, 1.0)],
+        );
+    }
+    say(r#"<sub alias="World Wide Web">WWW</sub>"#, &[plain("World Wide Web", 1.0, 1.0, 1.0)]);
 }
 
 #[test]
@@ -188,6 +265,96 @@ fn what_is_no_document_is_refused_under_its_code() {
     ] {
         let error = parse(text).expect_err("refused");
         assert_eq!(error.code, code, "{}", &text[..text.len().min(60)]);
+    }
+}
+
+/// Documents that are small, or look small, and cost much where they are not refused.
+fn bombs() -> Vec<(String, String)> {
+    let inside =
+        |name: &str, body: String| (name.to_owned(), format!("<Response>{body}</Response>"));
+    let whole = |name: &str, text: String| (name.to_owned(), text);
+    let many =
+        |count: usize, item: &dyn Fn(usize) -> String| (0..count).map(item).collect::<String>();
+    let entities =
+        many(9, &|n| format!("<!ENTITY e{} \"{}\">", n + 1, format!("&e{n};").repeat(10)));
+    let doctype = |rest: &str| format!("<!DOCTYPE r [{rest}]><Response><Say>&e9;</Say></Response>");
+    let mut bombs = vec![
+        whole("a billion laughs", doctype(&format!("<!ENTITY e0 \"ha\">{entities}"))),
+        whole("an entity of itself", doctype("<!ENTITY e9 \"&e9;\">")),
+        whole("a file as an entity", doctype("<!ENTITY e9 SYSTEM \"file:///etc/passwd\">")),
+        whole("a parameter entity", doctype("<!ENTITY % e9 \"x\"> %e9;")),
+        whole(
+            "a document type elsewhere",
+            "<!DOCTYPE r SYSTEM \"http://h/x.dtd\"><Response/>".to_owned(),
+        ),
+        whole("a document type alone", "<!DOCTYPE Response>".to_owned()),
+        whole(
+            "an endless document type",
+            format!("<!DOCTYPE r [{}", "<!ELEMENT a ANY>".repeat(3_000)),
+        ),
+        inside("an unknown entity", "<Say>&nbsp;</Say>".to_owned()),
+        inside("a letter that is none", "<Say>&#0;</Say>".to_owned()),
+        inside("100 MB of text", "a".repeat(100_000_000)),
+        inside("text just over the limit", "a".repeat(SIZE_MAX)),
+        inside(
+            "a million attributes",
+            format!("<Say {}/>", many(1_000_000, &|n| format!("a{n}='' "))),
+        ),
+        inside("65 attributes", format!("<Say {}/>", many(65, &|n| format!("a{n}='' ")))),
+        inside("the same attribute often", format!("<Say {}/>", "a='' ".repeat(9_000))),
+        inside("attributes without values", format!("<Say {}/>", "a ".repeat(30_000))),
+        inside("a long attribute", format!("<Say a='{}'/>", "=".repeat(70_000))),
+        inside(
+            "many namespaces",
+            format!("<Say {}/>", many(3_000, &|n| format!("xmlns:a{n}='u' "))),
+        ),
+        inside("1,001 elements", "<Hangup/>".repeat(1_001)),
+        inside("elements inside text", format!("<Say>{}</Say>", "a<b/>".repeat(5_000))),
+        inside("an open comment", format!("<!--{}", "-".repeat(60_000))),
+        inside("an open section", format!("<![CDATA[{}", "]".repeat(60_000))),
+        inside("an open instruction", format!("<?x {}", "?".repeat(60_000))),
+        inside("an open tag", "<Say".to_owned()),
+        inside("an open quote", format!("<Say a='{}", ">".repeat(60_000))),
+        inside("signs of less", "<".repeat(60_000)),
+        inside("open tags without names", "<>".repeat(30_000)),
+        whole(
+            "an instruction of its own kind",
+            "<?xml version='9.9' encoding='ebcdic'?><Response>".to_owned(),
+        ),
+        whole("two documents", "<Response/>".repeat(500)),
+        whole("an end without a beginning", "</Response>".repeat(5_000)),
+    ];
+    for depth in [33, 1_000, 10_000] {
+        let open = "<Say>".repeat(depth);
+        bombs.push(inside(&format!("{depth} deep, open"), open.clone()));
+        bombs.push(inside(&format!("{depth} deep"), open + &"</Say>".repeat(depth)));
+    }
+    bombs
+}
+
+#[test]
+fn every_bomb_is_refused() {
+    let bombs = bombs();
+    assert!(bombs.len() >= 30);
+    for (name, text) in bombs {
+        let error = parse(&text).expect_err(&name);
+        assert!([11750, 12100].contains(&error.code), "{name}: {error}");
+        assert!(error.message.len() < 1_000, "{name}: the message is as long as the bomb");
+    }
+}
+
+#[test]
+fn what_is_just_within_the_limits_is_read() {
+    let attributes: String = (0..64).map(|n| format!("a{n}='x=y' ")).collect();
+    for body in [
+        "<Hangup/>".repeat(NODES_MAX as usize - 1),
+        format!("<Say {attributes}>x</Say>"),
+        "<Say>".repeat(DEPTH_MAX as usize - 1) + "x" + &"</Say>".repeat(DEPTH_MAX as usize - 1),
+        format!("<Say>x</Say><!--{}-->", "<".repeat(60_000)),
+        "<Say><![CDATA[<Say><Say>]]></Say>".to_owned(),
+    ] {
+        let document = parse(&format!("<Response>{body}</Response>")).expect("read");
+        assert!(!document.verbs.is_empty());
     }
 }
 

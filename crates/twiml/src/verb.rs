@@ -12,6 +12,8 @@ use crate::say::{self, Say};
 pub const LOOPS_MAX: u32 = 1_000;
 /// Longest `<Dial>`. Source: Twilio, `timeLimit`.
 const TIME_LIMIT_MAX_S: u64 = 86_400;
+/// Longest `timeout` of a `<Dial>`. Source: Twilio, `<Dial timeout>`.
+const TIMEOUT_MAX_S: u64 = 600;
 /// Longest `<Pause>`.
 const PAUSE_MAX_S: u64 = 86_400;
 /// Verbs and nouns of Twilio's that are known and not built yet.
@@ -209,6 +211,12 @@ fn dial(node: Node<'_, '_>, reader: &mut Reader) -> Verb {
     if nouns.len() > 1 {
         reader.warn(13000, node, "a <Conference> is dialled alone; the other nouns are ignored");
     }
+    for (name, code) in [("answerOnBridge", 13219), ("sequential", 13218)] {
+        reader.boolean(node, name, code, false);
+    }
+    reader.attribute(node, "timeout", 13212, 0, |text| {
+        text.parse::<u64>().ok().filter(|seconds| (1..=TIMEOUT_MAX_S).contains(seconds))
+    });
     let records = reader.attribute(node, "record", 13217, false, |record| match record {
         "do-not-record" | "false" => Some(false),
         "true" | "record-from-answer" | "record-from-ringing" => Some(true),
