@@ -23,8 +23,12 @@ fn every_script_is_true() {
         let mut blessed = String::new();
         for script in text.split("\n# ").map(|script| script.trim_start_matches("# ").trim()) {
             let (name, body) = script.split_once('\n').unwrap();
-            let seen = player::play(body);
             played += 1;
+            let Ok(seen) = std::panic::catch_unwind(|| player::play(body)) else {
+                faults.push(format!("{name}\n  it broke what always holds, as said above"));
+                blessed += &format!("# {name}\n{body}\n\n");
+                continue;
+            };
             blessed += &format!("# {name}\n{seen}\n\n");
             if seen != body {
                 faults.push(format!("{name}\n{}", difference(body, &seen)));
