@@ -34,8 +34,6 @@ const JARS_MAX: usize = 4_096;
 /// How long a connection is kept for the next request: less than receivers keep it open.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 const IDLE_PER_HOST_MAX: usize = 16;
-/// Kept connections that turn out to be closed, one after another, before a try counts as failed.
-const CLOSED_MAX: usize = 4;
 /// How much of a body that nobody reads is taken off the connection, to use that again, and how
 /// long that may take.
 const IGNORED_MAX: usize = 16 * 1024;
@@ -48,6 +46,9 @@ pub struct Client(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     http: reqwest::Client,
+    /// Keeps no connection.
+    fresh: reqwest::Client,
+    /// Keeps none either.
     without_sni: reqwest::Client,
     guard: Guard,
     gate: Gate,
@@ -99,14 +100,14 @@ impl Client {
     }
 
     pub(crate) fn with_lookup(guard: Guard, lookup: &Lookup) -> Result<Self, Failure> {
-        let build = |sni| {
+        let build = |sni, idle| {
             reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .no_proxy()
                 .http1_only()
                 .tls_sni(sni)
                 .pool_idle_timeout(IDLE_MAX)
-                .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+                .pool_max_idle_per_host(idle)
                 .user_agent(concat!("Sidetone/", env!("CARGO_PKG_VERSION")))
                 .dns_resolver(Arc::new(Checked { guard, lookup: Arc::clone(lookup) }))
                 .connector_layer(Watch)
@@ -114,8 +115,9 @@ impl Client {
                 .map_err(|error| Failure::new(11220, error.to_string()))
         };
         Ok(Self(Arc::new(Shared {
-            http: build(true)?,
-            without_sni: build(false)?,
+            http: build(true, IDLE_PER_HOST_MAX)?,
+            fresh: build(true, 0)?,
+            without_sni: build(false, 0)?,
             guard,
             gate: Gate::new(),
             declared: Semaphore::new(DECLARED_MAX),
@@ -265,8 +267,7 @@ impl Client {
     ) -> Result<reqwest::Response, Failure> {
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|_| Failure::new(11200, format!("{:?} is no method", request.method)))?;
-        let http = if overrides.sni { &self.0.http } else { &self.0.without_sni };
-        let mut closed = 0;
+        let mut http = if overrides.sni { &self.0.http } else { &self.0.without_sni };
         loop {
             let mut builder =
                 http.request(method.clone(), address.wire.clone()).headers(headers.clone());
@@ -286,9 +287,7 @@ impl Client {
             match sent {
                 Ok(response) => return Ok(response),
                 // A receiver may close a kept connection in the very moment in which it is used.
-                Err(error) if this.reused() && is_closed_early(&error) && closed < CLOSED_MAX => {
-                    closed += 1;
-                }
+                Err(error) if this.reused() && is_closed_early(&error) => http = &self.0.fresh,
                 Err(error) => return Err(classify(&error, &address.signed)),
             }
         }
