@@ -193,6 +193,7 @@ struct World {
     loss_percent: u64,
     ticking: bool,
     ticks: u64,
+    tick_at: Duration,
     ports: Ports,
     asked: BTreeMap<Ticket, actions::Asked>,
     judge: Judge,
@@ -256,6 +257,7 @@ impl World {
             loss_percent,
             ticking: false,
             ticks: 0,
+            tick_at: Duration::ZERO,
             ports: Ports::default(),
             asked: BTreeMap::new(),
             judge: Judge::default(),
@@ -442,6 +444,7 @@ impl World {
 
     /// Ends the node as a power cut does.
     fn crash(&mut self) {
+        self.forgive_unknown_dialogs();
         if self.node.take().is_none() {
             return;
         }
@@ -451,7 +454,6 @@ impl World {
         // What was on its way to be answered is for nobody any more.
         self.incarnation += 1;
         self.asked.clear();
-        self.forgive_unknown_dialogs();
         self.disk.crash();
         self.judge.forget_node(&self.disk.rows);
     }
@@ -503,11 +505,13 @@ impl World {
             return;
         }
         self.ticking = true;
-        // On a grid, now and then late.
-        let grid = TICK.as_micros() as u64;
-        let into = self.time.as_micros() as u64 % grid;
+        // On a grid, now and then late; what was missed is made up for.
+        let next = self.tick_at + TICK;
+        let behind = self.time.saturating_sub(next) > TICK * 5;
+        self.tick_at = if behind { self.time + TICK } else { next };
         let late = if self.random.one_in(200) { self.random.below(60_000) } else { 0 };
-        self.schedule(Duration::from_micros(grid - into + late), Event::Tick);
+        let at = self.tick_at + Duration::from_micros(late);
+        self.schedule(at.saturating_sub(self.time), Event::Tick);
     }
 
     fn sound_arrives(&mut self, port: u16, from: SocketAddr, packet: &[u8]) {

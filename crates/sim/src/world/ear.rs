@@ -12,8 +12,9 @@ pub const TONES_HERTZ: [u32; 6] = [50, 150, 250, 350, 450, 550];
 pub const AMPLITUDE: f32 = 3_000.0;
 /// Of a tone, what counts as heard in one frame.
 const HEARD: f32 = 0.5;
-/// Of a tone, what counts as heard over many: an announcement turns the room down to a quarter.
-const FAINT: f32 = 0.12;
+/// Of a tone, what counts as heard over many: an announcement turns the room down to a quarter,
+/// and a bad network leaves less of it.
+const FAINT: f32 = 0.06;
 /// Frames over which loudness is averaged.
 const FRAMES: f32 = 25.0;
 

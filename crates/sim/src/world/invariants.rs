@@ -314,14 +314,11 @@ impl World {
 
     /// After a crash nobody can end a call whose dialog was never written.
     pub(super) fn forgive_unknown_dialogs(&mut self) {
+        let Some(node) = &self.node else { return };
         for phone in self.phones.iter().filter(|phone| phone.line != Line::Idle) {
-            let live = |call: &&CallSid| {
-                let call = self.disk.meant.calls.get(*call);
-                call.is_some_and(|(record, _)| !record.status.is_final())
-            };
-            let known = self.disk.rows.dialogs.keys().filter(live);
-            let known = known.filter_map(|call| self.judge.phones.get(call));
-            if !known.into_iter().any(|index| *index == phone.index) {
+            let leg = phone.remote.and_then(|remote| self.ports.leg(remote.port()));
+            let call = leg.and_then(|leg| node.core.legs().get(&leg));
+            if !call.is_some_and(|call| self.disk.rows.dialogs.contains_key(call)) {
                 self.judge.forgiven.insert(phone.index);
             }
         }
