@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use media::{Header, PACKET_MAX, linear_to_ulaw, ulaw_to_linear};
+use node::arrival::{Port, Reader};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sip::{Agent, CallId, Config, Event};
@@ -22,6 +23,11 @@ const TICK: Duration = Duration::from_millis(20);
 const SAMPLES: usize = 160;
 /// Most that a phone remembers: 60 s.
 const HEARD_MAX: usize = 8_000 * 60;
+/// Packets that are read at a time.
+const SWEEP_MAX: usize = 64;
+
+/// Packets that a phone remembers until they are asked for: 60 s.
+pub const PACKETS_MAX: usize = 3_000;
 
 /// Where a call has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +66,20 @@ pub fn level(heard: &[i16], hertz: u32) -> f32 {
     (real.hypot(imaginary) * 2.0 / heard.len().max(1) as f64) as f32
 }
 
+/// One packet of sound, as it came.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Packet {
+    /// When the kernel took it.
+    pub at: Instant,
+    /// The root of the mean square of its samples.
+    pub loudness: f32,
+}
+
 #[derive(Debug)]
 struct Shared {
     state: State,
     heard: Vec<i16>,
+    packets: Vec<Packet>,
     digits: String,
 }
 
@@ -98,9 +114,13 @@ impl Phone {
         let signalling = UdpSocket::bind((ip, 0))?;
         let sound = UdpSocket::bind((ip, 0))?;
         signalling.set_nonblocking(true)?;
-        sound.set_nonblocking(true)?;
         let address = signalling.local_addr()?;
-        let shared = Shared { state: State::Idle, heard: Vec::new(), digits: String::new() };
+        let shared = Shared {
+            state: State::Idle,
+            heard: Vec::new(),
+            packets: Vec::new(),
+            digits: String::new(),
+        };
         let shared = Arc::new(Mutex::new(shared));
         let hang_up = Arc::new(AtomicBool::new(false));
         let mut random = ChaCha12Rng::from_os_rng();
@@ -110,7 +130,7 @@ impl Phone {
             agent: Agent::new(Config::open(address, seed)),
             media: sound.local_addr()?,
             signalling,
-            sound,
+            sound: Port::new(sound, true)?,
             voice,
             call: None,
             remote: None,
@@ -175,6 +195,12 @@ impl Phone {
         std::mem::take(&mut self.lock().heard)
     }
 
+    /// Returns the packets that came since they were last asked for; no more than
+    /// [`PACKETS_MAX`] are kept.
+    pub fn packets(&self) -> Vec<Packet> {
+        std::mem::take(&mut self.lock().packets)
+    }
+
     /// Returns the keys that were sent to it.
     pub fn digits(&self) -> String {
         self.lock().digits.clone()
@@ -202,7 +228,7 @@ impl Drop for Phone {
 struct Line {
     agent: Agent,
     signalling: UdpSocket,
-    sound: UdpSocket,
+    sound: Port,
     media: SocketAddr,
     voice: Voice,
     call: Option<CallId>,
@@ -221,6 +247,7 @@ impl Line {
             self.agent.invite(call, &uri, server, ("phone", None), self.media, Instant::now());
             self.call = Some(call);
         }
+        let mut reader = Reader::new();
         let mut tick_at = Instant::now();
         let mut end: Option<Instant> = None;
         while end.is_none_or(|end| Instant::now() < end) {
@@ -233,7 +260,7 @@ impl Line {
                 self.remote = None;
             }
             self.signal();
-            self.listen();
+            self.listen(&mut reader);
             self.speak();
             tick_at += TICK;
             std::thread::sleep(tick_at.saturating_duration_since(Instant::now()));
@@ -285,26 +312,33 @@ impl Line {
         State::Over(status)
     }
 
-    fn listen(&mut self) {
-        let mut datagram = [0; 2_048];
-        while let Ok((length, from)) = self.sound.recv_from(&mut datagram) {
-            if self.remote != Some(from) {
-                continue; // The port was another phone's a moment ago.
+    fn listen(&mut self, reader: &mut Reader) {
+        reader.begin(Instant::now());
+        let (remote, shared, event) = (self.remote, &self.shared, &mut self.event);
+        reader.receive(&self.sound, SWEEP_MAX, |datagram| {
+            if remote != Some(datagram.from) {
+                return; // The port was another phone's a moment ago.
             }
-            let Some((header, payload)) = Header::parse(&datagram[..length]) else { continue };
+            let Some((header, payload)) = Header::parse(datagram.octets) else { return };
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
             if header.payload_type == 101 {
-                if self.event.replace(header.timestamp) != Some(header.timestamp) {
+                if event.replace(header.timestamp) != Some(header.timestamp) {
                     let key =
                         payload.first().and_then(|&e| "0123456789*#ABCD".chars().nth(e.into()));
-                    self.lock().digits.extend(key);
+                    shared.digits.extend(key);
                 }
-                continue;
+                return;
             }
-            let mut shared = self.lock();
+            let samples = payload.iter().map(|&octet| ulaw_to_linear(octet));
+            if shared.packets.len() < PACKETS_MAX {
+                let power: f32 = samples.clone().map(|sample| f32::from(sample).powi(2)).sum();
+                let loudness = (power / payload.len().max(1) as f32).sqrt();
+                shared.packets.push(Packet { at: datagram.at, loudness });
+            }
             if shared.heard.len() < HEARD_MAX {
-                shared.heard.extend(payload.iter().map(|&octet| ulaw_to_linear(octet)));
+                shared.heard.extend(samples);
             }
-        }
+        });
     }
 
     fn speak(&mut self) {
@@ -318,7 +352,7 @@ impl Line {
         self.header.sequence = self.header.sequence.wrapping_add(1);
         self.header.timestamp = self.header.timestamp.wrapping_add(SAMPLES as u32);
         self.header.marker = false;
-        let _ = self.sound.send_to(&packet[..length], remote);
+        let _ = self.sound.socket.send_to(&packet[..length], remote);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
