@@ -6,7 +6,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use e2e::{Server, binary, level};
+use e2e::{Origin, Server, binary, level};
 use sim::Phone;
 
 /// Legs that are up beside the two that are measured.
@@ -96,6 +96,25 @@ async fn talker_of(server: &Server) -> (String, String) {
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     panic!("the talker did not come in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_to_speak_and_who_stops_is_told() {
+    let origin = Origin::start().await;
+    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
+    origin.answers(
+        "talk",
+        "<Dial><Conference statusCallback=\"/callback/talk\" statusCallbackEvent=\"speaker\">talk\
+         </Conference></Dial>",
+    );
+    // A second of a tone, then two of silence.
+    let words = [sim::tone(440).to_vec(), vec![0; 16_000]].concat();
+    let _talker = Phone::call(server.sip(), "talk", words.into()).unwrap();
+    let _listener = Phone::call(server.sip(), "talk", vec![0; 160].into()).unwrap();
+    for event in ["participant-speech-start", "participant-speech-stop"] {
+        let told = |asked: &e2e::Asked| asked.param("StatusCallbackEvent") == event;
+        assert!(origin.wait_for("/callback/talk", told).await.is_some(), "no {event} was told");
+    }
 }
 
 /// Seconds that a tone is listened to, in a normal run and in a deep one.

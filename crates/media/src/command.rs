@@ -139,6 +139,8 @@ pub enum Event {
     PlayerEnded(PlayerId),
     /// A key was pressed.
     Digit(LegId, char),
+    /// Somebody began to speak, or has stopped.
+    Speech(LegId, bool),
     /// A leg that should be sending has sent nothing for [`crate::SILENT_AFTER`].
     Silent(LegId),
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::activity::Activity;
 use crate::command::{Codec, LegId, LegOptions, LegStats, Pcm, PlayerId, Route, Speaks};
 use crate::dtmf;
 use crate::fade::Fade;
@@ -54,6 +55,7 @@ pub struct Leg {
     pub latch_rtcp: Option<std::net::SocketAddr>,
     source: Option<Source>,
     jitter: Jitter,
+    activity: Activity,
     keys_in: dtmf::Receiver,
     pub keys_out: dtmf::Sender,
     pub keys_player: Option<PlayerId>,
@@ -108,6 +110,7 @@ impl Leg {
             latch_rtcp: None,
             source: None,
             jitter: Jitter::new(options.bounds),
+            activity: Activity::new(),
             keys_in: dtmf::Receiver::default(),
             keys_out: dtmf::Sender::default(),
             keys_player: None,
@@ -295,6 +298,11 @@ impl Leg {
             self.spoken = spoken.map(|sample| sample as i16);
         }
         self.speaks_now = self.spoken != [0; SAMPLES];
+    }
+
+    /// Says whether somebody began to speak with this tick's frame, or has stopped.
+    pub fn speech(&mut self) -> Option<bool> {
+        self.activity.observe(&self.voice)
     }
 
     /// Adds to `whispers` what single others hear of this leg in this tick.

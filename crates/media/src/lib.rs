@@ -7,6 +7,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod activity;
 mod command;
 mod conceal;
 mod dtmf;

@@ -13,7 +13,7 @@ use crate::player::{Player, Progress};
 use crate::room::{self, Room};
 use crate::rtcp;
 use crate::rtp::{Header, PACKET_MAX};
-use crate::shard::Channel;
+use crate::shard::{Channel, EVENTS_MAX};
 
 /// Datagrams that wait to be polled.
 #[derive(Debug, Default)]
@@ -150,6 +150,11 @@ impl Round<'_> {
 
     fn listen(&mut self, leg: &mut Leg) {
         leg.listen(self.now);
+        if let Some(speaking) = leg.speech()
+            && self.events.len() < EVENTS_MAX
+        {
+            self.events.push_back(Event::Speech(leg.id, speaking));
+        }
         if leg.has_fallen_silent(self.now) {
             self.events.push_back(Event::Silent(leg.id));
         }

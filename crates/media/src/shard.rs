@@ -20,8 +20,8 @@ use crate::rtp;
 pub const LEGS_MAX: usize = 4_000;
 /// Most players in one room, and most taps.
 const ROOM_PLAYERS_MAX: usize = 16;
-/// Most events that wait to be polled; digits beyond are lost, ends of players never.
-const EVENTS_MAX: usize = 65_536;
+/// Most events that wait to be polled; digits and speech beyond are lost, ends of players never.
+pub(crate) const EVENTS_MAX: usize = 65_536;
 
 /// On which of a leg's two ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -226,30 +226,34 @@ fn one_talker_passes_bit_exact() {
     }
 }
 
+/// A frame holds 14.6 periods of the second tone: five mutes, a frame apart, meet it at as many phases.
 #[test]
 fn a_mute_is_no_click() {
-    let mut street = Street::new(2);
-    street.run(400);
-    street.route(0, Speaks::Nobody, true);
-    let heard = &street.run(200)[1];
-    let step = heard.windows(2).map(|w| (i32::from(w[0]) - i32::from(w[1])).abs()).max().unwrap();
-    assert!(step < 1_050, "a 400 Hz tone moves by 940 at most: {step}");
-    assert!(heard[800..].iter().all(|&sample| sample.abs() < 10));
+    for frames in 0..5 {
+        let mut street = Street::new(2);
+        street.run(400 + frames * 20);
+        street.route(1, Speaks::Nobody, true);
+        let heard = &street.run(200)[0];
+        let steps = heard.windows(2).map(|w| (i32::from(w[0]) - i32::from(w[1])).abs());
+        let step = steps.max().unwrap();
+        assert!(step < 1_850, "a 730 Hz tone moves by 1,720 at most: {step}");
+        assert!(heard[800..].iter().all(|&sample| sample.abs() < 10));
+    }
 }
 
 #[test]
-fn delay_stays_bounded_while_the_clocks_drift() {
+fn delay_stays_bounded_while_the_clocks_drift_for_an_hour() {
     for ppm in [200.0, -200.0] {
         let mut street = Street::new(2);
         street.ppm = ppm;
         street.run(1_000);
-        for _ in 0..6 {
+        for _ in 0..36 {
             street.run(100_000);
             let delay = street.shard.leg_stats(LegId(0)).unwrap().delay_ms;
             assert!(delay < 80.0, "{ppm} ppm: {delay} ms");
         }
         let stats = street.shard.leg_stats(LegId(0)).unwrap();
-        assert!(stats.concealed_samples < 1_600, "{ppm} ppm: {stats:?}");
+        assert!(stats.concealed_samples < 9_600, "{ppm} ppm: {stats:?}");
     }
 }
 
@@ -278,6 +282,8 @@ fn keys_reach_the_far_end_and_come_from_it() {
     let mut street = Street::new(1);
     street.command(Command::SendDigits(LegId(0), PlayerId(1), "12".to_owned()));
     street.run(1_000);
+    // The phone's own tone is taken for speech.
+    assert_eq!(street.shard.poll_event(), Some(Event::Speech(LegId(0), true)));
     assert_eq!(street.shard.poll_event(), Some(Event::PlayerEnded(PlayerId(1))));
     let header = Header { marker: true, payload_type: 101, sequence: 1, timestamp: 99, ssrc: 1 };
     let mut packet = [0; PACKET_MAX];

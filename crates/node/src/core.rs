@@ -398,6 +398,11 @@ impl Core {
                     self.event(Event::Digit { call, digit }, now);
                 }
             }
+            media::Event::Speech(leg, speaking) => {
+                if let Some(call) = of(&leg) {
+                    self.event(Event::Speech { call, speaking }, now);
+                }
+            }
             media::Event::Silent(leg) => {
                 if let Some(call) = of(&leg) {
                     self.event(Event::CallGone { call, why: Gone::NoAudio }, now);
