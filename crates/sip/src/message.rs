@@ -8,6 +8,8 @@ use std::fmt::Write;
 pub const MESSAGE_MAX: usize = 65_535;
 /// Most header lines of one message.
 pub const HEADERS_MAX: usize = 128;
+/// Most header lines that a response takes from its request: there is room for its own.
+const COPIED_MAX: usize = HEADERS_MAX - 16;
 /// Longest header, its folded lines taken together.
 pub const HEADER_MAX: usize = 8_192;
 
@@ -207,15 +209,17 @@ impl Message {
         octets
     }
 
-    /// Makes a response with what RFC 3261 section 8.2.6.2 copies from the request.
+    /// Makes a response with what RFC 3261 section 8.2.6.2 copies from the request: what may stand
+    /// once is copied once, and of more hops than [`COPIED_MAX`] the last are left out.
     pub fn response(&self, status: u16, to_tag: Option<&str>) -> Self {
-        let copied = ["Via", "From", "To", "Call-ID", "CSeq", "Record-Route"];
-        let wanted = |name: &str| {
-            copied.iter().any(|c| c.eq_ignore_ascii_case(name))
-                && (status < 300 || !name.eq_ignore_ascii_case("Record-Route"))
+        let mut once = vec!["From", "To", "Call-ID", "CSeq"];
+        let mut wanted = |name: &str| {
+            let is = |known: &str| known.eq_ignore_ascii_case(name);
+            let first = once.iter().position(|known| is(known)).map(|at| once.remove(at)).is_some();
+            first || is("Via") || status < 300 && is("Record-Route")
         };
-        let mut headers: Vec<_> =
-            self.headers.iter().filter(|(name, _)| wanted(name)).cloned().collect();
+        let copied = self.headers.iter().filter(|(name, _)| wanted(name)).take(COPIED_MAX);
+        let mut headers: Vec<_> = copied.cloned().collect();
         if let Some(tag) = to_tag
             && self.tag("To").is_none()
         {

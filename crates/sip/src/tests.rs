@@ -394,3 +394,21 @@ fn a_dialog_that_outlived_its_agent_is_ended_by_the_next() {
     carry(&mut b, 2, &mut reborn, now);
     assert_eq!(reborn.poll_event(), None);
 }
+
+#[test]
+fn a_response_to_a_request_of_too_many_headers_can_be_read() {
+    for (line, more) in
+        [("From: <sip:a@b>;tag=1\r\n", 120), ("Via: SIP/2.0/UDP h;branch=z\r\n", 123)]
+    {
+        let request = format!(
+            "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKa\r\nTo: <sip:c@d>\r\n\
+             From: <sip:a@b>;tag=1\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\n{}\r\n",
+            line.repeat(more)
+        );
+        let request = Message::parse(request.as_bytes()).unwrap();
+        let mut response = request.response(400, Some("tag"));
+        response.headers.push(("Allow".to_owned(), "OPTIONS".to_owned()));
+        let read = Message::parse(&response.write()).unwrap();
+        assert_eq!(read.all("From").count(), 1, "{line}");
+    }
+}
