@@ -4,10 +4,11 @@ use std::io::{Cursor, Read};
 use std::time::Duration;
 
 use symphonia::core::codecs::audio::AudioDecoderOptions;
-use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::probe::{Hint, Probe};
 use symphonia::core::formats::{FormatOptions, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::MetadataOptions;
+use symphonia::default::formats::{MpaReader, WavReader};
 
 use crate::wav::{self, CHANNELS_MAX};
 use crate::{RATE, Resampler};
@@ -35,11 +36,12 @@ pub fn decode(mut octets: Vec<u8>) -> Result<Vec<i16>, Unreadable> {
         octets.truncate(range.end);
         let mut sound = Cursor::new(octets);
         sound.set_position(range.start as u64);
-        return read(Box::new(ReadOnlySource::new(Cursor::new(header).chain(sound))), "wav");
+        let source = ReadOnlySource::new(Cursor::new(header).chain(sound));
+        return read(Box::new(source), |probe| probe.register_format::<WavReader<'_>>());
     }
     let start = after_tags(&octets);
     octets.drain(..start);
-    read(Box::new(Cursor::new(octets)), "mp3")
+    read(Box::new(Cursor::new(octets)), |probe| probe.register_format::<MpaReader<'_>>())
 }
 
 /// Returns where the sound of an MP3 file begins: behind its ID3v2 tags, which are not read.
@@ -58,13 +60,17 @@ fn after_tags(octets: &[u8]) -> usize {
     at
 }
 
-fn read(source: Box<dyn MediaSource>, extension: &str) -> Result<Vec<i16>, Unreadable> {
+/// Reads what the one format that `register` names finds: WAV that was not mended is read by nobody.
+fn read(
+    source: Box<dyn MediaSource>,
+    register: impl Fn(&mut Probe),
+) -> Result<Vec<i16>, Unreadable> {
     let told = |error: symphonia::core::errors::Error| Unreadable(error.to_string());
     let stream = MediaSourceStream::new(source, Default::default());
-    let mut hint = Hint::new();
-    hint.with_extension(extension);
-    let mut format = symphonia::default::get_probe()
-        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+    let mut probe = Probe::new();
+    register(&mut probe);
+    let mut format = probe
+        .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
         .map_err(told)?;
     let track = format
         .default_track(TrackType::Audio)
