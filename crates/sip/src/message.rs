@@ -210,7 +210,7 @@ impl Message {
     }
 
     /// Makes a response with what RFC 3261 section 8.2.6.2 copies from the request: what may stand
-    /// once is copied once, and of more hops than [`COPIED_MAX`] the last are left out.
+    /// once is copied once, and of more than 112 lines the last are left out.
     pub fn response(&self, status: u16, to_tag: Option<&str>) -> Self {
         let mut once = vec!["From", "To", "Call-ID", "CSeq"];
         let mut wanted = |name: &str| {
