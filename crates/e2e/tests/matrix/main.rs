@@ -17,7 +17,7 @@ use sets::{Case, Set};
 use tokio::sync::Semaphore;
 
 /// Rooms that run at the same time.
-const ROOMS: usize = 20;
+const ROOMS: usize = 8;
 /// Sets that are played in the room of fifty.
 const SETS_OF_FIFTY: usize = 42;
 /// Walks of the model in a normal run and in a deep one.
