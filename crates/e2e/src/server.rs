@@ -28,6 +28,9 @@ impl Answer {
     }
 }
 
+/// How long a connection of ours may wait to be used again.
+const IDLE_MAX: Duration = Duration::from_secs(2);
+
 /// A running `sidetone dev`; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -79,7 +82,8 @@ impl Server {
             assert!(Instant::now() < until, "the server is not ready after 20 s");
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        let client = reqwest::Client::new();
+        // The server closes what is idle for five seconds: none is used again just then.
+        let client = reqwest::Client::builder().pool_idle_timeout(IDLE_MAX).build().unwrap();
         Self { child, ready, client, data: data.to_owned(), _folder: None }
     }
 
