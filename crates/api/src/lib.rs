@@ -13,6 +13,7 @@ mod dates;
 mod dialling;
 mod error;
 mod form;
+mod head_clock;
 mod keys;
 mod limits;
 mod listen;

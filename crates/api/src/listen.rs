@@ -13,10 +13,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower_service::Service;
 
+use crate::head_clock::HeadClock;
+
 /// Connections that are open at the same time; more wait in the system's own queue.
 pub const CONNECTIONS_MAX: usize = 1_024;
-/// How long a request's head may take, and how long a connection may wait for its next request.
+/// How long a request's head may take, from the connection's begin or from its first octet.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a connection may wait for its next request: longer than clients keep one, so that it is they who close.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(100);
 /// Octets of a request's head, and of what is read ahead.
 const HEAD_MAX: usize = 64 * 1024;
 /// How long to wait when the system has no socket left.
@@ -45,14 +49,22 @@ pub async fn serve(listener: TcpListener, router: Router) {
 
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router) {
     let _ = stream.set_nodelay(true);
+    let stream = HeadClock::new(stream, HEAD_TIME_MAX);
+    let answering = stream.answering();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        answering.set(true);
         let mut request: Request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request)
+        let (answer, answering) = (router.clone().call(request), answering.clone());
+        async move {
+            let answer = answer.await;
+            answering.set(false);
+            answer
+        }
     });
     let served = Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME_MAX)
+        .header_read_timeout(IDLE_TIME_MAX)
         .max_buf_size(HEAD_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .await;
