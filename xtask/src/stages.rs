@@ -126,8 +126,10 @@ fn docs(shell: &Shell) -> Result<String, String> {
     shell.run_with(&line, &[("RUSTDOCFLAGS", "-D warnings")]).map(|()| String::new())
 }
 
+/// All of them, also after a failure: one run tells everything that is wrong.
 fn tests(shell: &Shell) -> Result<String, String> {
-    shell.run(&["cargo", "test", "--workspace", "--locked"]).map(|()| String::new())
+    let line = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"];
+    shell.run(&line).map(|()| String::new())
 }
 
 /// The street tests of `e2e` need foreign programs and time; its rules of the house do not.
