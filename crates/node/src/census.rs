@@ -44,6 +44,7 @@ impl Core {
                 + self.committed.len()
                 + self.late.len()
                 + self.dialling.len()
+                + self.parting.len()
                 + self.outputs.len(),
             exchange_is_idle: self.exchange.is_idle(),
             dialogs: sip.dialogs,

@@ -21,6 +21,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sip::{Agent, CallId, Ended, Peer, Transmit};
 
 use crate::dispatch::After;
+use crate::parting::PARTING_LIMIT;
 use crate::target::Target;
 
 /// One command that waits for its answer, by the number that its maker gave it.
@@ -174,6 +175,8 @@ pub struct Core {
     pub(crate) dialling: BTreeMap<CallSid, (Effect, Target)>,
     by_sip: BTreeMap<CallId, CallSid>,
     by_leg: BTreeMap<LegId, CallSid>,
+    /// Calls that we ended, until their phones know.
+    pub(crate) parting: BTreeMap<CallId, CallSid>,
     pub(crate) rooms: BTreeMap<ConferenceSid, RoomId>,
     pub(crate) audio: BTreeMap<AudioId, Arc<[i16]>>,
     pub(crate) loading: BTreeMap<PlayId, Loading>,
@@ -193,8 +196,8 @@ pub struct Core {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stopping {
     No,
-    /// Calls are still being ended.
-    Draining,
+    /// Calls are still being ended; from then on without the consent of their phones.
+    Draining(Instant),
     /// Their last rows are on their way.
     Drained,
 }
@@ -230,6 +233,7 @@ impl Core {
             dialling: BTreeMap::new(),
             by_sip: BTreeMap::new(),
             by_leg: BTreeMap::new(),
+            parting: BTreeMap::new(),
             rooms: BTreeMap::new(),
             audio: BTreeMap::new(),
             loading: BTreeMap::new(),
@@ -279,7 +283,7 @@ impl Core {
                 let mut effects = Vec::new();
                 self.exchange.hang_up_all(now, &mut effects);
                 self.carry_out(effects, None, now);
-                self.stopping = Stopping::Draining;
+                self.stopping = Stopping::Draining(now.instant + PARTING_LIMIT);
             }
         }
         self.settle(now);
@@ -296,17 +300,21 @@ impl Core {
 
     /// Returns when [`Self::handle_timeout`] next has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.agent.poll_timeout().into_iter().chain(self.exchange.poll_timeout()).min()
+        let drained = match self.stopping {
+            Stopping::Draining(until) if self.exchange.calls() == 0 => Some(until),
+            Stopping::Draining(_) | Stopping::No | Stopping::Drained => None,
+        };
+        self.agent
+            .poll_timeout()
+            .into_iter()
+            .chain(self.exchange.poll_timeout())
+            .chain(drained)
+            .min()
     }
 
     /// Returns what is to be done next.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front().or_else(|| self.agent.poll_transmit().map(Output::Transmit))
-    }
-
-    /// Ends a dialog of the last process: its phone is sent a BYE.
-    pub fn end_dialog(&mut self, dialog: sip::Dialog, now: Now) {
-        self.agent.end_dialog(dialog, now.instant);
     }
 
     /// Opens a tap of a conference; nothing where there is no such room.
@@ -371,12 +379,21 @@ impl Core {
                 self.signalled(event, now);
             } else if let Some((play, failure)) = self.unplayable.pop_front() {
                 self.event(Event::PlayEnded { play, result: Err(failure) }, now);
-            } else if self.stopping == Stopping::Draining && self.exchange.calls() == 0 {
+            } else if self.is_drained(now) {
                 self.stopping = Stopping::Drained;
                 self.after.push_back(After::stopped());
             } else if !self.release(now) {
                 break;
             }
+        }
+    }
+
+    fn is_drained(&self, now: Now) -> bool {
+        match self.stopping {
+            Stopping::Draining(until) => {
+                self.exchange.calls() == 0 && (self.parting.is_empty() || now.instant >= until)
+            }
+            Stopping::No | Stopping::Drained => false,
         }
     }
 
@@ -451,14 +468,15 @@ impl Core {
             }
             sip::Event::Ended(id, ended) => {
                 if let Some(call) = of(&id) {
-                    let why = match ended {
-                        Ended::HungUp => Gone::HungUp,
-                        Ended::Lost => Gone::Lost,
+                    let (why, over): (_, fn(&mut Self, CallSid)) = match ended {
+                        Ended::HungUp => (Gone::HungUp, Self::unwire),
+                        Ended::Lost => (Gone::Lost, Self::part),
                     };
                     self.event(Event::CallGone { call, why }, now);
-                    self.unwire(call);
+                    over(self, call);
                 }
             }
+            sip::Event::Parted(id) => self.parted(id),
             sip::Event::Registered(user) => self.event(Event::Registered { user }, now),
             sip::Event::Unregistered(user) => self.event(Event::Unregistered { user }, now),
         }
@@ -541,27 +559,13 @@ impl Core {
         });
     }
 
-    /// Forgets a call that is over on the wire.
-    pub(crate) fn unwire(&mut self, call: CallSid) {
-        if let Some(wired) = self.calls.remove(&call) {
-            self.by_sip.remove(&wired.sip);
-            self.by_leg.remove(&wired.leg);
-            self.media(media::Command::RemoveLeg(wired.leg));
-            if wired.kept {
-                self.commit(vec![Change::DeleteDialog(call)]);
-            }
-        }
-    }
-
-    /// Writes what a BYE after a restart needs.
-    fn keep_dialog(&mut self, call: CallSid, id: CallId) {
-        let Some(dialog) = self.agent.dialog(id) else { return };
-        let state = serde_json::to_string(&dialog).expect("strings and numbers are JSON");
-        if let Some(wired) = self.calls.get_mut(&call) {
-            wired.kept = true;
-            // If it cannot be written, the phone notices by itself that nobody speaks.
-            self.commit(vec![Change::Dialog { call, state }]);
-        }
+    /// Takes a call's names and its leg away.
+    pub(crate) fn unplug(&mut self, call: CallSid) -> Option<Wired> {
+        let wired = self.calls.remove(&call)?;
+        self.by_sip.remove(&wired.sip);
+        self.by_leg.remove(&wired.leg);
+        self.media(media::Command::RemoveLeg(wired.leg));
+        Some(wired)
     }
 
     pub(crate) fn media(&mut self, command: media::Command) {

@@ -1,23 +1,12 @@
 //! Dialling by the core alone: what becomes of a host's name.
 
 use std::net::IpAddr;
-use std::time::Instant;
 
-use exchange::{CallChanges, Command, CreateCall, Dialling, End, Instructions, Reply};
-use media::LegId;
-use model::{Account, AccountSid, CallSid, Now, Timestamp};
+use exchange::{CallChanges, Command, End, Reply, StatusCallback};
+use model::{CallSid, Now};
 
-use crate::core::{Core, Input, Output, PortPairs, Settings, Ticket, Written};
-
-const ACCOUNT: AccountSid = AccountSid::new([7; 16]);
-
-struct Ports;
-
-impl PortPairs for Ports {
-    fn open(&mut self, _: LegId) -> Option<u16> {
-        Some(20_000)
-    }
-}
+use crate::core::{Core, Input, Output, Ticket, Written};
+use crate::testing::{ACCOUNT, core, create, now};
 
 #[test]
 fn a_host_is_resolved_before_it_is_dialled() {
@@ -46,29 +35,10 @@ fn an_address_is_dialled_without_asking_for_a_name() {
 /// Dials, perhaps takes the call back, then says which addresses the host has. Returns whether
 /// these were asked for, and where INVITEs went.
 fn check(to: &str, addresses: &[&str], taken_back: bool) -> (bool, Vec<String>) {
-    let now = Now { instant: Instant::now(), wall: Timestamp(0) };
-    let account = Account {
-        sid: ACCOUNT,
-        friendly_name: String::new(),
-        auth_token: "token".to_owned(),
-        date_created: now.wall,
-        date_updated: now.wall,
-    };
-    let settings = Settings {
-        account,
-        sip: "127.0.0.1:5060".parse().unwrap(),
-        sip_auth: false,
-        sip_md5_alone: false,
-        voice_url: None,
-        guard: webhook::Guard { loopback: true, private: false },
-    };
-    let mut core = Core::new(settings, [1; 32], Box::new(Ports));
+    let now = now();
+    let mut core = core(now);
     let mut seen = Seen::default();
-    let dialling = Dialling { to: to.to_owned(), from: "us".to_owned(), ..Dialling::default() };
-    let instructions = Instructions::Twiml("<Response/>".to_owned());
-    let create = CreateCall { account: ACCOUNT, dialling, instructions, send_digits: None };
-    let command = Command::CreateCall(Box::new(create));
-    core.handle(Input::Command(Box::new(command), Ticket(1)), now);
+    core.handle(Input::Command(create(to, StatusCallback::default()), Ticket(1)), now);
     seen.drain(&mut core, now);
     let call = seen.call.unwrap();
     if taken_back {

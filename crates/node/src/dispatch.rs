@@ -182,7 +182,7 @@ impl Core {
             Effect::HangUp(call) => {
                 if let Some(id) = sip(self, &call) {
                     self.agent.hang_up(id, now);
-                    self.unwire(call);
+                    self.part(call);
                 }
             }
             Effect::Route { call, route } => self.route(call, &route),

@@ -65,7 +65,7 @@ pub struct Parts {
     pub requests: mpsc::Sender<Request>,
     pub callbacks: mpsc::UnboundedSender<Owed>,
     /// Dialogs of the last process, which are to be ended.
-    pub dialogs: Vec<sip::Dialog>,
+    pub dialogs: Vec<(CallSid, sip::Dialog)>,
 }
 
 /// The core's task and all that it owns.
@@ -124,8 +124,8 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
     let ports = OpenPorts { ports: Ports::new(listens, parts.rtp_ports), media: media.clone() };
     let (streams, arrived) = Streams::start(parts.listener);
     let mut core = Core::new(parts.settings, seed, Box::new(ports));
-    for dialog in parts.dialogs {
-        core.end_dialog(dialog, now());
+    for (call, dialog) in parts.dialogs {
+        core.end_dialog(call, dialog, now());
     }
     let driver = Driver {
         core,

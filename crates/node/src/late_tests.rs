@@ -1,22 +1,9 @@
 //! Callbacks and the commits that they wait for, by the core alone.
 
-use std::time::Instant;
+use exchange::{Refusal, StatusCallback};
 
-use exchange::{Command, CreateCall, Dialling, Instructions, Refusal, StatusCallback};
-use media::LegId;
-use model::{Account, AccountSid, Now, Timestamp};
-
-use crate::core::{BatchId, Core, Input, Output, PortPairs, Settings, Ticket, Written};
-
-const ACCOUNT: AccountSid = AccountSid::new([7; 16]);
-
-struct Ports;
-
-impl PortPairs for Ports {
-    fn open(&mut self, _: LegId) -> Option<u16> {
-        Some(20_000)
-    }
-}
+use crate::core::{BatchId, Core, Input, Output, Ticket, Written};
+use crate::testing::{core, create, now};
 
 #[test]
 fn callbacks_go_out_when_their_rows_are_written() {
@@ -40,23 +27,8 @@ fn callbacks_of_rows_that_are_lost_are_never_told_and_hold_up_nobody() {
 /// that were late meet one of `late`. Compares the answers and callbacks in their order.
 #[track_caller]
 fn check(fates: &[Written], late: &[Written], expected: &[&str]) {
-    let now = Now { instant: Instant::now(), wall: Timestamp(0) };
-    let account = Account {
-        sid: ACCOUNT,
-        friendly_name: String::new(),
-        auth_token: "token".to_owned(),
-        date_created: now.wall,
-        date_updated: now.wall,
-    };
-    let settings = Settings {
-        account,
-        sip: "127.0.0.1:5060".parse().unwrap(),
-        sip_auth: false,
-        sip_md5_alone: false,
-        voice_url: None,
-        guard: webhook::Guard { loopback: true, private: false },
-    };
-    let mut core = Core::new(settings, [1; 32], Box::new(Ports));
+    let now = now();
+    let mut core = core(now);
     let (mut seen, mut owed) = (Vec::new(), Vec::new());
     for (number, fate) in (1..).zip(fates) {
         let status_callback = StatusCallback {
@@ -64,16 +36,8 @@ fn check(fates: &[Written], late: &[Written], expected: &[&str]) {
             method: "POST".to_owned(),
             events: vec!["initiated".to_owned()],
         };
-        let dialling = Dialling {
-            to: "sip:a@127.0.0.1:9".to_owned(),
-            from: "us".to_owned(),
-            status_callback,
-            ..Dialling::default()
-        };
-        let instructions = Instructions::Twiml("<Response/>".to_owned());
-        let create = CreateCall { account: ACCOUNT, dialling, instructions, send_digits: None };
-        let command = Command::CreateCall(Box::new(create));
-        core.handle(Input::Command(Box::new(command), Ticket(number)), now);
+        let command = create("sip:a@127.0.0.1:9", status_callback);
+        core.handle(Input::Command(command, Ticket(number)), now);
         let mut fate = Some(*fate);
         while let Some(batch) = drain(&mut core, &mut seen) {
             let fate = fate.take().unwrap_or(Written::Yes);

@@ -21,11 +21,16 @@ mod late_tests;
 mod media_thread;
 mod narrator;
 mod outbox;
+mod parting;
+#[cfg(test)]
+mod parting_tests;
 mod ports;
 mod recovery;
 mod speech;
 mod streams;
 mod target;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

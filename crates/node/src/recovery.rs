@@ -1,7 +1,7 @@
 //! What a start does with what was alive when the server last ended.
 
 use exchange::{Alive, Effect, Exchange, Unreadable};
-use model::{Change, Now};
+use model::{CallSid, Change, Now};
 use store::Store;
 
 use crate::{StartError, now};
@@ -11,8 +11,8 @@ use crate::{StartError, now};
 pub struct Closing {
     /// The rows that close it, with the callbacks that tell of it; to be committed at once.
     pub changes: Vec<Change>,
-    /// The dialogs that are then to be ended.
-    pub dialogs: Vec<sip::Dialog>,
+    /// The dialogs that are then to be ended. Their rows stay until their phones know.
+    pub dialogs: Vec<(CallSid, sip::Dialog)>,
 }
 
 /// Says how to close what was alive: it can not go on, its sound is gone.
@@ -30,13 +30,18 @@ pub fn close(alive: store::Alive, seed: u64, now: Now) -> Result<Closing, Unread
         Effect::Write(change) => Some(change),
         _ => None,
     });
-    let forgotten = dialogs.iter().map(|(call, _)| Change::DeleteDialog(*call));
-    let changes = written.chain(forgotten).collect();
-    let dialogs = dialogs.iter().filter_map(|(call, state)| {
-        let read = serde_json::from_str(state);
-        read.inspect_err(|error| tracing::warn!(%call, %error, "a dialog cannot be read")).ok()
-    });
-    Ok(Closing { changes, dialogs: dialogs.collect() })
+    let mut changes: Vec<Change> = written.collect();
+    let mut readable = Vec::new();
+    for (call, state) in dialogs {
+        match serde_json::from_str(&state) {
+            Ok(dialog) => readable.push((call, dialog)),
+            Err(error) => {
+                tracing::warn!(%call, %error, "a dialog cannot be read");
+                changes.push(Change::DeleteDialog(call));
+            }
+        }
+    }
+    Ok(Closing { changes, dialogs: readable })
 }
 
 /// Closes in the records what was alive, all in one commit; returns the dialogs that are still to
@@ -47,7 +52,7 @@ pub fn close(alive: store::Alive, seed: u64, now: Now) -> Result<Closing, Unread
 pub async fn close_what_was_alive(
     store: &Store,
     seed: u64,
-) -> Result<Vec<sip::Dialog>, StartError> {
+) -> Result<Vec<(CallSid, sip::Dialog)>, StartError> {
     let told = |error: store::StoreFailed| StartError::Other(error.to_string());
     let alive = store.alive().map_err(told)?;
     let closing =

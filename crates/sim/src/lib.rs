@@ -300,6 +300,7 @@ impl Line {
             Event::Ended(..) => self.over(None),
             Event::MediaChanged(..)
             | Event::Digit(..)
+            | Event::Parted(_)
             | Event::Registered(_)
             | Event::Unregistered(_) => return,
         };

@@ -428,8 +428,8 @@ impl World {
         };
         let ports = Box::new(self.ports.clone());
         let mut core = Core::new(settings, self.random.seed(), ports);
-        for dialog in closing.dialogs {
-            core.end_dialog(dialog, now);
+        for (call, dialog) in closing.dialogs {
+            core.end_dialog(call, dialog, now);
         }
         let mut outbox = Outbox::default();
         let owed = self.disk.rows.owed().map(|callback| (disk::lane(callback), &callback.url));

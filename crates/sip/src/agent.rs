@@ -162,6 +162,8 @@ pub enum Event {
     Digit(CallId, char),
     /// A call is over.
     Ended(CallId, Ended),
+    /// The far end of a call that we ended has said that it knows, or will never say.
+    Parted(CallId),
     /// A phone can be reached under this name until it says otherwise.
     Registered(String),
     /// The last registration under this name ended.

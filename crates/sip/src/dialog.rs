@@ -44,6 +44,11 @@ pub struct Dialog {
 }
 
 impl Dialog {
+    /// Returns what all its messages have in common.
+    pub fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
     /// Takes over what a request or a response says of where its sender is and what it speaks.
     pub(crate) fn refresh(&mut self, message: &Message) {
         if let Some(contact) = message.header("Contact") {
@@ -63,9 +68,12 @@ impl Agent {
     }
 
     /// Ends a dialog of an agent that is no more: its phone is sent a BYE.
-    pub fn end_dialog(&mut self, dialog: Dialog, now: Instant) {
+    ///
+    /// [`Event::Parted`] tells that the phone knows.
+    pub fn end_dialog(&mut self, dialog: Dialog, now: Instant) -> CallId {
         let id = self.restore(dialog);
         self.hang_up(id, now);
+        id
     }
 
     /// Goes on with a dialog of an agent that is no more, with our media at `media`.

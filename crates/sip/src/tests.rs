@@ -388,11 +388,11 @@ fn a_dialog_that_outlived_its_agent_is_ended_by_the_next() {
     carry(&mut a, 1, &mut b, now);
     while b.poll_event().is_some() {}
     let mut reborn = Agent::new(Config::open(at(1), [77; 32]));
-    reborn.end_dialog(a.dialog(ours).unwrap(), now);
+    let ended = reborn.end_dialog(a.dialog(ours).unwrap(), now);
     assert!(carry(&mut reborn, 1, &mut b, now)[0].starts_with("BYE "));
     assert_eq!(b.poll_event(), Some(Event::Ended(theirs, Ended::HungUp)));
     carry(&mut b, 2, &mut reborn, now);
-    assert_eq!(reborn.poll_event(), None);
+    assert_eq!(reborn.poll_event(), Some(Event::Parted(ended)));
 }
 
 #[test]

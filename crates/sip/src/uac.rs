@@ -99,7 +99,16 @@ impl Agent {
     }
 
     pub(crate) fn bye(&mut self, id: CallId, now: Instant) {
-        self.send_within(id, "BYE", Kind::Bye, |_, _| {}, now);
+        if self.send_within(id, "BYE", Kind::Bye, |_, _| {}, now).is_none() {
+            self.tell(Event::Parted(id));
+        }
+    }
+
+    /// Tells that a BYE is done with, unless it was for a second phone that answered.
+    fn parted(&mut self, id: CallId) {
+        if !self.calls.contains_key(&id) {
+            self.tell(Event::Parted(id));
+        }
     }
 
     /// Sends a request in a call's dialog.
@@ -262,13 +271,17 @@ impl Agent {
                 }
                 self.refresh_refused(id, (kind, request), message, now);
             }
-            Kind::Prack | Kind::Bye | Kind::Cancel => {}
+            Kind::Bye => self.parted(id),
+            Kind::Prack | Kind::Cancel => {}
         }
     }
 
     /// What comes of a request that got no answer.
     pub(crate) fn unanswered(&mut self, key: &Key, client: &Client, now: Instant) {
         let id = client.call;
+        if client.kind == Kind::Bye {
+            self.parted(id);
+        }
         let Some(call) = self.calls.get_mut(&id) else { return };
         if call.client.as_ref() == Some(key) {
             call.client = None;

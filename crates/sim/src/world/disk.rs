@@ -1,7 +1,7 @@
 //! The tables of a node that does not exist: batches are applied in order and late, refused while
 //! the disk fails, and lost in a crash unless they were committed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::{
     Call, CallSid, Callback, CallbackSid, CallbackState, Change, Conference, ConferenceSid,
@@ -20,6 +20,8 @@ pub struct Rows {
     /// The callbacks in the order in which they were first written.
     pub owed_in_order: Vec<CallbackSid>,
     pub dialogs: BTreeMap<CallSid, String>,
+    /// The Call-IDs of all dialogs that were ever written.
+    pub kept: BTreeSet<String>,
 }
 
 impl Rows {
@@ -43,6 +45,8 @@ impl Rows {
                 }
             }
             Change::Dialog { call, state } => {
+                let dialog: sip::Dialog = serde_json::from_str(state).expect("the node wrote it");
+                self.kept.insert(dialog.call_id().to_owned());
                 self.dialogs.insert(*call, state.clone());
             }
             Change::DeleteDialog(call) => drop(self.dialogs.remove(call)),

@@ -134,8 +134,8 @@ impl World {
     /// After a start nothing is alive in the rows.
     pub(super) fn judge_restart(&mut self) -> Held {
         let alive = self.disk.rows.alive();
-        let left = alive.calls.len() + alive.conferences.len() + alive.participants.len();
-        if left + alive.dialogs.len() > 0 {
+        // A dialog's row stays until its phone knows.
+        if alive.calls.len() + alive.conferences.len() + alive.participants.len() > 0 {
             return broken("a_restart_closes_what_was_alive", format!("{alive:?}"));
         }
         Ok(())
@@ -312,13 +312,14 @@ impl World {
         Ok(())
     }
 
-    /// After a crash nobody can end a call whose dialog was never written.
+    /// After a crash nobody can end a call whose dialog was never written; all others it must.
     pub(super) fn forgive_unknown_dialogs(&mut self) {
-        let Some(node) = &self.node else { return };
+        if self.node.is_none() {
+            return;
+        }
         for phone in self.phones.iter().filter(|phone| phone.line != Line::Idle) {
-            let leg = phone.remote.and_then(|remote| self.ports.leg(remote.port()));
-            let call = leg.and_then(|leg| node.core.legs().get(&leg));
-            if !call.is_some_and(|call| self.disk.rows.dialogs.contains_key(call)) {
+            let dialog = phone.call.and_then(|call| phone.agent.dialog(call));
+            if !dialog.is_some_and(|dialog| self.disk.rows.kept.contains(dialog.call_id())) {
                 self.judge.forgiven.insert(phone.index);
             }
         }

@@ -167,7 +167,30 @@ fn a_challenged_bye_is_sent_again_with_its_proof() {
     assert!(
         again.header("Proxy-Authorization").is_some_and(|proof| proof.contains("uri=\"sip:bob"))
     );
+    assert_eq!(world.event(), None, "it may still be heard of");
     assert_eq!(lines(&world.says(&reply(&again, "407 Wrong", "bob", challenge, ""))), [""; 0]);
+    assert_eq!(world.event(), Some(Event::Parted(id)));
+}
+
+#[test]
+fn who_hung_up_is_told_when_the_other_knows_or_will_never_say() {
+    for answer in [Some("200 OK"), Some("481 Gone"), None] {
+        let mut world = World::new();
+        let (id, ..) = world.calls("");
+        world.agent.hang_up(id, world.now);
+        let bye = world.sent().pop().unwrap();
+        assert_eq!(world.event(), None);
+        match answer {
+            Some(status) => drop(world.says(&reply(&bye, status, "bob", "", ""))),
+            None => {
+                assert_eq!(lines(&world.after(31.0))[0], "BYE");
+                assert_eq!(world.event(), None, "it is still asked");
+                world.after(2.0);
+            }
+        }
+        assert_eq!(world.event(), Some(Event::Parted(id)), "{answer:?}");
+        assert_eq!(world.event(), None);
+    }
 }
 
 #[test]
