@@ -5,6 +5,9 @@ use crate::faults::Fault;
 /// The test that plays all scripts; what it shows is the title of the script that was not true.
 const SCRIPTS: &str = "scripts: every_script_is_true";
 
+/// The test that plays whole nodes in virtual time.
+const WORLDS: &str = "world: every_invariant_holds_in_every_world";
+
 /// Every fault, crate by crate.
 pub const FAULTS: &[Fault] = &[
     Fault {
@@ -253,6 +256,78 @@ pub const FAULTS: &[Fault] = &[
         new: "        if changed && false {\n",
         package: "exchange",
         test: SCRIPTS,
+        shows: "",
+    },
+    Fault {
+        name: "a dialog is forgotten before its phone knows of the end",
+        file: "crates/node/src/dispatch.rs",
+        old: "self.part(call);",
+        new: "self.unwire(call);",
+        package: "node",
+        test: "parting_tests::a_dialog_whose_phone_does_not_hear_of_the_end_is_kept_for_the_next_start",
+        shows: "",
+    },
+    Fault {
+        name: "who took a call back is rung all the same",
+        file: "crates/node/src/dispatch.rs",
+        old: "if !self.exchange.has_call(call) {",
+        new: "if false {",
+        package: "node",
+        test: "dial_tests::a_call_that_is_taken_back_while_its_host_is_resolved_rings_nobody",
+        shows: "",
+    },
+    Fault {
+        name: "who is muted in the rows is heard",
+        file: "crates/node/src/dispatch.rs",
+        old: "Speaks::Nobody => media::Speaks::Nobody",
+        new: "Speaks::Nobody => media::Speaks::Everyone",
+        package: "sim",
+        test: WORLDS,
+        shows: "",
+    },
+    Fault {
+        name: "a coach is heard by all",
+        file: "crates/node/src/dispatch.rs",
+        old: "media::Speaks::Only(calls.iter().filter_map(leg_of).collect())",
+        new: "{ let _ = (calls, leg_of); media::Speaks::Everyone }",
+        package: "sim",
+        test: WORLDS,
+        shows: "",
+    },
+    Fault {
+        name: "a sound that was played is kept for ever",
+        file: "crates/node/src/dispatch.rs",
+        old: "self.audio.remove(&id)",
+        new: "self.audio.get(&id).cloned()",
+        package: "sim",
+        test: WORLDS,
+        shows: "",
+    },
+    Fault {
+        name: "a callback overtakes those before it",
+        file: "crates/node/src/delivery.rs",
+        old: "lane.waiting.push_back(callback);\n                self.held += 1;",
+        new: "lane.waiting.push_front(callback);\n                self.held += 1;",
+        package: "sim",
+        test: WORLDS,
+        shows: "",
+    },
+    Fault {
+        name: "a reply shows what is not written yet",
+        file: "crates/node/src/dispatch.rs",
+        old: "Some(None) => Written::Later,",
+        new: "Some(None) => Written::Yes,",
+        package: "sim",
+        test: WORLDS,
+        shows: "",
+    },
+    Fault {
+        name: "a restart leaves open what was alive",
+        file: "crates/node/src/recovery.rs",
+        old: "exchange.lose_all(now, &mut effects);",
+        new: "",
+        package: "sim",
+        test: WORLDS,
         shows: "",
     },
 ];
