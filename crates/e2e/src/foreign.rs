@@ -1,7 +1,7 @@
 //! Programs of others that tests play against.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use md5::Md5;
@@ -17,6 +17,19 @@ pub fn foreign(program: &str) -> &str {
     let is_there = std::env::split_paths(&paths).any(|folder| folder.join(program).is_file());
     assert!(is_there, "{program} is not there: `cargo xtask test --install` installs it");
     program
+}
+
+/// Returns where a variable points to that `cargo xtask test` sets.
+///
+/// # Panics
+/// Where nothing is installed: a check that cannot run fails and says why.
+#[track_caller]
+pub fn brought(variable: &str) -> PathBuf {
+    let value = std::env::var_os(variable);
+    let path = value.map(PathBuf::from).filter(|path| path.exists());
+    path.unwrap_or_else(|| {
+        panic!("{variable} names no installed SDK: `cargo xtask test` installs both and sets it")
+    })
 }
 
 /// Runs SIPp with a scenario of `sipp/` and returns whether every step of it came about.

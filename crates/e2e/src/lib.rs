@@ -12,6 +12,6 @@ mod origin;
 mod server;
 
 pub use ears::{Ear, level, tone};
-pub use foreign::{digest, foreign, sipp};
+pub use foreign::{brought, digest, foreign, sipp};
 pub use origin::{Asked, Origin};
 pub use server::{Answer, Server, binary};

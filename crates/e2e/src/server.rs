@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// Where a server's terminal is kept.
+const BANNER: &str = "banner.txt";
 /// Where a server logs whose flags say what.
 const LOG: &str = "log.txt";
 
@@ -60,7 +62,7 @@ impl Server {
             .arg(&file)
             .args(if flags.contains(&"--sip") { &[][..] } else { &["--sip", "127.0.0.1:0"] })
             .args(flags)
-            .stdout(Stdio::null())
+            .stdout(Stdio::from(std::fs::File::create(data.join(BANNER)).unwrap()))
             .stderr(if flags.contains(&"--log") {
                 Stdio::from(std::fs::File::create(data.join(LOG)).unwrap())
             } else {
@@ -90,6 +92,11 @@ impl Server {
     /// Returns the folder with the database.
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// Returns what it said on its terminal.
+    pub fn banner(&self) -> String {
+        std::fs::read_to_string(self.data.join(BANNER)).unwrap_or_default()
     }
 
     /// Returns what was logged so far; nothing without the flag `--log`.

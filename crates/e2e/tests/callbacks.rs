@@ -3,12 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use e2e::{Origin, Server, binary};
+use e2e::{Origin, Server, binary, brought};
 use serde_json::{Value, json};
 use sim::Phone;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -196,8 +195,7 @@ fn sidetone(server: &Server, arguments: &[&str]) -> String {
 
 /// Has Twilio's own validator judge the signature of every request.
 async fn judged(server: &Server, receiver: &Receiver) {
-    let python = std::env::var_os("SIDETONE_TEST_PYTHON").map(PathBuf::from);
-    let python = python.expect("SIDETONE_TEST_PYTHON names Python: `cargo xtask test` sets it");
+    let python = brought("SIDETONE_TEST_PYTHON");
     let requests = receiver.signed.lock().unwrap().clone();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("callbacks.json");

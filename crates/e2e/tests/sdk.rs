@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use e2e::{Origin, Server, tone};
+use e2e::{Origin, Server, brought, tone};
 use sim::Phone;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,16 +19,6 @@ async fn every_operation_works_through_the_sdk_for_python() {
 async fn every_operation_works_through_the_sdk_for_node() {
     brought("NODE_PATH");
     walk(Path::new("node"), "walk.js").await;
-}
-
-/// Returns where a variable points to.
-#[track_caller]
-fn brought(variable: &str) -> PathBuf {
-    let value = std::env::var_os(variable);
-    let path = value.map(PathBuf::from).filter(|path| path.exists());
-    path.unwrap_or_else(|| {
-        panic!("{variable} names no installed SDK: `cargo xtask test` installs both and sets it")
-    })
 }
 
 /// Runs a program of `sdk/` against a server of its own, then gives it the callbacks to judge.

@@ -301,13 +301,13 @@ impl Node {
     /// [`StartError`] names what is in the way and the flag that helps.
     pub async fn start(config: Config) -> Result<Handle, StartError> {
         raise_open_files();
+        let io = |what: String, fix| move |error| StartError::Io { what, error, fix };
+        let (socket, listener) =
+            bind(config.sip).await.map_err(io(format!("SIP at {}", config.sip), "--sip"))?;
         let store = Store::open(&config.data)?;
         let account = first_account(&store).await?;
         let seed = ChaCha12Rng::from_os_rng().next_u64();
         let dialogs = recovery::close_what_was_alive(&store, seed).await?;
-        let io = |what: String, fix| move |error| StartError::Io { what, error, fix };
-        let (socket, listener) =
-            bind(config.sip).await.map_err(io(format!("SIP at {}", config.sip), "--sip"))?;
         let bound = socket.local_addr().map_err(io("SIP".to_owned(), "--sip"))?;
         let sip = SocketAddr::new(config.advertise.unwrap_or(bound.ip()), bound.port());
         let client = webhook::Client::new(config.guard)
