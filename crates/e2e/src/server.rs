@@ -50,11 +50,25 @@ impl Server {
         server
     }
 
+    /// Starts a server that trusts the authorities in a file, and no others.
+    pub async fn start_trusting(authorities: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(binary());
+        command.env("SSL_CERT_FILE", authorities);
+        let mut server = Self::run(command, folder.path(), &[]).await;
+        server._folder = Some(folder);
+        server
+    }
+
     /// Starts a server on a folder that stays.
     pub async fn start_in(data: &Path, flags: &[&str]) -> Self {
+        Self::run(Command::new(binary()), data, flags).await
+    }
+
+    async fn run(mut command: Command, data: &Path, flags: &[&str]) -> Self {
         let file = data.join("ready-for-test.json");
         let _ = std::fs::remove_file(&file);
-        let mut child = Command::new(binary())
+        let mut child = command
             .args(["dev", "--http", "127.0.0.1:0"])
             .args(["--admin", "127.0.0.1:0", "--data"])
             .arg(data)

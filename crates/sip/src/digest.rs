@@ -10,7 +10,7 @@ use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 /// How long a nonce may be used.
-pub const NONCE_LIFETIME: Duration = Duration::from_secs(300);
+pub const NONCE_LIFETIME: Duration = Duration::from_secs(60);
 /// Nonces in use whose counts are remembered; the oldest make room.
 pub const NONCES_MAX: usize = 10_000;
 /// What we guard, as people are shown it.
