@@ -18,6 +18,8 @@ pub struct Asked {
     pub method: String,
     /// The path without its query.
     pub path: String,
+    /// The query as it was sent.
+    pub query: String,
     /// The fields of the query and of the body, in order.
     pub params: Vec<(String, String)>,
     /// The headers, names in lower case.
@@ -29,6 +31,11 @@ impl Asked {
     pub fn param(&self, name: &str) -> &str {
         let found = self.params.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value)
+    }
+
+    /// Returns a header, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -85,9 +92,14 @@ impl Origin {
         self.lock().asked.iter().filter(|asked| asked.path == path).cloned().collect()
     }
 
-    /// Waits until something at `path` satisfies `is_it`, for five seconds at most.
+    /// Returns everything that was asked so far, in order.
+    pub fn everything(&self) -> Vec<Asked> {
+        self.lock().asked.clone()
+    }
+
+    /// Waits until something at `path` satisfies `is_it`, for half a minute at most.
     pub async fn wait_for(&self, path: &str, is_it: impl Fn(&Asked) -> bool) -> Option<Asked> {
-        for _ in 0..500 {
+        for _ in 0..3_000 {
             if let Some(asked) = self.asked(path).into_iter().find(&is_it) {
                 return Some(asked);
             }
@@ -108,8 +120,8 @@ async fn serve(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let query = uri.query().unwrap_or_default().as_bytes();
-    let params = [query, &body]
+    let query = uri.query().unwrap_or_default().to_owned();
+    let params = [query.as_bytes(), &body]
         .into_iter()
         .flat_map(|text| url::form_urlencoded::parse(text).into_owned())
         .collect();
@@ -117,7 +129,8 @@ async fn serve(
         .iter()
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
         .collect();
-    let asked = Asked { method: method.to_string(), path: uri.path().to_owned(), params, headers };
+    let (method, path) = (method.to_string(), uri.path().to_owned());
+    let asked = Asked { method, path, query, params, headers };
     let mut shared = origin.lock();
     let answer = if asked.path == "/voice" {
         let to = asked.param("To").trim_start_matches("sip:");

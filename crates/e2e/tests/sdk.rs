@@ -6,7 +6,8 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
-use e2e::{Origin, Server, brought, tone};
+use e2e::{Asked, Origin, Server, brought, tone};
+use serde_json::Value;
 use sim::Phone;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,7 +22,7 @@ async fn every_operation_works_through_the_sdk_for_node() {
     walk(Path::new("node"), "walk.js").await;
 }
 
-/// Runs a program of `sdk/` against a server of its own, then gives it the callbacks to judge.
+/// Runs a program of `sdk/` against a server of its own, then gives it the signed requests to judge.
 async fn walk(interpreter: &Path, program: &str) {
     let origin = Origin::start().await;
     origin.serves("/tone.wav", "audio/wav", sound::wav(&tone(440, 2_500.0)));
@@ -55,26 +56,30 @@ async fn walk(interpreter: &Path, program: &str) {
     assert!(origin.wait_for("/callback/room", ended).await.is_some(), "no conference-end was told");
     let completed = |asked: &e2e::Asked| asked.param("CallStatus") == "completed";
     assert!(origin.wait_for("/callback/call", completed).await.is_some(), "no end was told");
-    let told = [("/callback/room", ""), ("/callback/call", "?of=alice")]
-        .into_iter()
-        .flat_map(|(path, query)| origin.asked(path).into_iter().map(move |asked| (asked, query)));
-    let callbacks: Vec<_> = told
-        .map(|(asked, query)| {
-            let skip = usize::from(!query.is_empty());
-            let header = asked.headers.iter().find(|(name, _)| name == "x-twilio-signature");
-            serde_json::json!({
-                "url": format!("{}{query}", origin.url(&asked.path)),
-                "params": asked.params[skip..],
-                "signature": header.map(|(_, value)| value),
-            })
-        })
-        .collect();
+    let signed: Vec<_> =
+        origin.everything().into_iter().filter_map(|asked| signed(&origin, &asked)).collect();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("callbacks.json");
-    std::fs::write(&file, serde_json::to_string(&callbacks).unwrap()).unwrap();
+    std::fs::write(&file, serde_json::to_string(&signed).unwrap()).unwrap();
     let judged = output(run(&["signatures", file.to_str().unwrap()])).await;
-    assert_eq!(judged, format!("{} signatures", callbacks.len()));
-    assert!(callbacks.len() >= 10, "only {} callbacks came", callbacks.len());
+    assert_eq!(judged, format!("{} signatures", signed.len()));
+    for path in ["/callback/room", "/callback/call", "/hold", "/announce", "/pause"] {
+        assert!(signed.iter().any(|request| request["path"] == path), "{path} got nothing signed");
+    }
+    assert!(signed.len() >= 13, "only {} signed requests came", signed.len());
+}
+
+/// Returns what the validator is to judge of a request, if it is signed.
+fn signed(origin: &Origin, asked: &Asked) -> Option<Value> {
+    let signature = asked.header("x-twilio-signature")?;
+    let in_query = url::form_urlencoded::parse(asked.query.as_bytes()).count();
+    let query = if asked.query.is_empty() { String::new() } else { format!("?{}", asked.query) };
+    Some(serde_json::json!({
+        "path": asked.path,
+        "url": format!("{}{query}", origin.url(&asked.path)),
+        "params": asked.params[in_query..],
+        "signature": signature,
+    }))
 }
 
 /// Runs a program, which must succeed, and returns what it printed.
