@@ -9,6 +9,7 @@ mod faults;
 mod planted;
 mod shell;
 mod stages;
+mod start;
 mod tools;
 mod walk;
 
