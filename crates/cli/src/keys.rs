@@ -1,19 +1,16 @@
 //! `sidetone keys`: API keys of a running server.
 
-use std::path::PathBuf;
+use reqwest::Method;
 
-use serde_json::Value;
-
-use crate::running::Running;
+use crate::client::{Where, plain, text};
 
 /// Flags of `sidetone keys`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// The data folder of the running server.
-    #[arg(long, global = true)]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    server: Where,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -38,64 +35,25 @@ enum Command {
 /// # Errors
 /// One line: that no server is found, or what it answered.
 pub async fn run(arguments: Arguments) -> Result<(), String> {
-    let running = Running::find(arguments.data.as_deref())?;
+    let client = arguments.server.client()?;
     match arguments.command {
         Command::Create { name } => {
-            let body = if name.is_empty() {
-                Value::Object(serde_json::Map::new())
-            } else {
-                serde_json::json!({ "FriendlyName": name })
-            };
-            let key = ask(&running, reqwest::Method::POST, "/Keys.json", Some(body)).await?;
+            let named = [("FriendlyName", name.as_str())];
+            let form = if name.is_empty() { &[][..] } else { &named[..] };
+            let key = client.ask(Method::POST, &client.account("/Keys.json"), form).await?;
             println!("{} {}", text(&key, "sid"), text(&key, "secret"));
         }
         Command::Ls => {
-            let mut path = Some("/Keys.json?PageSize=1000".to_owned());
-            while let Some(asked) = path {
-                let page = ask(&running, reqwest::Method::GET, &asked, None).await?;
-                for key in page["keys"].as_array().into_iter().flatten() {
-                    let words =
-                        ["sid", "date_created", "friendly_name"].map(|name| text(key, name));
-                    println!("{}", words.join("  ").trim_end());
-                }
-                let next = page["next_page_uri"].as_str();
-                path =
-                    next.and_then(|next| next.find("/Keys.json").map(|at| next[at..].to_owned()));
+            let path = client.account("/Keys.json?PageSize=1000");
+            for key in client.list(&path, "keys").await? {
+                let words = ["sid", "date_created", "friendly_name"].map(|name| text(&key, name));
+                println!("{}", plain(&words.join("  ")));
             }
         }
         Command::Rm { sid } => {
-            let path = format!("/Keys/{sid}.json");
-            ask(&running, reqwest::Method::DELETE, &path, None).await?;
+            let path = client.account(&format!("/Keys/{sid}.json"));
+            client.ask(Method::DELETE, &path, &[]).await?;
         }
     }
     Ok(())
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or_default()
-}
-
-/// Asks for a path below the account.
-async fn ask(
-    running: &Running,
-    method: reqwest::Method,
-    path: &str,
-    body: Option<Value>,
-) -> Result<Value, String> {
-    let (api, account) = (&running.api_url, &running.account_sid);
-    let url = format!("{api}/2010-04-01/Accounts/{account}{path}");
-    let mut request =
-        reqwest::Client::new().request(method, url).basic_auth(account, Some(&running.auth_token));
-    if let Some(body) = body {
-        request = request.header("content-type", "application/json").body(body.to_string());
-    }
-    let response = request.send().await.map_err(|error| format!("{api}: {error}"))?;
-    let status = response.status();
-    let answer = response.text().await.map_err(|error| format!("{api}: {error}"))?;
-    let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
-    if status.is_success() {
-        Ok(answer)
-    } else {
-        Err(format!("{status}: {}", text(&answer, "message")))
-    }
 }

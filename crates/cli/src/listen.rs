@@ -4,18 +4,17 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use reqwest::Method;
 
-use crate::running::Running;
+use crate::client::Where;
 
 /// Flags of `sidetone listen`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The conference's SID.
     conference: String,
-    /// The data folder of the running server.
-    #[arg(long)]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    server: Where,
     /// Where the sound goes.
     #[arg(long)]
     wav: PathBuf,
@@ -31,22 +30,12 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 /// Listens and writes the file.
 pub async fn run(arguments: Arguments) -> Result<(), String> {
-    let running = Running::find(arguments.data.as_deref())?;
-    let url = format!(
-        "{}/sidetone/v1/Conferences/{}/Listen?Seconds={}",
-        running.api_url, arguments.conference, arguments.length
-    );
-    let told = |error: reqwest::Error| format!("the server does not answer: {error}");
-    let response = reqwest::Client::new()
-        .get(url)
-        .basic_auth(running.account_sid, Some(running.auth_token))
-        .send()
-        .await
-        .map_err(told)?;
-    let body = response.bytes().await.map_err(told)?;
-    let body: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+    let client = arguments.server.client()?;
+    let (conference, seconds) = (&arguments.conference, arguments.length);
+    let path = format!("/sidetone/v1/Conferences/{conference}/Listen?Seconds={seconds}");
+    let body = client.ask(Method::GET, &path, &[]).await?;
     let Some(pcm) = body["pcm_s16le"].as_str() else {
-        return Err(body["message"].as_str().unwrap_or("no sound came").to_owned());
+        return Err("no sound came".to_owned());
     };
     let octets = STANDARD.decode(pcm).map_err(|error| error.to_string())?;
     let samples: Vec<i16> =

@@ -2,6 +2,8 @@
 
 mod admin;
 mod banner;
+mod client;
+mod conf;
 mod demo;
 mod dev;
 mod keys;
@@ -9,6 +11,8 @@ mod listen;
 mod load;
 mod logging;
 mod metrics;
+mod output;
+mod part;
 mod running;
 mod webhook;
 
@@ -36,6 +40,10 @@ enum Command {
     Load(Box<load::Arguments>),
     /// Makes, lists and removes API keys of the running server.
     Keys(keys::Arguments),
+    /// Lists, shows and ends the conferences of the running server, and plays to them.
+    Conf(conf::Arguments),
+    /// Lists, calls in, mutes, holds, coaches and removes those who take part.
+    Part(part::Arguments),
     /// Prints the running server's address and credentials as `export` lines for a shell.
     Env(running::Arguments),
     /// Lists the callbacks of a running server, or sends them once more.
@@ -56,6 +64,8 @@ fn main() -> ExitCode {
         Command::Listen(arguments) => runtime.block_on(listen::run(arguments)),
         Command::Load(arguments) => runtime.block_on(load::run(*arguments)),
         Command::Keys(arguments) => runtime.block_on(keys::run(arguments)),
+        Command::Conf(arguments) => runtime.block_on(conf::run(arguments)),
+        Command::Part(arguments) => runtime.block_on(part::run(arguments)),
         Command::Env(arguments) => running::env(&arguments),
         Command::Webhook(arguments) => runtime.block_on(webhook::run(arguments)),
     };

@@ -1,0 +1,153 @@
+//! `sidetone conf`: the conferences of a running server.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::client::{Client, Where, text};
+use crate::output::Output;
+use crate::part;
+
+/// The columns of a list.
+const FIELDS: [&str; 4] = ["sid", "friendly_name", "status", "date_created"];
+/// How often `top` looks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Flags of `sidetone conf`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    server: Where,
+    /// How to print.
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Lists conferences, newest first; those that are not over, unless told otherwise.
+    Ls {
+        /// Those of this status alone: init, in-progress or completed.
+        #[arg(long)]
+        status: Option<String>,
+    },
+    /// Shows a conference and who takes part in it.
+    Show {
+        /// Its SID, or the name of one that is not over.
+        conference: String,
+    },
+    /// Shows all that are not over, with those who take part, again every second.
+    Top {
+        /// How often to look; for ever unless told.
+        #[arg(long)]
+        times: Option<u64>,
+    },
+    /// Ends a conference: everyone is hung up, or goes on with its TwiML.
+    End {
+        /// Its SID, or its name.
+        conference: String,
+    },
+    /// Plays a document to everyone who is not on hold.
+    Announce {
+        /// Its SID, or its name.
+        conference: String,
+        /// A WAV, an MP3 or TwiML.
+        url: String,
+    },
+}
+
+/// Carries out one of the commands.
+///
+/// # Errors
+/// One line: that no server is found, or what it answered.
+pub async fn run(arguments: Arguments) -> Result<(), String> {
+    let (client, output) = (arguments.server.client()?, arguments.output);
+    match arguments.command {
+        Command::Ls { status } => {
+            let rows = match status {
+                Some(status) => of_status(&client, &status, "").await?,
+                None => live(&client, "").await?,
+            };
+            output.rows(&rows, &FIELDS);
+        }
+        Command::Show { conference } => {
+            show(&client, output, &find(&client, &conference).await?).await?
+        }
+        Command::Top { times } => {
+            let mut left = times;
+            while left != Some(0) {
+                for conference in live(&client, "").await? {
+                    show(&client, output, &text(&conference, "sid")).await?;
+                }
+                left = left.map(|left| left - 1);
+                if left != Some(0) {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+        }
+        Command::End { conference } => {
+            update(&client, output, &conference, &[("Status", "completed")]).await?;
+        }
+        Command::Announce { conference, url } => {
+            update(&client, output, &conference, &[("AnnounceUrl", &url)]).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn update(
+    client: &Client,
+    output: Output,
+    conference: &str,
+    form: &[(&str, &str)],
+) -> Result<(), String> {
+    let sid = find(client, conference).await?;
+    let path = client.account(&format!("/Conferences/{sid}.json"));
+    output.row(&client.ask(Method::POST, &path, form).await?, &FIELDS);
+    Ok(())
+}
+
+async fn show(client: &Client, output: Output, sid: &str) -> Result<(), String> {
+    let path = client.account(&format!("/Conferences/{sid}.json"));
+    let mut conference = client.ask(Method::GET, &path, &[]).await?;
+    let members = part::list(client, sid).await?;
+    if output == Output::Json {
+        conference["participants"] = Value::from(members);
+        println!("{conference}");
+    } else {
+        let head = ["friendly_name", "status", "sid"].map(|field| text(&conference, field));
+        println!("{}", crate::client::plain(&head.join("  ")));
+        output.rows(&members, &part::FIELDS);
+    }
+    Ok(())
+}
+
+/// Returns the SID of a conference that is named by it, or by the name of one that is not over.
+///
+/// # Errors
+/// One line: there is none.
+pub async fn find(client: &Client, conference: &str) -> Result<String, String> {
+    let is_sid = conference.len() == 34 && conference.starts_with("CF");
+    if is_sid {
+        return Ok(conference.to_owned());
+    }
+    let name: String = url::form_urlencoded::byte_serialize(conference.as_bytes()).collect();
+    let found = live(client, &format!("&FriendlyName={name}")).await?;
+    let sid = found.first().map(|conference| text(conference, "sid"));
+    sid.ok_or_else(|| format!("no conference named {conference:?} is going on"))
+}
+
+/// Returns the conferences that are not over.
+async fn live(client: &Client, filter: &str) -> Result<Vec<Value>, String> {
+    let mut rows = of_status(client, "in-progress", filter).await?;
+    rows.extend(of_status(client, "init", filter).await?);
+    Ok(rows)
+}
+
+async fn of_status(client: &Client, status: &str, filter: &str) -> Result<Vec<Value>, String> {
+    let path = format!("/Conferences.json?PageSize=1000&Status={status}{filter}");
+    client.list(&client.account(&path), "conferences").await
+}
