@@ -1,6 +1,7 @@
 //! The one binary, `sidetone`: the server, and what talks to a running one.
 
 mod admin;
+mod authority;
 mod banner;
 mod client;
 mod conf;
@@ -13,6 +14,7 @@ mod logging;
 mod metrics;
 mod output;
 mod part;
+mod proxy;
 mod running;
 mod webhook;
 
@@ -46,6 +48,8 @@ enum Command {
     Part(part::Arguments),
     /// Prints the running server's address and credentials as `export` lines for a shell.
     Env(running::Arguments),
+    /// Lets programs that know Twilio's own addresses reach the running server unchanged.
+    DevProxy(proxy::Arguments),
     /// Lists the callbacks of a running server, or sends them once more.
     Webhook(webhook::Arguments),
 }
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
         Command::Conf(arguments) => runtime.block_on(conf::run(arguments)),
         Command::Part(arguments) => runtime.block_on(part::run(arguments)),
         Command::Env(arguments) => running::env(&arguments),
+        Command::DevProxy(arguments) => runtime.block_on(proxy::run(arguments)),
         Command::Webhook(arguments) => runtime.block_on(webhook::run(arguments)),
     };
     match result {

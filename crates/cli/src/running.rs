@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::proxy::{self, DEFAULT_LISTEN};
+
 /// Where the running server is, and the credentials for it.
 #[derive(Debug)]
 pub struct Running {
@@ -25,7 +27,7 @@ pub struct Running {
 /// The variables that name a server when no folder does.
 const VARIABLES: [&str; 3] = ["SIDETONE_API_URL", "SIDETONE_ACCOUNT_SID", "SIDETONE_AUTH_TOKEN"];
 /// The folder of `sidetone dev` when it is not told another.
-const DEFAULT_DATA: &str = "sidetone-data";
+pub const DEFAULT_DATA: &str = "sidetone-data";
 
 impl Running {
     /// Reads what the server wrote into its data folder; without a folder, the environment.
@@ -71,6 +73,9 @@ pub struct Arguments {
     /// The data folder of the running server.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Prints what sends unmodified programs through `sidetone dev-proxy`, which listens here.
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT_LISTEN)]
+    proxy: Option<SocketAddr>,
 }
 
 /// Prints the running server's address and credentials as lines for a shell.
@@ -78,6 +83,12 @@ pub struct Arguments {
 /// # Errors
 /// As [`Running::find`].
 pub fn env(arguments: &Arguments) -> Result<(), String> {
+    if let Some(listen) = arguments.proxy {
+        let data = arguments.data.as_deref().unwrap_or(Path::new(DEFAULT_DATA));
+        let lines = proxy::exports(data, &listen.to_string())?;
+        lines.iter().for_each(|line| println!("{line}"));
+        return Ok(());
+    }
     let running = Running::find(arguments.data.as_deref())?;
     let values = [running.api_url, running.account_sid, running.auth_token];
     for (name, value) in VARIABLES.into_iter().zip(values) {

@@ -14,7 +14,8 @@ const NOBODY = "0".repeat(32);
 
 function connect(token = TOKEN) {
   const client = twilio(SID, token);
-  client.api.baseUrl = API;
+  // Without it the program is not changed at all, and the environment leads it here.
+  if (API) client.api.baseUrl = API;
   return client;
 }
 

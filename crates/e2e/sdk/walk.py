@@ -13,7 +13,9 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
-SID, TOKEN, API = (os.environ[name] for name in ("WALK_SID", "WALK_TOKEN", "WALK_API"))
+SID, TOKEN = (os.environ[name] for name in ("WALK_SID", "WALK_TOKEN"))
+# Unset: the program is not changed at all, and the environment leads it here.
+API = os.environ.get("WALK_API")
 ORIGIN = os.environ["WALK_ORIGIN"]
 ALICE, BOB, CAROL = (os.environ[f"WALK_{name}"] for name in ("ALICE", "BOB", "CAROL"))
 US = "sip:program@127.0.0.1"
@@ -21,7 +23,8 @@ US = "sip:program@127.0.0.1"
 
 def connect(token=TOKEN):
     client = Client(SID, token)
-    client.api.base_url = API
+    if API:
+        client.api.base_url = API
     return client
 
 

@@ -9,9 +9,11 @@
 mod ears;
 mod foreign;
 mod origin;
+mod proxy;
 mod server;
 
 pub use ears::{Ear, level, tone};
 pub use foreign::{brought, digest, foreign, sipp};
 pub use origin::{Asked, Origin};
+pub use proxy::Proxy;
 pub use server::{Answer, Server, binary};

@@ -6,24 +6,37 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
-use e2e::{Asked, Origin, Server, brought, tone};
+use e2e::{Asked, Origin, Proxy, Server, brought, tone};
 use serde_json::Value;
 use sim::Phone;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_works_through_the_sdk_for_python() {
     let python = brought("SIDETONE_TEST_PYTHON");
-    walk(&python, "walk.py").await;
+    walk(&python, "walk.py", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_for_python_runs_unchanged_through_the_proxy() {
+    let python = brought("SIDETONE_TEST_PYTHON");
+    walk(&python, "walk.py", true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_works_through_the_sdk_for_node() {
     brought("NODE_PATH");
-    walk(Path::new("node"), "walk.js").await;
+    walk(Path::new("node"), "walk.js", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_for_node_runs_unchanged_through_the_proxy() {
+    brought("NODE_PATH");
+    walk(Path::new("node"), "walk.js", true).await;
 }
 
 /// Runs a program of `sdk/` against a server of its own, then gives it the signed requests to judge.
-async fn walk(interpreter: &Path, program: &str) {
+/// It is told where the server is by one line, or, through the proxy, not at all.
+async fn walk(interpreter: &Path, program: &str, unchanged: bool) {
     let origin = Origin::start().await;
     origin.serves("/tone.wav", "audio/wav", sound::wav(&tone(440, 2_500.0)));
     origin.serves("/announce", "audio/wav", sound::wav(&tone(440, 2_500.0)));
@@ -34,6 +47,7 @@ async fn walk(interpreter: &Path, program: &str) {
     let phones: Vec<Phone> = [400, 500, 600]
         .map(|hertz| Phone::listen(Ipv4Addr::LOCALHOST.into(), sim::tone(hertz)).unwrap())
         .into();
+    let proxy = unchanged.then(|| Proxy::start(&server));
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk").join(program);
     let run = |arguments: &[&str]| {
         let mut command = Command::new(interpreter);
@@ -44,8 +58,11 @@ async fn walk(interpreter: &Path, program: &str) {
             .env_remove("TWILIO_EDGE")
             .env("WALK_SID", server.ready("account_sid"))
             .env("WALK_TOKEN", server.ready("auth_token"))
-            .env("WALK_API", server.ready("api_url"))
             .env("WALK_ORIGIN", origin.url(""));
+        match &proxy {
+            Some(proxy) => command.envs(proxy.exports.iter().cloned()),
+            None => command.env("WALK_API", server.ready("api_url")),
+        };
         for (name, phone) in ["ALICE", "BOB", "CAROL"].iter().zip(&phones) {
             command.env(format!("WALK_{name}"), &phone.uri);
         }
