@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use model::{AccountSid, KeySid};
+use model::{Account, AccountSid, KeySid};
 use node::Handle;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -11,11 +11,11 @@ use subtle::ConstantTimeEq;
 use crate::ask;
 use crate::error::ApiError;
 
-/// Returns whose request this is.
+/// Returns whose credentials came with a request; the account may be suspended.
 ///
 /// # Errors
 /// 401, the same for a user that is not known and for one whose secret is another.
-pub async fn authenticate(node: &Handle, headers: &HeaderMap) -> Result<AccountSid, ApiError> {
+pub async fn authenticate(node: &Handle, headers: &HeaderMap) -> Result<Account, ApiError> {
     let credentials = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -28,10 +28,10 @@ pub async fn authenticate(node: &Handle, headers: &HeaderMap) -> Result<AccountS
     let (user, password) = credentials.split_once(':').ok_or_else(unauthorized)?;
     let equal = |a: &str, b: &str| bool::from(a.as_bytes().ct_eq(b.as_bytes()));
     if let Ok(sid) = user.parse::<AccountSid>() {
-        let account = node.account();
-        let known = account.sid == sid;
-        let right = equal(password, &account.auth_token);
-        return if known && right { Ok(sid) } else { Err(unauthorized()) };
+        let account = node.accounts().get(sid);
+        return account
+            .filter(|account| equal(password, &account.auth_token))
+            .ok_or_else(unauthorized);
     }
     let Ok(sid) = user.parse::<KeySid>() else {
         return Err(ApiError::unauthorized("Authentication Error - invalid username"));
@@ -39,7 +39,7 @@ pub async fn authenticate(node: &Handle, headers: &HeaderMap) -> Result<AccountS
     let digest = secret_digest(password);
     let key = ask(node, move |node| node.store().api_key(sid)).await?;
     key.filter(|key| equal(&digest, &key.secret_sha256))
-        .map(|key| key.account)
+        .and_then(|key| node.accounts().get(key.account))
         .ok_or_else(unauthorized)
 }
 

@@ -45,7 +45,7 @@ pub async fn one(request: Request) -> Answer {
 
 /// `POST /sidetone/v1/Callbacks/{Sid}/Replay`: sends it once more, under the token of its first try.
 pub async fn replay(request: Request) -> Answer {
-    let callback = request.node.replay(sid(&request)?).await?;
+    let callback = request.node.replay(request.account, sid(&request)?).await?;
     Ok((StatusCode::ACCEPTED, view(&callback.ok_or_else(ApiError::not_found)?)))
 }
 

@@ -17,6 +17,8 @@ pub mod code {
     pub const INVALID_FRIENDLY_NAME: u32 = 20002;
     pub const UNAUTHORIZED: u32 = 20003;
     pub const METHOD_NOT_ALLOWED: u32 = 20004;
+    pub const NOT_ACTIVE: u32 = 20005;
+    pub const ACCESS_DENIED: u32 = 20006;
     pub const PAGE_SIZE_TOO_LARGE: u32 = 20007;
     pub const NOT_COMPLETE: u32 = 20009;
     pub const NOT_FOUND: u32 = 20404;
@@ -70,6 +72,11 @@ impl ApiError {
     /// 401; `who` is empty, or what is wrong with the user's name.
     pub fn unauthorized(who: &str) -> Self {
         Self::new(401, code::UNAUTHORIZED, if who.is_empty() { "Authenticate" } else { who })
+    }
+
+    /// 403 of an account that is suspended or closed.
+    pub fn not_active() -> Self {
+        Self::new(403, code::NOT_ACTIVE, "The account is not active")
     }
 
     /// 429 for more than is taken; nothing was done.

@@ -2,7 +2,6 @@
 
 use axum::http::{Method, StatusCode};
 use model::{ApiKey, Change, KeySid};
-use node::Handle;
 use serde_json::{Value, json};
 
 use crate::auth::secret_digest;
@@ -39,18 +38,17 @@ pub async fn all(request: Request) -> Answer {
         return Ok((StatusCode::OK, asked.render(&LIST, form, &path, page, sid, view)?));
     }
     let friendly_name = form.line("FriendlyName", 1..=NAME_MAX, code::INVALID_FRIENDLY_NAME)?;
-    let (sid, secret) = request.secret.split_at(16);
-    let secret: String = secret.iter().map(|octet| format!("{octet:02x}")).collect();
+    let (sid, secret) = request.new_secret();
     let date = request.node.date();
     let key = ApiKey {
-        sid: KeySid::new(sid.try_into().expect("half of 32 octets is 16")),
+        sid: KeySid::new(sid),
         account,
         friendly_name: friendly_name.unwrap_or_default(),
         secret_sha256: secret_digest(&secret),
         date_created: date,
         date_updated: date,
     };
-    write(&request.node, Change::ApiKey(key.clone())).await?;
+    request.write(Change::ApiKey(key.clone())).await?;
     tracing::info!(key.sid = %key.sid, request.id = %request.id, "API key made");
     let mut body = view(&key);
     body["secret"] = secret.into();
@@ -70,29 +68,17 @@ pub async fn one(request: Request) -> Answer {
             if let Some(name) = name {
                 key.friendly_name = name;
                 key.date_updated = request.node.date();
-                write(&request.node, Change::ApiKey(key.clone())).await?;
+                request.write(Change::ApiKey(key.clone())).await?;
             }
         }
         Method::DELETE => {
-            write(&request.node, Change::DeleteApiKey(sid)).await?;
+            request.write(Change::DeleteApiKey(sid)).await?;
             tracing::info!(key.sid = %sid, request.id = %request.id, "API key removed");
             return Ok((StatusCode::NO_CONTENT, Value::Null));
         }
         _ => {}
     }
     Ok((StatusCode::OK, view(&key)))
-}
-
-/// Writes one row and waits for its commit.
-async fn write(node: &Handle, change: Change) -> Result<(), ApiError> {
-    let store = node.store();
-    if store.is_failing() {
-        return Err(node::Refusal::StoreUnavailable.into());
-    }
-    match store.apply(vec![change])?.await {
-        Ok(committed) => Ok(committed?),
-        Err(_) => Err(node::Refusal::ShuttingDown.into()),
-    }
 }
 
 fn view(key: &ApiKey) -> Value {

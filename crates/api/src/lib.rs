@@ -27,7 +27,6 @@ mod stats;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,7 +36,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use model::{AccountSid, RequestSid};
+use model::{Account, AccountSid, Change, RequestSid};
 use node::{Handle, StoreFailed};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -46,6 +45,7 @@ use tracing::Instrument;
 
 use error::{ApiError, code};
 use form::Form;
+use limits::InFlight;
 use paths::{Found, Resource};
 
 pub use form::read_form;
@@ -68,7 +68,10 @@ type Answer = Result<(StatusCode, Value), ApiError>;
 struct Request {
     node: Handle,
     method: Method,
+    /// Whose resources are meant.
     account: AccountSid,
+    /// Whose credentials came along: the account's own or its owner's.
+    login: Account,
     /// What stands in the path for names in braces, after the account.
     variables: Vec<String>,
     form: Form,
@@ -83,6 +86,18 @@ impl Request {
         question: impl FnOnce(&Handle) -> Result<T, StoreFailed> + Send + 'static,
     ) -> Result<T, ApiError> {
         ask(&self.node, question).await
+    }
+
+    /// Writes one row and waits for its commit.
+    async fn write(&self, change: Change) -> Result<(), ApiError> {
+        Ok(self.node.write(vec![change]).await?)
+    }
+
+    /// Makes the SID's octets and the secret of something new.
+    fn new_secret(&self) -> ([u8; 16], String) {
+        let (sid, secret) = self.secret.split_at(16);
+        let secret = secret.iter().map(|octet| format!("{octet:02x}")).collect();
+        (sid.try_into().expect("half of 32 octets is 16"), secret)
     }
 }
 
@@ -101,7 +116,7 @@ struct Api {
     node: Handle,
     stats: Arc<Stats>,
     logins: Mutex<limits::Logins>,
-    in_flight: AtomicUsize,
+    in_flight: InFlight,
     random: Mutex<ChaCha12Rng>,
 }
 
@@ -111,29 +126,10 @@ pub fn router(node: Handle, stats: Arc<Stats>) -> Router {
         node,
         stats,
         logins: Mutex::default(),
-        in_flight: AtomicUsize::new(0),
+        in_flight: InFlight::default(),
         random: Mutex::new(ChaCha12Rng::from_os_rng()),
     };
     Router::new().fallback(respond).with_state(Arc::new(api))
-}
-
-/// One of the requests that are handled just now.
-struct InFlight<'a>(&'a AtomicUsize);
-
-impl<'a> InFlight<'a> {
-    fn of(count: &'a AtomicUsize) -> Result<Self, ApiError> {
-        let in_flight = Self(count);
-        if count.fetch_add(1, Ordering::Relaxed) >= CONCURRENT_MAX {
-            return Err(ApiError::too_many("Too Many Requests", Duration::from_secs(1)));
-        }
-        Ok(in_flight)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 async fn respond(State(api): State<Arc<Api>>, request: axum::extract::Request) -> Response {
@@ -145,10 +141,12 @@ async fn respond(State(api): State<Arc<Api>>, request: axum::extract::Request) -
     let route = found.as_ref().map_or("none", |found| found.path.template);
     let allowed = found.as_ref().map_or_else(|| "OPTIONS".to_owned(), |found| found.path.allowed());
     let span = tracing::info_span!("request", request.id = %id, method = %parts.method, route);
+    let mut concurrent = 0;
     let answer = if parts.method == Method::OPTIONS {
         found.map(|_| (StatusCode::NO_CONTENT, Value::Null)).ok_or_else(ApiError::not_found)
     } else {
-        answer(&api, &parts, body, segments.is_some(), found, id).instrument(span).await
+        let answer = answer(&api, &parts, body, segments.is_some(), found, (id, &mut concurrent));
+        answer.instrument(span).await
     };
     let mut response = match answer {
         Ok((StatusCode::NO_CONTENT, _)) => StatusCode::NO_CONTENT.into_response(),
@@ -164,7 +162,7 @@ async fn respond(State(api): State<Arc<Api>>, request: axum::extract::Request) -
     set(headers, HeaderName::from_static("twilio-request-id"), &id.to_string());
     let seconds = format!("{:.3}", took.as_secs_f64());
     set(headers, HeaderName::from_static("twilio-request-duration"), &seconds);
-    let concurrent = (api.in_flight.load(Ordering::Relaxed) + 1).to_string();
+    let concurrent = concurrent.max(1).to_string();
     set(headers, HeaderName::from_static("twilio-concurrent-requests"), &concurrent);
     for (name, value) in ALWAYS {
         headers.insert(name, HeaderValue::from_static(value));
@@ -216,10 +214,11 @@ async fn answer(
     body: Body,
     decoded: bool,
     found: Option<Found>,
-    id: RequestSid,
+    (id, concurrent): (RequestSid, &mut usize),
 ) -> Answer {
-    let owner = api.authenticate(parts).await?;
-    let _in_flight = InFlight::of(&api.in_flight)?;
+    let login = api.authenticate(parts).await?;
+    let in_flight = api.in_flight.begin(login.sid)?;
+    *concurrent = in_flight.count;
     if !decoded {
         return Err(ApiError::invalid("path", "it is no percent-encoded UTF-8"));
     }
@@ -227,13 +226,7 @@ async fn answer(
     if !found.path.allows(&parts.method) {
         return Err(ApiError::method_not_allowed(found.path.allowed()));
     }
-    let account = match &found.account {
-        // Another's account is as unknown as one that there is not.
-        Some(sid) => {
-            sid.parse().ok().filter(|sid| *sid == owner).ok_or_else(ApiError::not_found)?
-        }
-        None => owner,
-    };
+    let account = whose(&api.node, &login, &found, &parts.method)?;
     let Some(resource) = found.path.resource(&parts.method) else {
         return Err(ApiError::not_built(&format!("{} {}", parts.method, found.path.template)));
     };
@@ -245,15 +238,40 @@ async fn answer(
     let variables = found.variables;
     dispatch(
         resource,
-        Request { node: api.node.clone(), method, account, variables, form, id, secret },
+        Request { node: api.node.clone(), method, account, login, variables, form, id, secret },
     )
     .await
 }
 
+/// Returns whose resources a path names: the account's own, or those of a part of it.
+fn whose(
+    node: &Handle,
+    login: &Account,
+    found: &Found,
+    method: &Method,
+) -> Result<AccountSid, ApiError> {
+    if !login.is_active() {
+        return Err(ApiError::not_active());
+    }
+    let Some(sid) = &found.account else { return Ok(login.sid) };
+    let account = sid.parse().ok().and_then(|sid| node.accounts().get(sid));
+    // Another's account is as unknown as one that there is not.
+    let account = account
+        .filter(|account| account.sid == login.sid || account.owner == login.sid)
+        .ok_or_else(ApiError::not_found)?;
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let itself = found.path.resource(method) == Some(Resource::Account);
+    if account.is_active() || reads || itself {
+        Ok(account.sid)
+    } else {
+        Err(ApiError::not_active())
+    }
+}
+
 async fn dispatch(resource: Resource, request: Request) -> Answer {
     match resource {
-        Resource::Accounts => accounts::list(&request),
-        Resource::Account => Ok(accounts::one(&request)),
+        Resource::Accounts => accounts::all(request).await,
+        Resource::Account => accounts::one(request).await,
         Resource::Calls => calls::all(request).await,
         Resource::Call => calls::one(request).await,
         Resource::Conferences => conferences::all(request).await,
@@ -299,8 +317,8 @@ async fn read(mut body: Body) -> Result<Vec<u8>, ApiError> {
 }
 
 impl Api {
-    /// Says whose request this is, unless its source has failed too often.
-    async fn authenticate(&self, parts: &Parts) -> Result<AccountSid, ApiError> {
+    /// Says whose credentials came with a request, unless its source has failed too often.
+    async fn authenticate(&self, parts: &Parts) -> Result<Account, ApiError> {
         let source = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         let logins = || self.logins.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pause) = source.and_then(|source| logins().blocked(source, Instant::now())) {

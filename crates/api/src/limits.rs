@@ -1,8 +1,57 @@
-//! How often one source may fail to say who it is.
+//! How often one source may fail to say who it is, and how much one account may ask at once.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use model::AccountSid;
+
+use crate::CONCURRENT_MAX;
+use crate::error::ApiError;
+
+/// The requests of each account that are handled just now.
+#[derive(Debug, Default)]
+pub struct InFlight(Mutex<BTreeMap<AccountSid, usize>>);
+
+/// One of them.
+#[derive(Debug)]
+pub struct OneInFlight<'a> {
+    all: &'a InFlight,
+    account: AccountSid,
+    /// How many of the account there are, with this one.
+    pub count: usize,
+}
+
+impl InFlight {
+    /// Counts a request until what it returns is dropped.
+    ///
+    /// # Errors
+    /// 429 beyond [`CONCURRENT_MAX`].
+    pub fn begin(&self, account: AccountSid) -> Result<OneInFlight<'_>, ApiError> {
+        let mut counts = self.lock();
+        let count = counts.entry(account).or_default();
+        if *count >= CONCURRENT_MAX {
+            return Err(ApiError::too_many("Too Many Requests", Duration::from_secs(1)));
+        }
+        *count += 1;
+        Ok(OneInFlight { all: self, account, count: *count })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AccountSid, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OneInFlight<'_> {
+    fn drop(&mut self) {
+        let mut counts = self.all.lock();
+        match counts.get_mut(&self.account) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(counts.remove(&self.account)),
+        }
+    }
+}
 
 /// Failed logins of one source within [`LOGINS_WINDOW`]; the next one is not even looked at.
 pub const LOGINS_MAX: u32 = 20;

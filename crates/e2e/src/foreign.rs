@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use md5::Md5;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Returns the name of a program that is installed, to start it by.
@@ -73,6 +74,26 @@ pub fn digest(
         "username=\"{user}\", realm=\"{REALM}\", nonce=\"{nonce}\", uri=\"{uri}\", qop=auth, \
          nc=00000001, cnonce=\"c0ffee\", algorithm={algorithm}, response=\"{response}\""
     )
+}
+
+/// Has Twilio's own validator judge requests under a token; returns what it says of them.
+///
+/// # Panics
+/// As [`brought`] of `SIDETONE_TEST_PYTHON`.
+pub fn valid_signatures(auth_token: &str, requests: &[Value]) -> String {
+    let python = brought("SIDETONE_TEST_PYTHON");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("callbacks.json");
+    std::fs::write(&file, Value::from(requests.to_vec()).to_string()).unwrap();
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk/walk.py");
+    let mut command = Command::new(python);
+    command.arg(program).arg("signatures").arg(file);
+    for name in ["SID", "API", "ORIGIN", "ALICE", "BOB", "CAROL"] {
+        command.env(format!("WALK_{name}"), "unused");
+    }
+    let output = command.env("WALK_TOKEN", auth_token).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if output.status.success() { printed } else { String::from_utf8_lossy(&output.stderr).into() }
 }
 
 fn hex(octets: &[u8]) -> String {

@@ -13,7 +13,7 @@ mod proxy;
 mod server;
 
 pub use ears::{Ear, level, tone};
-pub use foreign::{brought, digest, foreign, sipp};
+pub use foreign::{brought, digest, foreign, sipp, valid_signatures};
 pub use origin::{Asked, Origin};
 pub use proxy::Proxy;
-pub use server::{Answer, Server, binary};
+pub use server::{Answer, Login, Server, binary};

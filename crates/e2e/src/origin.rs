@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
 
 /// One request that reached the origin.
 #[derive(Debug, Clone)]
@@ -90,6 +91,21 @@ impl Origin {
     /// Returns what was asked at `path` so far, in order.
     pub fn asked(&self, path: &str) -> Vec<Asked> {
         self.lock().asked.iter().filter(|asked| asked.path == path).cloned().collect()
+    }
+
+    /// Returns what was asked at `path`, a path without a query, for [`crate::valid_signatures`].
+    pub fn signed(&self, path: &str) -> Vec<Value> {
+        let asked = self.asked(path).into_iter();
+        asked
+            .map(|asked| {
+                let signature = asked.headers.iter().find(|(name, _)| name == "x-twilio-signature");
+                json!({
+                    "url": self.url(path),
+                    "params": asked.params,
+                    "signature": signature.map(|(_, value)| value),
+                })
+            })
+            .collect()
     }
 
     /// Returns everything that was asked so far, in order.

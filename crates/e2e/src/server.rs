@@ -30,6 +30,15 @@ impl Answer {
     }
 }
 
+/// Who asks: an account or a key, and what proves it.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The SID of an account or a key.
+    pub user: String,
+    /// Its token or secret.
+    pub secret: String,
+}
+
 /// A running `sidetone dev`; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -135,11 +144,9 @@ impl Server {
 
     /// Posts a form to a path below the account.
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
-        let body: String =
-            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = self.client.post(self.account_url(path));
         let kind = "application/x-www-form-urlencoded";
-        self.send(request.header("content-type", kind).body(body)).await
+        self.send(request.header("content-type", kind).body(encoded(form))).await
     }
 
     /// Deletes a path below the account.
@@ -150,6 +157,26 @@ impl Server {
     /// Asks for a path from the root of the API.
     pub async fn get_from_root(&self, path: &str) -> Answer {
         self.send(self.client.get(format!("{}{path}", self.ready("api_url")))).await
+    }
+
+    /// Asks for a path from the root of the API in somebody's name; `form` is for a POST.
+    pub async fn ask_as(
+        &self,
+        login: &Login,
+        method: &str,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Answer {
+        let url = format!("{}{path}", self.ready("api_url"));
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.client.request(method.clone(), url);
+        let request = request.basic_auth(&login.user, Some(&login.secret));
+        let kind = "application/x-www-form-urlencoded";
+        let request = match method {
+            reqwest::Method::POST => request.header("content-type", kind).body(encoded(form)),
+            _ => request,
+        };
+        Self::answered(request).await
     }
 
     /// Begins an authenticated request for a path from the root of the API.
@@ -188,13 +215,23 @@ impl Server {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        let request = request.basic_auth(self.ready("account_sid"), Some(self.ready("auth_token")));
+        Self::answered(
+            request.basic_auth(self.ready("account_sid"), Some(self.ready("auth_token"))),
+        )
+        .await
+    }
+
+    async fn answered(request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
         let text = response.text().await.unwrap();
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
         Answer { status, body }
     }
+}
+
+fn encoded(form: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
 }
 
 impl Drop for Server {

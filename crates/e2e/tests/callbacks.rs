@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use e2e::{Origin, Server, binary, brought};
+use e2e::{Origin, Server, binary};
 use serde_json::{Value, json};
 use sim::Phone;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -195,21 +195,9 @@ fn sidetone(server: &Server, arguments: &[&str]) -> String {
 
 /// Has Twilio's own validator judge the signature of every request.
 async fn judged(server: &Server, receiver: &Receiver) {
-    let python = brought("SIDETONE_TEST_PYTHON");
     let requests = receiver.signed.lock().unwrap().clone();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("callbacks.json");
-    std::fs::write(&file, Value::from(requests.clone()).to_string()).unwrap();
-    let program = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk/walk.py");
-    let mut command = Command::new(python);
-    command.arg(program).arg("signatures").arg(file);
-    for name in ["SID", "API", "ORIGIN", "ALICE", "BOB", "CAROL"] {
-        command.env(format!("WALK_{name}"), "unused");
-    }
-    let output = command.env("WALK_TOKEN", server.ready("auth_token")).output().unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(printed, format!("{} signatures", requests.len()), "{errors}");
+    let judged = e2e::valid_signatures(server.ready("auth_token"), &requests);
+    assert_eq!(judged, format!("{} signatures", requests.len()));
 }
 
 /// Waits for a condition.

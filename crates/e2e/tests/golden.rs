@@ -7,7 +7,7 @@ mod openapi;
 
 use std::net::Ipv4Addr;
 
-use e2e::{Answer, Origin, Server};
+use e2e::{Answer, Login, Origin, Server};
 use openapi::OpenApi;
 use serde_json::Value;
 use sim::{Phone, tone};
@@ -186,6 +186,16 @@ async fn every_body_is_as_twilio_s_examples_and_schemas_have_it() {
     assert_eq!(account.body["end"], 0);
     let fetched = golden.server.get(".json").await;
     golden.hold("GET", "/2010-04-01/Accounts/{Sid}.json", &fetched);
+    let login = Login {
+        user: golden.server.ready("account_sid").to_owned(),
+        secret: golden.server.ready("auth_token").to_owned(),
+    };
+    let path = "/2010-04-01/Accounts.json";
+    let made = golden.server.ask_as(&login, "POST", path, &[("FriendlyName", "golden")]).await;
+    golden.hold("POST", path, &made);
+    let path = format!("/2010-04-01/Accounts/{}.json", made.text("sid"));
+    let updated = golden.server.ask_as(&login, "POST", &path, &[("Status", "suspended")]).await;
+    golden.hold("POST", "/2010-04-01/Accounts/{Sid}.json", &updated);
     for query in ["", "?FriendlyName=Sidetone&Status=active", "?Status=closed"] {
         let path = format!("/2010-04-01/Accounts.json{query}");
         let listed = golden.server.get_from_root(&path).await;
@@ -213,7 +223,7 @@ async fn every_path_of_twilio_s_is_built_or_says_that_it_is_not() {
     assert!(paths.len() > 100);
     for (template, methods) in &paths {
         let built = match *template {
-            "/2010-04-01/Accounts.json" | "/2010-04-01/Accounts/{Sid}.json" => "GET",
+            "/2010-04-01/Accounts.json" | "/2010-04-01/Accounts/{Sid}.json" => "GET POST",
             _ => {
                 let below = template.strip_prefix(BASE).unwrap();
                 BUILT.iter().find(|(path, _)| *path == below).map_or("", |(_, methods)| *methods)

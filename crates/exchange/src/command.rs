@@ -81,6 +81,11 @@ pub enum Command {
         /// Which participant.
         participant: ParticipantKey,
     },
+    /// Hangs up every call of an account that is closed.
+    EndCalls {
+        /// Whose calls.
+        account: AccountSid,
+    },
     /// Ends a conference, or announces something to it.
     UpdateConference {
         /// Whose conference.

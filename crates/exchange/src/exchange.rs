@@ -72,6 +72,10 @@ impl Exchange {
             Command::RemoveParticipant { account, conference, participant } => {
                 world.remove_participant(account, conference, &participant, ctx)
             }
+            Command::EndCalls { account } => {
+                world.end_calls(|call| call.record.account == account, ctx);
+                Ok(Reply::Done)
+            }
             Command::UpdateConference { account, conference, complete, announce } => {
                 world.update_conference(account, conference, complete, announce, ctx)
             }
@@ -166,15 +170,19 @@ impl Exchange {
     /// Hangs up every call: the server goes down.
     pub fn hang_up_all(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let ctx = &mut Context { now, names: &mut self.names, effects, told: Vec::new() };
-        let calls: Vec<_> = self.world.calls.keys().copied().collect();
-        for call in calls {
-            self.world.hang_up(call, LeaveReason::HungUp, ctx);
-            self.world.flush(ctx);
-        }
+        self.world.end_calls(|_| true, ctx);
     }
 }
 
 impl World {
+    fn end_calls(&mut self, wanted: impl Fn(&Call) -> bool, ctx: &mut Context<'_>) {
+        let calls = self.calls.iter().filter(|(_, call)| wanted(call));
+        for call in calls.map(|(sid, _)| *sid).collect::<Vec<_>>() {
+            self.hang_up(call, LeaveReason::HungUp, ctx);
+            self.flush(ctx);
+        }
+    }
+
     pub(crate) fn touch(&mut self, call: CallSid) {
         self.touched.insert(Touched::Call(call));
     }

@@ -14,7 +14,7 @@ mod sid;
 mod time;
 mod words;
 
-pub use account::{Account, ApiKey};
+pub use account::{Account, AccountStatus, ApiKey};
 pub use call::{Call, CallStatus, Direction};
 pub use change::Change;
 pub use conference::{Conference, ConferenceStatus, EndReason};

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use exchange::{Document, Failure, Fetched};
-use model::{Account, CallSid, Level};
+use model::{AccountSid, CallSid, Level};
 use sha2::{Digest, Sha256};
 use store::Store;
 use url::Url;
 use webhook::{Client, Overrides, Request, Response};
 
+use crate::accounts::Accounts;
 use crate::core::Brought;
 use crate::debugger::{About, Debugger};
 use crate::decoded::Decoded;
@@ -21,19 +22,19 @@ pub const AUDIO_MAX: usize = 32 * 1024 * 1024;
 
 const MUSIC_URL: &str = "https://com.twilio.sounds.music.s3.amazonaws.com/";
 
-/// Fetches in one account's name. Cloning gives another handle on the same caches.
+/// Fetches in an account's name. Cloning gives another handle on the same caches.
 #[derive(Debug, Clone)]
 pub struct Assets {
     client: Client,
-    account: Account,
+    accounts: Accounts,
     debugger: Debugger,
     decoded: Decoded,
 }
 
 impl Assets {
-    pub fn new(client: Client, account: Account, store: Store) -> Self {
-        let debugger = Debugger::new(store, account.sid);
-        Self { client, account, debugger, decoded: Decoded::default() }
+    pub fn new(client: Client, accounts: Accounts, store: Store) -> Self {
+        let debugger = Debugger::new(store);
+        Self { client, accounts, debugger, decoded: Decoded::default() }
     }
 
     /// Asks for a document and tells what kind it is. `call` is whose cookies go along.
@@ -42,6 +43,7 @@ impl Assets {
     /// Twilio's code for what went wrong.
     pub async fn fetch(
         &self,
+        account: AccountSid,
         call: Option<CallSid>,
         document: &Document,
         params: Vec<(String, String)>,
@@ -51,7 +53,7 @@ impl Assets {
             let url = document.url.clone();
             return Ok(Brought::Document(Fetched::Twiml { text, url }));
         }
-        let response = self.send(call, document, params, document_max).await?;
+        let response = self.send((account, call), document, params, document_max).await?;
         if is_audio(&response) {
             return self.decode(response).await.map(Brought::Audio);
         }
@@ -71,31 +73,31 @@ impl Assets {
     ///
     /// # Errors
     /// Twilio's code for what went wrong.
-    pub async fn audio(&self, url: &str) -> Result<Arc<[i16]>, Failure> {
+    pub async fn audio(&self, account: AccountSid, url: &str) -> Result<Arc<[i16]>, Failure> {
         if is_music(url) {
             return Ok(sound::music());
         }
         let document = Document { url: url.to_owned(), method: "GET".to_owned() };
-        let response = self.send(None, &document, Vec::new(), audio_max).await?;
+        let response = self.send((account, None), &document, Vec::new(), audio_max).await?;
         self.decode(response).await
     }
 
     async fn send(
         &self,
-        call: Option<CallSid>,
+        (account, call): (AccountSid, Option<CallSid>),
         document: &Document,
         params: Vec<(String, String)>,
         judge: webhook::Judge,
     ) -> Result<Response, Failure> {
         for warning in Overrides::of(&document.url).warnings {
-            let about = About { call, conference: None, url: document.url.clone() };
+            let about = About { account, call, conference: None, url: document.url.clone() };
             self.debugger.note(about, Level::Warning, warning.code, warning.message, wall());
         }
         let request = Request {
             url: document.url.clone(),
             method: document.method.clone(),
             params,
-            auth_token: self.account.auth_token.clone(),
+            auth_token: self.accounts.token(account),
             idempotency_token: None,
             jar: call.map(|call| call.to_string()),
             judge: Some(judge),

@@ -114,6 +114,8 @@ pub enum Output {
     Load {
         /// Which sound.
         play: PlayId,
+        /// Whose token signs the request for a file.
+        account: AccountSid,
         /// A file to be fetched or text to be spoken.
         sound: Sound,
     },

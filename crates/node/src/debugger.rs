@@ -11,20 +11,20 @@ use store::Store;
 #[derive(Debug, Clone)]
 pub struct Debugger {
     store: Store,
-    account: AccountSid,
 }
 
 /// What an entry is about.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct About {
+    pub account: AccountSid,
     pub call: Option<CallSid>,
     pub conference: Option<ConferenceSid>,
     pub url: String,
 }
 
 impl Debugger {
-    pub fn new(store: Store, account: AccountSid) -> Self {
-        Self { store, account }
+    pub fn new(store: Store) -> Self {
+        Self { store }
     }
 
     /// Appends an entry. One that the store does not take is lost, and said so in the server's own
@@ -34,7 +34,7 @@ impl Debugger {
         ChaCha12Rng::from_os_rng().fill_bytes(&mut random);
         let notification = Notification {
             sid: NotificationSid::new(random),
-            account: self.account,
+            account: about.account,
             call: about.call,
             conference: about.conference,
             level,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use exchange::{Audience, Effect, Event, Failure, PlayId, Refusal, Reply, Sound, Speaks};
 use media::{PlayTo, PlayerId, RoomId};
-use model::{CallSid, Callback, Change, ConferenceSid, ConferenceStatus, Now};
+use model::{AccountSid, CallSid, Callback, Change, ConferenceSid, ConferenceStatus, Now};
 use sip::Peer;
 
 use crate::core::{BatchId, Core, Loading, Output, Ticket, Written};
@@ -198,8 +198,8 @@ impl Core {
                     self.media(media::Command::BoundJitter(wired.leg, bounds));
                 }
             }
-            Effect::Play { play, audience, sound, loops, paused, .. } => {
-                self.play(play, audience, sound, loops, paused);
+            Effect::Play { play, account, audience, sound, loops, paused } => {
+                self.play(play, account, audience, sound, (loops, paused));
             }
             Effect::Pause { play, paused } => {
                 if let Some(loading) = self.loading.get_mut(&play) {
@@ -239,7 +239,14 @@ impl Core {
         self.media(media::Command::Route(wired.leg, route));
     }
 
-    fn play(&mut self, play: PlayId, audience: Audience, sound: Sound, loops: u32, paused: bool) {
+    fn play(
+        &mut self,
+        play: PlayId,
+        account: AccountSid,
+        audience: Audience,
+        sound: Sound,
+        (loops, paused): (u32, bool),
+    ) {
         let to = match audience {
             Audience::Conference(conference) => PlayTo::Room(self.room(conference)),
             Audience::Call(call) => match self.calls.get(&call) {
@@ -251,7 +258,7 @@ impl Core {
         let samples: Arc<[i16]> = match sound {
             Sound::Url(_) | Sound::Speech(_) => {
                 self.loading.insert(play, Loading { to, loops, paused });
-                return self.outputs.push_back(Output::Load { play, sound });
+                return self.outputs.push_back(Output::Load { play, account, sound });
             }
             Sound::Digits(digits) => {
                 if let PlayTo::Leg(leg) = to {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use exchange::{Command, Failure, FetchId, PlayId, Refusal, Reply, Sound};
 use media::{LegId, Shard, ShardStats, TapId};
-use model::{CallSid, ConferenceSid};
+use model::{AccountSid, CallSid, ConferenceSid};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sip::{Peer, Transmit, Transport};
@@ -241,10 +241,10 @@ impl Driver {
                     }
                 }
                 Output::Callback(callback) => drop(self.callbacks.send(Owed::New(callback))),
-                Output::Fetch { fetch, call, document, params, .. } => {
+                Output::Fetch { fetch, account, call, document, params } => {
                     let (assets, requests) = (self.assets.clone(), self.requests.clone());
                     tokio::spawn(async move {
-                        let brought = assets.fetch(call, &document, params).await;
+                        let brought = assets.fetch(account, call, &document, params).await;
                         let _ = requests.send(Request::Fetched(fetch, brought)).await;
                     });
                 }
@@ -255,7 +255,7 @@ impl Driver {
                         let _ = requests.send(Request::Resolved(call, addresses)).await;
                     });
                 }
-                Output::Load { play, sound } => self.load(play, sound),
+                Output::Load { play, account, sound } => self.load(play, account, sound),
                 Output::Stopped => {
                     if let Some(stopped) = self.stopped.take() {
                         let _ = stopped.send(());
@@ -273,13 +273,13 @@ impl Driver {
         }
     }
 
-    fn load(&self, play: PlayId, sound: Sound) {
+    fn load(&self, play: PlayId, account: AccountSid, sound: Sound) {
         let requests = self.requests.clone();
         match sound {
             Sound::Url(url) => {
                 let assets = self.assets.clone();
                 tokio::spawn(async move {
-                    let loaded = assets.audio(&url).await;
+                    let loaded = assets.audio(account, &url).await;
                     let _ = requests.send(Request::Loaded(play, loaded)).await;
                 });
             }

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod accounts;
 pub mod arrival;
 mod assets;
 mod census;
@@ -35,20 +36,22 @@ mod testing;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use exchange::{Hearing, Silence};
 use media::ShardStats;
 use model::{
-    Account, AccountSid, CallSid, Callback, CallbackSid, CallbackState, Change, ConferenceSid, Now,
-    Timestamp,
+    Account, AccountSid, AccountStatus, CallSid, Callback, CallbackSid, CallbackState, Change,
+    ConferenceSid, Now, Timestamp,
 };
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use store::Store;
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
+pub use crate::accounts::{ACCOUNTS_MAX, Accounts};
 pub use crate::census::Census;
 pub use crate::core::{
     BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written,
@@ -66,8 +69,8 @@ pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::Delivery;
 pub use store::Backlog;
 pub use store::{
-    COMMIT_BOUNDS_S, CallFilter, ConferenceFilter, DateFilter, NotificationFilter, Page,
-    ParticipantFilter, Place, StoreFailed, StoreStats,
+    AccountFilter, COMMIT_BOUNDS_S, CallFilter, ConferenceFilter, DateFilter, NotificationFilter,
+    Page, ParticipantFilter, Place, StoreFailed, StoreStats,
 };
 pub use webhook::Guard;
 
@@ -186,7 +189,9 @@ pub struct Handle {
     requests: mpsc::Sender<driver::Request>,
     callbacks: mpsc::UnboundedSender<outbox::Owed>,
     store: Store,
-    account: Account,
+    main: AccountSid,
+    accounts: Accounts,
+    changing: Arc<Mutex<()>>,
     sip: SocketAddr,
 }
 
@@ -211,8 +216,53 @@ impl Handle {
     }
 
     /// Returns the account that the server was made with.
-    pub fn account(&self) -> &Account {
-        &self.account
+    pub fn account(&self) -> Account {
+        self.accounts.get(self.main).expect("no account is ever removed")
+    }
+
+    /// Returns every account.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// Waits until nobody else changes what the API alone changes: whoever reads a row to write it
+    /// again holds this meanwhile.
+    pub async fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    /// Writes a row that the API alone changes, and returns when it is committed.
+    ///
+    /// # Errors
+    /// [`Refusal::StoreUnavailable`] or [`Refusal::ShuttingDown`]; nothing has changed then.
+    pub async fn write(&self, changes: Vec<Change>) -> Result<(), Refusal> {
+        if self.store.is_failing() {
+            return Err(Refusal::StoreUnavailable);
+        }
+        let accounts: Vec<Account> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Account(account) => Some(account.clone()),
+                _ => None,
+            })
+            .collect();
+        let mut committed = self.store.apply(changes).map_err(|_| Refusal::StoreUnavailable)?;
+        let put = {
+            let table = self.accounts.clone();
+            move || accounts.into_iter().for_each(|account| table.put(account))
+        };
+        match (&mut committed).await {
+            Ok(Ok(())) => {
+                put();
+                Ok(())
+            }
+            Ok(Err(_)) => {
+                // What is written after all holds after all.
+                tokio::spawn(async move { committed.later().await.map(|()| put()) });
+                Err(Refusal::StoreUnavailable)
+            }
+            Err(_) => Err(Refusal::ShuttingDown),
+        }
     }
 
     /// Returns the date, for records that are made above.
@@ -263,12 +313,16 @@ impl Handle {
         }
     }
 
-    /// Returns a callback of the outbox to be sent once more, as it was first.
+    /// Returns a callback of an account's outbox to be sent once more, as it was first.
     ///
     /// # Errors
     /// When it cannot be read or written.
-    pub async fn replay(&self, sid: CallbackSid) -> Result<Option<Callback>, StoreFailed> {
-        let Some(mut callback) = self.store.callback(self.account.sid, sid)? else {
+    pub async fn replay(
+        &self,
+        account: AccountSid,
+        sid: CallbackSid,
+    ) -> Result<Option<Callback>, StoreFailed> {
+        let Some(mut callback) = self.store.callback(account, sid)? else {
             return Ok(None);
         };
         if callback.state != CallbackState::Pending {
@@ -306,6 +360,9 @@ impl Node {
             bind(config.sip).await.map_err(io(format!("SIP at {}", config.sip), "--sip"))?;
         let store = Store::open(&config.data)?;
         let account = first_account(&store).await?;
+        let main = account.sid;
+        let told = |error: StoreFailed| StartError::Other(error.to_string());
+        let accounts = Accounts::new(store.all_accounts().map_err(told)?);
         let seed = ChaCha12Rng::from_os_rng().next_u64();
         let dialogs = recovery::close_what_was_alive(&store, seed).await?;
         let bound = socket.local_addr().map_err(io("SIP".to_owned(), "--sip"))?;
@@ -314,11 +371,11 @@ impl Node {
             .map_err(|failure| StartError::Other(failure.to_string()))?;
         let (requests, inbox) = mpsc::channel(COMMANDS_MAX);
         let (callbacks, owed) = mpsc::unbounded_channel();
-        let lanes = store.lanes_owed().map_err(|error| StartError::Other(error.to_string()))?;
-        let owner = (account.clone(), store.clone());
+        let lanes = store.lanes_owed().map_err(told)?;
+        let owner = (accounts.clone(), store.clone());
         tokio::spawn(outbox::run(owed, client.clone(), owner, (config.callbacks, lanes)));
         let settings = Settings {
-            account: account.clone(),
+            account,
             sip,
             sip_auth: config.sip_auth,
             sip_md5_alone: config.sip_md5_alone,
@@ -329,7 +386,7 @@ impl Node {
             settings,
             rtp_ports: config.rtp_ports,
             store: store.clone(),
-            assets: assets::Assets::new(client, account.clone(), store.clone()),
+            assets: assets::Assets::new(client, accounts.clone(), store.clone()),
             speaker: speech::Speaker::new(&config.data),
             socket,
             listener,
@@ -338,7 +395,8 @@ impl Node {
             dialogs,
         };
         driver::start(parts, inbox).map_err(io("the media thread".to_owned(), "fewer threads"))?;
-        Ok(Handle { requests, callbacks, store, account, sip })
+        let changing = Arc::default();
+        Ok(Handle { requests, callbacks, store, main, accounts, changing, sip })
     }
 }
 
@@ -366,9 +424,12 @@ async fn first_account(store: &Store) -> Result<Account, StartError> {
     let mut sid = [0; 16];
     sid.copy_from_slice(&random[..16]);
     let auth_token = random[16..].iter().map(|octet| format!("{octet:02x}")).collect();
+    let sid = AccountSid::new(sid);
     let account = Account {
-        sid: AccountSid::new(sid),
+        sid,
         friendly_name: "Sidetone".to_owned(),
+        owner: sid,
+        status: AccountStatus::Active,
         auth_token,
         date_created: wall(),
         date_updated: wall(),

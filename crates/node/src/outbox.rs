@@ -4,12 +4,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use model::{Account, Callback, CallbackSid, Change, Delivery};
+use model::{Callback, CallbackSid, Change, Delivery};
 use store::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use webhook::{Client, Failure, Overrides, Request};
 
+use crate::accounts::Accounts;
 use crate::debugger::{About, Debugger};
 use crate::delivery::{Outbox, ROWS_MAX};
 use crate::wall;
@@ -37,7 +38,7 @@ enum Done {
 struct Driver {
     outbox: Outbox,
     client: Client,
-    account: Account,
+    accounts: Accounts,
     store: Store,
     debugger: Debugger,
     tasks: JoinSet<Done>,
@@ -48,16 +49,16 @@ struct Driver {
 pub async fn run(
     mut callbacks: mpsc::UnboundedReceiver<Owed>,
     client: Client,
-    (account, store): (Account, Store),
+    (accounts, store): (Accounts, Store),
     (rule, lanes): (Delivery, Vec<(String, String)>),
 ) {
     let mut outbox = Outbox::new(rule);
     for (lane, url) in lanes {
         outbox.owed(&lane, &url);
     }
-    let debugger = Debugger::new(store.clone(), account.sid);
+    let debugger = Debugger::new(store.clone());
     let (tasks, unwritten) = (JoinSet::new(), VecDeque::new());
-    let mut driver = Driver { outbox, client, account, store, debugger, tasks, unwritten };
+    let mut driver = Driver { outbox, client, accounts, store, debugger, tasks, unwritten };
     loop {
         driver.carry_out();
         let due = driver.outbox.poll_timeout();
@@ -99,7 +100,7 @@ impl Driver {
             && let Some(callback) = self.outbox.poll_attempt(now)
         {
             let left = self.outbox.time_left(callback.sid, now);
-            let (client, token) = (self.client.clone(), self.account.auth_token.clone());
+            let (client, token) = (self.client.clone(), self.accounts.token(callback.account));
             self.tasks.spawn(attempt(callback, client, token, now + left));
         }
         while self.unwritten.is_empty()
@@ -109,8 +110,12 @@ impl Driver {
         }
         while let Some(note) = self.outbox.poll_note() {
             let callback = note.callback;
-            let about =
-                About { call: callback.call, conference: callback.conference, url: callback.url };
+            let about = About {
+                account: callback.account,
+                call: callback.call,
+                conference: callback.conference,
+                url: callback.url,
+            };
             self.debugger.note(about, note.level, note.code, note.message, wall());
         }
     }

@@ -26,6 +26,8 @@ pub fn core(now: Now) -> Core {
     let account = Account {
         sid: ACCOUNT,
         friendly_name: String::new(),
+        owner: ACCOUNT,
+        status: model::AccountStatus::Active,
         auth_token: "token".to_owned(),
         date_created: now.wall,
         date_updated: now.wall,

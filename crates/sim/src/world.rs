@@ -230,6 +230,8 @@ impl World {
         let account = Account {
             sid: AccountSid::new([7; 16]),
             friendly_name: "World".to_owned(),
+            owner: AccountSid::new([7; 16]),
+            status: model::AccountStatus::Active,
             auth_token: "token".to_owned(),
             date_created: Timestamp(WALL_MS),
             date_updated: Timestamp(WALL_MS),

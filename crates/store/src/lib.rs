@@ -22,8 +22,8 @@ use rusqlite::Connection;
 
 pub use outbox::Backlog;
 pub use query::{
-    Alive, CallFilter, ConferenceFilter, DateFilter, Listed, NotificationFilter, PAGE_SIZE_MAX,
-    Page, ParticipantFilter, Place,
+    AccountFilter, Alive, CallFilter, ConferenceFilter, DateFilter, Listed, NotificationFilter,
+    PAGE_SIZE_MAX, Page, ParticipantFilter, Place,
 };
 pub use writer::{COMMIT_BOUNDS_S, Committed, QUEUE_MAX, StoreStats};
 
@@ -46,10 +46,11 @@ impl From<rusqlite::Error> for StoreFailed {
     }
 }
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_keys.sql"),
     include_str!("../migrations/0003_outbox.sql"),
+    include_str!("../migrations/0004_accounts.sql"),
 ];
 /// Questions that are answered at the same time; more wait for one of them.
 const READERS: usize = 4;

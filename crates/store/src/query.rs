@@ -2,9 +2,9 @@
 //! come in between move nothing.
 
 use model::{
-    Account, AccountSid, ApiKey, Call, CallSid, CallStatus, Callback, CallbackState, Conference,
-    ConferenceSid, ConferenceStatus, KeySid, Level, Notification, NotificationSid, Participant,
-    Timestamp,
+    Account, AccountSid, AccountStatus, ApiKey, Call, CallSid, CallStatus, Callback, CallbackState,
+    Conference, ConferenceSid, ConferenceStatus, KeySid, Level, Notification, NotificationSid,
+    Participant, Timestamp,
 };
 use rusqlite::ToSql;
 
@@ -40,6 +40,15 @@ pub struct DateFilter {
     pub from: Option<Timestamp>,
     /// Before.
     pub until: Option<Timestamp>,
+}
+
+/// Which accounts to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountFilter {
+    /// `FriendlyName`.
+    pub friendly_name: Option<String>,
+    /// `Status`.
+    pub status: Option<AccountStatus>,
 }
 
 /// Which calls to list.
@@ -125,13 +134,33 @@ impl Store {
         self.read(|db| row::first(db, statement, &[], row::account))
     }
 
-    /// Returns an account.
+    /// Returns every account, oldest first.
     ///
     /// # Errors
     /// As above.
-    pub fn account(&self, sid: AccountSid) -> Result<Option<Account>, StoreFailed> {
-        let statement = "SELECT * FROM accounts WHERE sid = ?1";
-        self.read(|db| row::first(db, statement, &[&sid.to_string()], row::account))
+    pub fn all_accounts(&self) -> Result<Vec<Account>, StoreFailed> {
+        let statement = "SELECT * FROM accounts ORDER BY rowid";
+        self.read(|db| db.prepare_cached(statement)?.query_map([], row::account)?.collect())
+    }
+
+    /// Lists an account and those that are a part of it.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn accounts(
+        &self,
+        account: &Account,
+        filter: &AccountFilter,
+        page_size: usize,
+        place: &Place,
+    ) -> Listed<Account> {
+        let mut wanted = Where::default();
+        wanted.and("friendly_name =", filter.friendly_name.clone());
+        wanted.and("status =", filter.status.map(|status| status.as_str()));
+        let column = if account.is_main() { "owner" } else { "sid" };
+        let list =
+            List { table: "accounts", owner: (column, account.sid.to_string()), seq: "rowid" };
+        self.page(&list, wanted, page_size, place, row::account)
     }
 
     /// Returns an API key.

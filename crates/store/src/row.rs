@@ -155,6 +155,8 @@ fn write_account(connection: &Connection, record: &Account) -> rusqlite::Result<
         &[
             ("sid", &record.sid.to_string()),
             ("friendly_name", &record.friendly_name),
+            ("owner", &record.owner.to_string()),
+            ("status", &record.status.as_str()),
             ("auth_token", &record.auth_token),
             ("date_created", &record.date_created.0),
             ("date_updated", &record.date_updated.0),
@@ -166,6 +168,8 @@ pub fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         sid: parsed(row, "sid")?,
         friendly_name: row.get("friendly_name")?,
+        owner: parsed(row, "owner")?,
+        status: parsed(row, "status")?,
         auth_token: row.get("auth_token")?,
         date_created: Timestamp(row.get("date_created")?),
         date_updated: Timestamp(row.get("date_updated")?),

@@ -1,4 +1,7 @@
-use model::{Account, AccountSid, Change, Conference, ConferenceSid, ConferenceStatus, Timestamp};
+use model::{
+    Account, AccountSid, AccountStatus, Change, Conference, ConferenceSid, ConferenceStatus,
+    Timestamp,
+};
 
 use crate::{ConferenceFilter, Place, Store};
 
@@ -29,6 +32,8 @@ fn what_is_committed_is_there_after_opening_again() {
     let account = Account {
         sid: ACCOUNT,
         friendly_name: "mine".to_owned(),
+        owner: ACCOUNT,
+        status: AccountStatus::Active,
         auth_token: "secret".to_owned(),
         date_created: Timestamp(1),
         date_updated: Timestamp(2),

@@ -80,7 +80,7 @@ impl World {
                     let addresses = addresses.into_iter().collect();
                     self.schedule(after, Event::Resolved(self.incarnation, call, addresses));
                 }
-                Output::Load { play, sound } => {
+                Output::Load { play, sound, .. } => {
                     let url = if let Sound::Url(url) = &sound { url } else { "short.wav" };
                     let (result, after) = self.web.sound(url, &mut self.random);
                     self.schedule(after, Event::Loaded(self.incarnation, play, result));
