@@ -345,7 +345,7 @@ impl World {
     }
 
     /// Lets a call's program take one step, and sees to what follows.
-    fn run_call(
+    pub(crate) fn run_call(
         &mut self,
         sid: CallSid,
         ctx: &mut Context<'_>,

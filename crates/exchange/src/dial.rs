@@ -18,8 +18,13 @@ pub(crate) const ANSWERED: &str = "answered";
 pub(crate) const FAILED: &str = "failed";
 
 impl World {
-    /// Takes a key press: `*` leaves a `<Dial hangupOnStar>`.
+    /// Takes a key press: it is for a `<Gather>`, or `*` leaves a `<Dial hangupOnStar>`.
     pub(crate) fn digit(&mut self, sid: CallSid, digit: char, ctx: &mut Context<'_>) {
+        let program = self.calls.get(&sid).and_then(|call| call.program.as_ref());
+        if program.is_some_and(Program::takes_digits) {
+            return self
+                .run_call(sid, ctx, |program, client, ctx| program.digit(digit, client, ctx));
+        }
         let hangs_up = self.calls.get(&sid).is_some_and(
             |call| matches!(&call.joined, Some((_, Origin::Dial(dial))) if dial.hangup_on_star),
         );

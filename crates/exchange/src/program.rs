@@ -3,13 +3,19 @@
 //! A call's TwiML, a wait or hold document and an announcement are all programs; they differ in
 //! the verbs they may use and in who listens.
 
+mod gather;
+mod position;
+
 use std::time::{Duration, Instant};
 
-use model::{AccountSid, CallSid, ConferenceSid, Level, Now, Timestamp};
+use model::{AccountSid, CallSid, ConferenceSid, Level};
 use twiml::{Dial, Verb};
 
 use crate::context::{About, Context, Owner};
 use crate::{Audience, Document, Effect, Failure, FetchId, Fetched, PlayId, Sound, Speech};
+
+use gather::Gathering;
+pub(crate) use position::Position;
 
 /// Most redirects in a row with no sound or pause between them.
 pub const REDIRECTS_MAX: u32 = 10;
@@ -107,6 +113,8 @@ pub(crate) struct Program {
     stage: Stage,
     redirects: u32,
     paused: bool,
+    /// How far the `<Gather>` that was run last has come.
+    gathering: Option<Gathering>,
 }
 
 impl Program {
@@ -163,6 +171,7 @@ impl Program {
             stage: Stage::Idle,
             redirects: 0,
             paused: false,
+            gathering: None,
         }
     }
 
@@ -324,6 +333,9 @@ impl Program {
             self.play(sound, 1, client, ctx);
             return Outcome::Going;
         }
+        if let Some(outcome) = self.gather_on(client, ctx) {
+            return outcome;
+        }
         loop {
             let Some(verb) = self.verbs.get(self.next).cloned() else {
                 return Outcome::Ended;
@@ -358,6 +370,9 @@ impl Program {
                 Ok(()) => Outcome::Going,
                 Err(failure) => Outcome::Failed(failure),
             },
+            Verb::Gather(gather) if client.is_call() => {
+                return self.gather(&gather, client, ctx);
+            }
             Verb::Hangup if client.is_call() => Outcome::HangUp,
             Verb::Reject { busy } if client.is_call() => {
                 Outcome::Reject(if busy { 486 } else { 603 })
@@ -367,14 +382,16 @@ impl Program {
                 code: 12200,
                 message: format!("<{name}> is not built yet"),
             }),
-            Verb::Hangup | Verb::Reject { .. } | Verb::Dial(_) | Verb::NotBuilt { .. } => {
-                Outcome::Failed(Failure {
-                    code: 13238,
-                    message: "a wait, hold or announcement document may hold Play, Say, Pause \
-                              and Redirect only"
-                        .to_owned(),
-                })
-            }
+            Verb::Gather(_)
+            | Verb::Hangup
+            | Verb::Reject { .. }
+            | Verb::Dial(_)
+            | Verb::NotBuilt { .. } => Outcome::Failed(Failure {
+                code: 13238,
+                message: "a wait, hold or announcement document may hold Play, Say, Pause and \
+                          Redirect only"
+                    .to_owned(),
+            }),
         })
     }
 
@@ -475,6 +492,13 @@ impl Program {
 
     /// Abandons the program; nothing of it is heard any more.
     pub(crate) fn stop(&mut self, ctx: &mut Context<'_>) {
+        self.hush(ctx);
+        self.gathering = None;
+        self.verbs.clear();
+    }
+
+    /// Ends what it plays, or waits for.
+    fn hush(&mut self, ctx: &mut Context<'_>) {
         match self.stage {
             Stage::Playing(play) => {
                 ctx.names.take_play(play);
@@ -490,7 +514,6 @@ impl Program {
             | Stage::Unheard => {}
         }
         self.stage = Stage::Idle;
-        self.verbs.clear();
     }
 
     /// The `<Dial>` that was run last.
@@ -500,66 +523,4 @@ impl Program {
             _ => None,
         }
     }
-
-    /// What a restart needs to know of it.
-    pub(crate) fn position(&self, now: Now) -> Position {
-        let Self { source, url, text, verbs: _, next, sound: _, begun, stage, redirects, paused } =
-            self;
-        Position {
-            source: source.clone(),
-            url: url.clone(),
-            text: text.clone(),
-            next: *next,
-            begun: *begun,
-            redirects: *redirects,
-            paused: *paused,
-            doing: match stage {
-                Stage::Idle => Doing::Nothing,
-                Stage::Fetching(_, asked) | Stage::Unanswered(asked) => {
-                    Doing::Asking(asked.clone())
-                }
-                Stage::Playing(_) | Stage::Unheard => Doing::Playing,
-                Stage::Pausing(until) => Doing::Pausing { until_ms: now.date_of(*until).0 },
-                Stage::Halted(left) => Doing::Halted { left: *left },
-            },
-        }
-    }
-
-    /// Takes up a program where a row says that it stood. What it asked for and what it played is
-    /// known to be unanswered and unheard.
-    pub(crate) fn restored(position: Position, now: Now) -> Self {
-        let Position { source, url, text, next, begun, redirects, paused, doing } = position;
-        let verbs = twiml::parse(&text).map_or_else(|_| Vec::new(), |document| document.verbs);
-        let stage = match doing {
-            Doing::Nothing => Stage::Idle,
-            Doing::Asking(asked) => Stage::Unanswered(asked),
-            Doing::Playing => Stage::Unheard,
-            Doing::Pausing { until_ms } => Stage::Pausing(now.instant_of(Timestamp(until_ms))),
-            Doing::Halted { left } => Stage::Halted(left),
-        };
-        Self { source, url, text, verbs, next, sound: None, begun, stage, redirects, paused }
-    }
-}
-
-/// Where a program stands, for a row.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Position {
-    source: Option<Document>,
-    url: String,
-    text: String,
-    next: usize,
-    begun: bool,
-    redirects: u32,
-    paused: bool,
-    doing: Doing,
-}
-
-/// What a program waits for, for a row.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-enum Doing {
-    Nothing,
-    Asking(Box<Asked>),
-    Playing,
-    Pausing { until_ms: i64 },
-    Halted { left: Duration },
 }

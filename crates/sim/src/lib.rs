@@ -3,9 +3,11 @@
 //! A phone is a thread of its own with two sockets. It shares the SIP agent and the G.711 tables
 //! with the server, and nothing else: who hears whom is judged from what comes out of the wire.
 
+mod keys;
 pub mod load;
 pub mod world;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,6 +83,28 @@ struct Shared {
     heard: Vec<i16>,
     packets: Vec<Packet>,
     digits: String,
+    /// The headers `X-` of the call that came.
+    headers: Vec<(String, String)>,
+    /// Who called it, as the call says.
+    caller: String,
+    registered: bool,
+    orders: VecDeque<Order>,
+}
+
+/// What a phone is told to do.
+#[derive(Debug)]
+enum Order {
+    Register(SocketAddr, String),
+    Answer,
+    Refuse(u16),
+    Press(String),
+}
+
+/// What a phone does when it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Answers,
+    Rings,
 }
 
 /// One phone; it hangs up when it is dropped.
@@ -99,7 +123,7 @@ impl Phone {
     /// # Errors
     /// When no socket can be had.
     pub fn call(server: SocketAddr, user: &str, voice: Voice) -> io::Result<Self> {
-        Self::start(server.ip(), voice, Some((server, user.to_owned())))
+        Self::start(server.ip(), voice, Some((server, user.to_owned())), Manner::Answers)
     }
 
     /// Waits to be called, and answers.
@@ -107,10 +131,23 @@ impl Phone {
     /// # Errors
     /// When no socket can be had.
     pub fn listen(ip: IpAddr, voice: Voice) -> io::Result<Self> {
-        Self::start(ip, voice, None)
+        Self::start(ip, voice, None, Manner::Answers)
     }
 
-    fn start(ip: IpAddr, voice: Voice, calls: Option<(SocketAddr, String)>) -> io::Result<Self> {
+    /// Waits to be called, and rings until it is told to [`Self::answer`] or [`Self::refuse`].
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn ring(ip: IpAddr, voice: Voice) -> io::Result<Self> {
+        Self::start(ip, voice, None, Manner::Rings)
+    }
+
+    fn start(
+        ip: IpAddr,
+        voice: Voice,
+        calls: Option<(SocketAddr, String)>,
+        manner: Manner,
+    ) -> io::Result<Self> {
         let signalling = UdpSocket::bind((ip, 0))?;
         let sound = UdpSocket::bind((ip, 0))?;
         signalling.set_nonblocking(true)?;
@@ -120,6 +157,10 @@ impl Phone {
             heard: Vec::new(),
             packets: Vec::new(),
             digits: String::new(),
+            headers: Vec::new(),
+            caller: String::new(),
+            registered: false,
+            orders: VecDeque::new(),
         };
         let shared = Arc::new(Mutex::new(shared));
         let hang_up = Arc::new(AtomicBool::new(false));
@@ -132,6 +173,8 @@ impl Phone {
             signalling,
             sound: Port::new(sound, true)?,
             voice,
+            manner,
+            keys: keys::Keys::default(),
             call: None,
             remote: None,
             header: Header {
@@ -206,6 +249,41 @@ impl Phone {
         self.lock().digits.clone()
     }
 
+    /// Presses keys: `0-9 * #`, one after the other.
+    pub fn press(&self, keys: &str) {
+        self.order(Order::Press(keys.to_owned()));
+    }
+
+    /// Answers the call that rings.
+    pub fn answer(&self) {
+        self.order(Order::Answer);
+    }
+
+    /// Turns the call away that rings, by a SIP status.
+    pub fn refuse(&self, status: u16) {
+        self.order(Order::Refuse(status));
+    }
+
+    /// Registers as `user`; false when that does not come about in time.
+    pub fn register(&self, server: SocketAddr, user: &str, limit: Duration) -> bool {
+        self.order(Order::Register(server, user.to_owned()));
+        let until = Instant::now() + limit;
+        while !self.lock().registered && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.lock().registered
+    }
+
+    /// Returns the headers `X-` of the call that came, and who called.
+    pub fn invitation(&self) -> (Vec<(String, String)>, String) {
+        let shared = self.lock();
+        (shared.headers.clone(), shared.caller.clone())
+    }
+
+    fn order(&self, order: Order) {
+        self.lock().orders.push_back(order);
+    }
+
     /// Hangs up.
     pub fn hang_up(&self) {
         self.hang_up.store(true, Ordering::Relaxed);
@@ -231,6 +309,8 @@ struct Line {
     sound: Port,
     media: SocketAddr,
     voice: Voice,
+    manner: Manner,
+    keys: keys::Keys,
     call: Option<CallId>,
     remote: Option<SocketAddr>,
     header: Header,
@@ -259,6 +339,7 @@ impl Line {
                 end = Some(Instant::now() + Duration::from_millis(60));
                 self.remote = None;
             }
+            self.obey();
             self.signal();
             self.listen(&mut reader);
             self.speak();
@@ -267,9 +348,46 @@ impl Line {
         }
     }
 
+    fn obey(&mut self) {
+        let orders = std::mem::take(&mut self.lock().orders);
+        for order in orders {
+            match (order, self.call) {
+                (Order::Register(server, user), _) => self.register(server, &user),
+                (Order::Press(keys), _) => self.keys.push(&keys),
+                (Order::Answer, Some(call)) => {
+                    self.agent.answer(call, self.media, Instant::now());
+                }
+                (Order::Refuse(status), Some(call)) => {
+                    self.agent.reject(call, status, Instant::now());
+                    let over = self.over(Some(status));
+                    self.lock().state = over;
+                }
+                (Order::Answer | Order::Refuse(_), None) => {}
+            }
+        }
+    }
+
+    fn register(&self, server: SocketAddr, user: &str) {
+        let Ok(us) = self.signalling.local_addr() else { return };
+        let request = format!(
+            "REGISTER sip:{server} SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {us};branch=z9hG4bK-{user}-{}\r\n\
+             From: <sip:{user}@{server}>;tag=1\r\nTo: <sip:{user}@{server}>\r\n\
+             Call-ID: {user}@{us}\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\n\
+             Contact: <sip:{user}@{us}>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n",
+            us.port()
+        );
+        let _ = self.signalling.send_to(request.as_bytes(), server);
+    }
+
     fn signal(&mut self) {
         let mut datagram = [0; 4_096];
         while let Ok((length, from)) = self.signalling.recv_from(&mut datagram) {
+            let text = String::from_utf8_lossy(&datagram[..length]);
+            if text.starts_with("SIP/2.0 200") && text.contains("CSeq: 1 REGISTER") {
+                self.lock().registered = true;
+                continue;
+            }
             self.agent.handle_message(from, &datagram[..length], Instant::now());
         }
         self.agent.handle_timeout(Instant::now());
@@ -287,7 +405,12 @@ impl Line {
                 self.call = Some(invitation.call);
                 self.remote = invitation.offer.map(|session| session.audio.address);
                 self.agent.ring(invitation.call);
-                self.agent.answer(invitation.call, self.media, Instant::now());
+                if self.manner == Manner::Answers {
+                    self.agent.answer(invitation.call, self.media, Instant::now());
+                }
+                let mut shared = self.lock();
+                shared.headers = invitation.headers;
+                shared.caller = invitation.from;
                 State::Ringing
             }
             Event::Ringing(..) => State::Ringing,
@@ -349,7 +472,14 @@ impl Line {
         });
         self.at = (self.at + SAMPLES) % self.voice.len();
         let mut packet = [0; PACKET_MAX];
-        let length = self.header.write(&payload, &mut packet);
+        let length = match self.keys.tick() {
+            Some((event, age)) => {
+                let down = self.header.timestamp.wrapping_sub(age * SAMPLES as u32);
+                let header = Header { payload_type: 101, timestamp: down, ..self.header };
+                header.write(&event, &mut packet)
+            }
+            None => self.header.write(&payload, &mut packet),
+        };
         self.header.sequence = self.header.sequence.wrapping_add(1);
         self.header.timestamp = self.header.timestamp.wrapping_add(SAMPLES as u32);
         self.header.marker = false;

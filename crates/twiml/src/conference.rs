@@ -214,9 +214,6 @@ fn read_callback(node: Node<'_, '_>, conference: &mut Conference, reader: &mut R
             None => reader.warn(12200, node, format!("statusCallbackEvent: no event {word}")),
         }
     }
-    conference.status_callback = node
-        .attribute("statusCallback")
-        .map(|url| url.trim().to_owned())
-        .filter(|url| !url.is_empty());
+    conference.status_callback = reader.reference(node, "statusCallback");
     conference.status_callback_method = reader.method(node, "statusCallbackMethod", 12200, "POST");
 }

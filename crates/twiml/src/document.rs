@@ -109,6 +109,12 @@ impl Reader {
         })
     }
 
+    /// Returns an address as it is written; none where it is empty.
+    pub(crate) fn reference(&self, node: Node<'_, '_>, name: &str) -> Option<String> {
+        let url = node.attribute(name).map(str::trim);
+        url.filter(|url| !url.is_empty()).map(str::to_owned)
+    }
+
     /// Reads `true` or `false`.
     pub(crate) fn boolean(
         &mut self,

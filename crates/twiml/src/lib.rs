@@ -8,6 +8,7 @@
 
 mod conference;
 mod document;
+mod gather;
 pub mod label;
 mod limits;
 mod say;
@@ -16,6 +17,7 @@ mod voices;
 
 pub use conference::{Beep, Conference, ConferenceEvent};
 pub use document::{Document, Error, Warning, parse};
+pub use gather::{DIGITS_MAX, Gather};
 pub use limits::{ATTRIBUTES_MAX, DEPTH_MAX, NODES_MAX, SIZE_MAX};
 pub use say::{Say, Segment};
 pub use verb::{Dial, LOOPS_MAX, Play, Verb};

@@ -236,9 +236,9 @@ fn what_is_to_be_spelled_is_spelled() {
 
 #[test]
 fn later_verbs_are_known_and_unknown_ones_skipped() {
-    let verbs = check("<Gather/><Dance/><Dial><Sip>sip:a@b</Sip></Dial><Hangup/>", &[12200]);
+    let verbs = check("<Connect/><Dance/><Dial><Sip>sip:a@b</Sip></Dial><Hangup/>", &[12200]);
     let not_built = |name: &str| Verb::NotBuilt { name: name.to_owned() };
-    assert_eq!(verbs, [not_built("Gather"), not_built("Dial><Sip"), Verb::Hangup]);
+    assert_eq!(verbs, [not_built("Connect"), not_built("Dial><Sip"), Verb::Hangup]);
 }
 
 #[test]
@@ -386,4 +386,49 @@ fn a_label_keeps_the_rules() {
     ] {
         assert_eq!(label::check(text), result, "{text}");
     }
+}
+
+#[test]
+fn a_gather_has_its_attributes_and_holds_prompts() {
+    let gather = |body: &str, warnings: &[u32]| match check(body, warnings).remove(0) {
+        Verb::Gather(gather) => *gather,
+        verb => panic!("{verb:?}"),
+    };
+    let plain = Gather {
+        action: None,
+        method: "POST".to_owned(),
+        dtmf: true,
+        speech: false,
+        timeout: Duration::from_secs(5),
+        finish_on_key: Some('#'),
+        num_digits: DIGITS_MAX,
+        action_on_empty_result: false,
+        prompts: Vec::new(),
+    };
+    assert_eq!(gather("<Gather/>", &[]), plain);
+    let all = r#"<Gather action=" /a " method="get" input="dtmf speech" timeout="2" finishOnKey=""
+        numDigits="4" actionOnEmptyResult="true" language="de-DE" hints="a" speechTimeout="auto"
+        maxSpeechTime="9" speechModel="x" enhanced="true" profanityFilter="false" bargeIn="true"
+        partialResultCallback="/p" partialResultCallbackMethod="GET"
+        ><Pause/><Play>a.wav</Play></Gather>"#;
+    let read = gather(all, &[]);
+    assert!(matches!(read.prompts[..], [Verb::Pause { .. }, Verb::Play(_)]));
+    assert_eq!(
+        Gather { prompts: Vec::new(), ..read },
+        Gather {
+            action: Some("/a".to_owned()),
+            method: "GET".to_owned(),
+            speech: true,
+            timeout: Duration::from_secs(2),
+            finish_on_key: None,
+            num_digits: 4,
+            action_on_empty_result: true,
+            ..plain.clone()
+        }
+    );
+    let wrong = r#"<Gather method="x" input="eyes" timeout="-1" finishOnKey="12" numDigits="0"
+        actionOnEmptyResult="x" profanityFilter="x" bargeIn="x" partialResultCallbackMethod="x"
+        colour="x"><Hangup/></Gather>"#;
+    let codes = [12200, 13326, 13310, 13333, 13332, 13329, 13312, 13313, 13314, 13338, 13320];
+    assert_eq!(gather(wrong, &codes), plain);
 }

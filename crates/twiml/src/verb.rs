@@ -6,6 +6,7 @@ use roxmltree::Node;
 
 use crate::conference::{self, Conference};
 use crate::document::{Reader, text};
+use crate::gather::{self, Gather};
 use crate::say::{self, Say};
 
 /// What an endless loop comes to. Source: Twilio, `<Play loop>`.
@@ -18,7 +19,6 @@ const TIMEOUT_MAX_S: u64 = 600;
 const PAUSE_MAX_S: u64 = 86_400;
 /// Verbs and nouns of Twilio's that are known and not built yet.
 const NOT_BUILT: &[&str] = &[
-    "Gather",
     "Record",
     "Enqueue",
     "Leave",
@@ -55,6 +55,8 @@ pub enum Verb {
         /// How it is asked.
         method: String,
     },
+    /// Waits for keys.
+    Gather(Box<Gather>),
     /// Ends the call.
     Hangup,
     /// Turns the call away unanswered.
@@ -134,6 +136,7 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Option<Verb> {
             });
             Some(Verb::Reject { busy })
         }
+        "Gather" => Some(Verb::Gather(Box::new(gather::read(node, reader)))),
         "Dial" => Some(dial(node, reader)),
         name if NOT_BUILT.contains(&name) => Some(Verb::NotBuilt { name: name.to_owned() }),
         name => {
@@ -227,10 +230,7 @@ fn dial(node: Node<'_, '_>, reader: &mut Reader) -> Verb {
         reader.warn(12200, node, "record: recording is not built yet");
     }
     Verb::Dial(Box::new(Dial {
-        action: node
-            .attribute("action")
-            .map(|action| action.trim().to_owned())
-            .filter(|action| !action.is_empty()),
+        action: reader.reference(node, "action"),
         method: reader.method(node, "method", 13210, "POST"),
         time_limit: reader.attribute(node, "timeLimit", 13216, None, |text| {
             let seconds = text.parse::<u64>().ok().filter(|seconds| *seconds > 0)?;

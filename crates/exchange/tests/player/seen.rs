@@ -6,7 +6,8 @@ use model::{CallSid, Callback, Change};
 use super::Player;
 
 /// The fields of a request that are of interest beside its address.
-const REQUEST_FIELDS: [&str; 3] = ["DialCallStatus", "ErrorCode", "ErrorUrl"];
+const REQUEST_FIELDS: [&str; 5] =
+    ["DialCallStatus", "Digits", "ErrorCode", "ErrorUrl", "FinishedOnKey"];
 /// The fields of a callback that are shown behind it, with what is written before them.
 const CALLBACK_FIELDS: [(&str, &str); 6] = [
     ("ReasonParticipantLeft", ""),

@@ -1,0 +1,130 @@
+//! What `<Gather>` does: prompts, keys, and the request that tells of them.
+//!
+//! Source: TwiML `<Gather>`.
+
+use model::Level;
+use twiml::{Gather, Verb};
+
+use super::{Client, Outcome, Program, Stage};
+use crate::context::Context;
+use crate::{Document, Failure};
+
+/// How far a `<Gather>` has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Gathering {
+    digits: String,
+    /// The prompt that is next; past the last once the wait for a key has begun.
+    prompt: usize,
+}
+
+impl Program {
+    /// Whether keys are for it.
+    pub(crate) fn takes_digits(&self) -> bool {
+        self.gathering.is_some()
+    }
+
+    /// Begins a `<Gather>`; keys that came before are not kept.
+    pub(super) fn gather(
+        &mut self,
+        gather: &Gather,
+        client: &Client,
+        ctx: &mut Context<'_>,
+    ) -> Option<Outcome> {
+        if gather.speech {
+            let message = "input of <Gather>: no recogniser of speech is configured".to_owned();
+            let failure = Failure { code: 13326, message };
+            ctx.notify(client.about(&self.url), Level::Warning, &failure);
+        }
+        self.gathering = Some(Gathering::default());
+        self.gather_on(client, ctx)
+    }
+
+    /// Plays the next prompt, waits for a key, or takes note that none came. Nothing comes of it where
+    /// the next verb is to be run.
+    pub(super) fn gather_on(&mut self, client: &Client, ctx: &mut Context<'_>) -> Option<Outcome> {
+        let gather = self.gather_verb()?;
+        loop {
+            let gathering = self.gathering.as_mut()?;
+            let prompt = gather.prompts.get(gathering.prompt).cloned();
+            gathering.prompt += 1;
+            match prompt {
+                Some(prompt) => {
+                    if let Some(outcome) = self.run(prompt, client, ctx) {
+                        return Some(outcome);
+                    }
+                }
+                None if gathering.prompt > gather.prompts.len() + 1 => {
+                    return self.gathered(&gather, None, client, ctx);
+                }
+                None => {
+                    self.stage = Stage::Pausing(ctx.now.instant + gather.timeout);
+                    return Some(Outcome::Going);
+                }
+            }
+        }
+    }
+
+    /// Takes a key: it ends the prompts, and may be the last.
+    pub(crate) fn digit(&mut self, digit: char, client: &Client, ctx: &mut Context<'_>) -> Outcome {
+        let gather = self.gather_verb().filter(|gather| gather.dtmf);
+        let (Some(gather), Some(gathering)) = (gather, &mut self.gathering) else {
+            return Outcome::Going;
+        };
+        let finishes = gather.finish_on_key == Some(digit);
+        if finishes && gathering.digits.is_empty() {
+            return Outcome::Going;
+        }
+        if !finishes {
+            gathering.digits.push(digit);
+        }
+        gathering.prompt = gather.prompts.len() + 1;
+        let is_enough = gathering.digits.len() >= gather.num_digits as usize;
+        self.hush(ctx);
+        if !finishes && !is_enough {
+            self.stage = Stage::Pausing(ctx.now.instant + gather.timeout);
+            return Outcome::Going;
+        }
+        let finished_on = finishes.then_some(digit);
+        let outcome = self.gathered(&gather, finished_on, client, ctx);
+        outcome.unwrap_or_else(|| self.advance(client, ctx))
+    }
+
+    fn gather_verb(&self) -> Option<Box<Gather>> {
+        self.gathering.as_ref()?;
+        match self.verbs.get(self.next.checked_sub(1)?)? {
+            Verb::Gather(gather) => Some(gather.clone()),
+            _ => None,
+        }
+    }
+
+    /// Ends the `<Gather>`: its action is asked, or the next verb is to be run.
+    fn gathered(
+        &mut self,
+        gather: &Gather,
+        finished_on: Option<char>,
+        client: &Client,
+        ctx: &mut Context<'_>,
+    ) -> Option<Outcome> {
+        let digits = self.gathering.take()?.digits;
+        // Somebody was waited for.
+        self.redirects = 0;
+        if digits.is_empty() && !gather.action_on_empty_result {
+            return None;
+        }
+        let action = gather.action.as_deref().unwrap_or(&self.url);
+        let Ok(url) = twiml::resolve(&self.url, action) else {
+            // TwiML that came with a request has no address that others could be relative to.
+            let code = if self.url.is_empty() { 15004 } else { 11100 };
+            let message = "the action of <Gather> is no absolute address".to_owned();
+            return Some(Outcome::Failed(Failure { code, message }));
+        };
+        let document = Document { url, method: gather.method.clone() };
+        self.source = Some(document.clone());
+        let mut client = client.clone();
+        let finished_on = finished_on.map(String::from).unwrap_or_default();
+        client.params.push(("Digits".to_owned(), digits));
+        client.params.push(("FinishedOnKey".to_owned(), finished_on));
+        self.ask(document, &client, ctx);
+        Some(Outcome::Going)
+    }
+}
