@@ -93,19 +93,23 @@ impl Origin {
         self.lock().asked.iter().filter(|asked| asked.path == path).cloned().collect()
     }
 
-    /// Returns what was asked at `path`, a path without a query, for [`crate::valid_signatures`].
-    pub fn signed(&self, path: &str) -> Vec<Value> {
-        let asked = self.asked(path).into_iter();
-        asked
-            .map(|asked| {
-                let signature = asked.headers.iter().find(|(name, _)| name == "x-twilio-signature");
-                json!({
-                    "url": self.url(path),
-                    "params": asked.params,
-                    "signature": signature.map(|(_, value)| value),
-                })
-            })
-            .collect()
+    /// Returns which of the requests are signed, for [`crate::valid_signatures`].
+    pub fn signed(&self, is_it: impl Fn(&Asked) -> bool) -> Vec<Value> {
+        let asked = self.everything().into_iter().filter(is_it);
+        asked.filter_map(|asked| self.to_judge(&asked)).collect()
+    }
+
+    fn to_judge(&self, asked: &Asked) -> Option<Value> {
+        let signature = asked.header("x-twilio-signature")?;
+        let in_query = url::form_urlencoded::parse(asked.query.as_bytes()).count();
+        let query =
+            if asked.query.is_empty() { String::new() } else { format!("?{}", asked.query) };
+        Some(json!({
+            "path": asked.path,
+            "url": format!("{}{query}", self.url(&asked.path)),
+            "params": asked.params[in_query..],
+            "signature": signature,
+        }))
     }
 
     /// Returns everything that was asked so far, in order.
