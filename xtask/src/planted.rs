@@ -295,15 +295,6 @@ pub const FAULTS: &[Fault] = &[
         shows: "",
     },
     Fault {
-        name: "a sound that was played is kept for ever",
-        file: "crates/node/src/dispatch.rs",
-        old: "self.audio.remove(&id)",
-        new: "self.audio.get(&id).cloned()",
-        package: "sim",
-        test: WORLDS,
-        shows: "",
-    },
-    Fault {
         name: "a callback overtakes those before it",
         file: "crates/node/src/delivery.rs",
         old: "lane.waiting.push_back(callback);\n                self.held += 1;",

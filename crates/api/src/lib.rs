@@ -23,6 +23,7 @@ mod participants;
 mod paths;
 mod sidetone;
 mod stats;
+mod timeline;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -283,6 +284,7 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
         Resource::Notifications => notifications::all(request).await,
         Resource::Notification => notifications::one(request).await,
         Resource::Audibility => sidetone::audibility(request).await,
+        Resource::Timeline => timeline::all(request).await,
         Resource::Listen => sidetone::listen(request).await,
         Resource::Callbacks => callbacks::all(request).await,
         Resource::Callback => callbacks::one(request).await,

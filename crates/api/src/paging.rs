@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use crate::error::{ApiError, code};
 use crate::form::Form;
 
-const PAGE_SIZE: u64 = 50;
+pub const PAGE_SIZE: u64 = 50;
 /// Most records on one page. Source: Twilio, error 20007.
-const PAGE_SIZE_MAX: u64 = 1_000;
+pub const PAGE_SIZE_MAX: u64 = 1_000;
 /// The furthest page that can be asked for by its number alone.
 const PAGE_MAX: u64 = 1_000_000;
 

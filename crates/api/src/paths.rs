@@ -20,6 +20,7 @@ pub enum Resource {
     Notifications,
     Notification,
     Audibility,
+    Timeline,
     Listen,
     Callbacks,
     Callback,
@@ -64,8 +65,9 @@ const OURS: [&str; 2] = ["sidetone", "v1"];
 static ACCOUNTS: Path = built("Accounts", "GP", Resource::Accounts);
 static ACCOUNT: Path = built("Accounts/{AccountSid}", "GP", Resource::Account);
 
-static OUR_PATHS: [Path; 5] = [
+static OUR_PATHS: [Path; 6] = [
     built("sidetone/v1/Conferences/{ConferenceSid}/Audibility", "G", Resource::Audibility),
+    built("sidetone/v1/Conferences/{ConferenceSid}/Timeline", "G", Resource::Timeline),
     built("sidetone/v1/Conferences/{ConferenceSid}/Listen", "G", Resource::Listen),
     built("sidetone/v1/Callbacks", "G", Resource::Callbacks),
     built("sidetone/v1/Callbacks/{Sid}", "G", Resource::Callback),

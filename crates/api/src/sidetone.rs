@@ -51,7 +51,11 @@ pub async fn listen(request: Request) -> Answer {
     Ok((StatusCode::OK, body))
 }
 
-async fn conference(request: &Request) -> Result<ConferenceSid, ApiError> {
+/// Returns the conference that the path names, if it is the account's.
+///
+/// # Errors
+/// 404 otherwise.
+pub async fn conference(request: &Request) -> Result<ConferenceSid, ApiError> {
     let sid: ConferenceSid = request.variables[0].parse().map_err(|_| ApiError::not_found())?;
     let account = request.account;
     let known = request.ask(move |node| node.store().conference(account, sid)).await?;

@@ -11,6 +11,9 @@ use crate::part;
 
 /// The columns of a list.
 const FIELDS: [&str; 4] = ["sid", "friendly_name", "status", "date_created"];
+/// The columns of a history.
+const MOMENT_FIELDS: [&str; 8] =
+    ["date", "event", "call_sid", "label", "muted", "hold", "call_sid_to_coach", "reason"];
 /// How often `top` looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,11 @@ enum Command {
     },
     /// Shows a conference and who takes part in it.
     Show {
+        /// Its SID, or the name of one that is not over.
+        conference: String,
+    },
+    /// Shows what befell a conference and who was told, also after its end.
+    Timeline {
         /// Its SID, or the name of one that is not over.
         conference: String,
     },
@@ -75,6 +83,11 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         }
         Command::Show { conference } => {
             show(&client, output, &find(&client, &conference).await?).await?
+        }
+        Command::Timeline { conference } => {
+            let sid = find(&client, &conference).await?;
+            let path = format!("/sidetone/v1/Conferences/{sid}/Timeline?PageSize=1000");
+            output.rows(&client.list(&path, "events").await?, &MOMENT_FIELDS);
         }
         Command::Top { times } => {
             let mut left = times;

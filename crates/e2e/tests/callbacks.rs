@@ -67,6 +67,11 @@ async fn bad_receivers_lose_their_own_events_alone_and_these_can_be_sent_again()
                 "{room}: {error}"
             );
         }
+        let history =
+            server.get_from_root(&format!("/sidetone/v1/Conferences/{conference}/Timeline")).await;
+        let history = history.body["events"].as_array().unwrap().clone();
+        let told_of = history.iter().filter(|moment| moment["callback"]["status"] == status);
+        assert_eq!(told_of.count(), expected, "{room}: {history:?}");
         let sent: Vec<Told> = receiver.told(conference);
         let mut numbers: Vec<u32> = sent.iter().map(|told| told.sequence).collect();
         if path == "/reset" {

@@ -81,6 +81,29 @@ async fn an_operator_does_everything_to_a_room_by_its_name() {
     let over = json(&server, "conf ls --status completed");
     assert_eq!(over[0]["friendly_name"], "team");
     let sid = over[0]["sid"].as_str().unwrap();
+    let told = json(&server, &format!("conf timeline {sid}"));
+    let told = told.as_array().unwrap().iter();
+    let events: Vec<String> = told
+        .filter(|moment| !moment["event"].as_str().unwrap().contains("speech"))
+        .map(|moment| format!("{} {}", moment["event"], moment["label"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        events,
+        [
+            "participant-join alice",
+            "participant-join bob",
+            "conference-start null",
+            "participant-mute alice",
+            "participant-unmute alice",
+            "participant-hold alice",
+            "participant-unhold alice",
+            "participant-modify alice",
+            "participant-modify alice",
+            "participant-leave bob",
+            "participant-leave alice",
+            "conference-end null",
+        ]
+    );
     let refused = try_run(&server, &format!("part mute {sid} alice")).unwrap_err();
     assert!(refused.contains("404") && refused.contains("20404"), "{refused}");
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: Twilio "Call status callbacks"; TwiML `<Conference>`, `statusCallbackEvent`.
 
-use model::{Call as Record, Callback, CallbackState, Change};
+use model::{Call as Record, Callback, CallbackSid, CallbackState, Change, Moment, MomentOf};
 
 use crate::call::Call;
 use crate::conference::Conference;
@@ -100,7 +100,7 @@ fn method(method: &str) -> String {
     if method.is_empty() { "POST".to_owned() } else { method.to_owned() }
 }
 
-/// Tells a conference's receiver of an event of `group`, if it asked for that group.
+/// Notes an event in a conference's history, and tells its receiver, if it asked for `group`.
 fn conference_event(
     conference: &mut Conference,
     group: &str,
@@ -109,9 +109,41 @@ fn conference_event(
     more: Params,
     ctx: &mut Context<'_>,
 ) {
-    let Some(url) = conference.callback.url.clone() else { return };
+    let reason = more.iter().find(|(name, _)| name.starts_with("Reason"));
+    let reason = reason.map(|(_, value)| value.clone());
+    let callback = conference_callback(conference, group, event, about, more, ctx);
+    let moment = Moment {
+        account: conference.record.account,
+        conference: conference.record.sid,
+        date: ctx.now.wall,
+        event: event.to_owned(),
+        about: about.map(|participant| {
+            let record = &participant.record;
+            MomentOf {
+                call: record.call,
+                label: record.label.clone(),
+                muted: record.muted,
+                hold: record.hold,
+                coaches: record.call_to_coach.filter(|_| record.coaching),
+            }
+        }),
+        reason,
+        callback,
+    };
+    ctx.push(Effect::Write(Change::Moment(Box::new(moment))));
+}
+
+fn conference_callback(
+    conference: &mut Conference,
+    group: &str,
+    event: &str,
+    about: Option<&Participant>,
+    more: Params,
+    ctx: &mut Context<'_>,
+) -> Option<CallbackSid> {
+    let url = conference.callback.url.clone()?;
     if !conference.callback.events.iter().any(|asked| asked == group) {
-        return;
+        return None;
     }
     conference.sequence += 1;
     ctx.told.push(conference.record.sid);
@@ -136,8 +168,9 @@ fn conference_event(
         }
     }
     params.extend(more);
+    let sid = ctx.names.callback();
     let callback = Callback {
-        sid: ctx.names.callback(),
+        sid,
         account: record.account,
         conference: Some(record.sid),
         call: about.map(|participant| participant.record.call),
@@ -150,6 +183,7 @@ fn conference_event(
         last_error: None,
     };
     ctx.push(Effect::Write(Change::Callback(Box::new(callback))));
+    Some(sid)
 }
 
 /// The conference has started.

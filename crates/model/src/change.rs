@@ -1,7 +1,7 @@
 //! What a command changes in the tables: one word for each kind of row.
 
 use crate::{
-    Account, ApiKey, Call, CallSid, Callback, Conference, KeySid, Notification, Participant,
+    Account, ApiKey, Call, CallSid, Callback, Conference, KeySid, Moment, Notification, Participant,
 };
 
 /// One row to write. A command's changes are committed together or not at all.
@@ -40,6 +40,8 @@ pub enum Change {
     },
     /// Inserts or replaces a callback in the outbox.
     Callback(Box<Callback>),
+    /// Appends to a conference's history.
+    Moment(Box<Moment>),
     /// Appends to the debugger log.
     Notification(Box<Notification>),
     /// Inserts or replaces what it takes to end or take up a call's SIP dialog.

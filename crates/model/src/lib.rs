@@ -7,6 +7,7 @@ mod account;
 mod call;
 mod change;
 mod conference;
+mod moment;
 mod notification;
 mod outbox;
 mod participant;
@@ -18,6 +19,7 @@ pub use account::{Account, AccountStatus, ApiKey};
 pub use call::{Call, CallStatus, Direction};
 pub use change::Change;
 pub use conference::{Conference, ConferenceStatus, EndReason};
+pub use moment::{Moment, MomentOf};
 pub use notification::{Level, Notification};
 pub use outbox::{Callback, CallbackState, Delivery};
 pub use participant::{Participant, ParticipantStatus};
@@ -25,5 +27,5 @@ pub use sid::{
     AccountSid, CallSid, CallbackSid, ConferenceSid, KeySid, NotificationSid, ParseSidError,
     ParticipantSid, RequestSid,
 };
-pub use time::{Now, Rfc2822, Timestamp};
+pub use time::{Iso8601, Now, Rfc2822, Timestamp};
 pub use words::UnknownWord;

@@ -77,6 +77,11 @@ impl Timestamp {
     pub fn rfc2822(self) -> Rfc2822 {
         Rfc2822(self)
     }
+
+    /// Prints the date as ISO 8601 has it, in UTC, to the millisecond: `2011-02-18T21:07:19.999Z`.
+    pub fn iso8601(self) -> Iso8601 {
+        Iso8601(self)
+    }
 }
 
 const DAY_MS: i64 = 86_400_000;
@@ -101,9 +106,42 @@ impl fmt::Display for Rfc2822 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
         const MONTHS: [&str; 12] =
-            ["Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"];
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let Civil { year, month, day, hour, minute, second, .. } = Civil::of(self.0);
         let days = self.0.0.div_euclid(DAY_MS);
-        let second = self.0.0.rem_euclid(DAY_MS) / 1_000;
+        let weekday = WEEKDAYS[usize::try_from(days.rem_euclid(7)).unwrap_or(0)];
+        let month = MONTHS[usize::try_from(month - 1).unwrap_or(0).min(11)];
+        write!(f, "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} +0000")
+    }
+}
+
+/// A [`Timestamp`] on its way to text; see [`Timestamp::iso8601`].
+#[derive(Debug, Clone, Copy)]
+pub struct Iso8601(Timestamp);
+
+impl fmt::Display for Iso8601 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Civil { year, month, day, hour, minute, second, ms } = Civil::of(self.0);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+    }
+}
+
+/// A date by the calendar and the clock, in UTC.
+struct Civil {
+    year: i64,
+    /// From 1.
+    month: i64,
+    day: i64,
+    hour: i64,
+    minute: i64,
+    second: i64,
+    ms: i64,
+}
+
+impl Civil {
+    fn of(date: Timestamp) -> Self {
+        let days = date.0.div_euclid(DAY_MS);
+        let ms = date.0.rem_euclid(DAY_MS);
         let from_march = days + DAYS_TO_1970;
         let era = from_march.div_euclid(146_097);
         let day_of_era = from_march.rem_euclid(146_097);
@@ -111,12 +149,15 @@ impl fmt::Display for Rfc2822 {
             (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let year = era * 400 + year_of_era + i64::from(month_from_march >= 10);
-        let weekday = WEEKDAYS[usize::try_from(days.rem_euclid(7)).unwrap_or(0)];
-        let month = MONTHS[usize::try_from(month_from_march).unwrap_or(0).min(11)];
-        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-        write!(f, "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} +0000")
+        Self {
+            year: era * 400 + year_of_era + i64::from(month_from_march >= 10),
+            month: (month_from_march + 2) % 12 + 1,
+            day: day_of_year - (153 * month_from_march + 2) / 5 + 1,
+            hour: ms / 3_600_000,
+            minute: ms / 60_000 % 60,
+            second: ms / 1_000 % 60,
+            ms: ms % 1_000,
+        }
     }
 }
 
@@ -135,6 +176,18 @@ mod tests {
             (4_102_444_800_000, "Fri, 01 Jan 2100 00:00:00 +0000"),
         ] {
             assert_eq!(Timestamp(ms).rfc2822().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_date_prints_to_the_millisecond() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_298_063_239_999, "2011-02-18T21:07:19.999Z"),
+            (1_709_164_800_007, "2024-02-29T00:00:00.007Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(Timestamp(ms).iso8601().to_string(), text);
         }
     }
 

@@ -23,6 +23,7 @@ pub fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::Conference { record, state } => write_conference(connection, record, state),
         Change::Participant { record, state } => write_participant(connection, record, state),
         Change::Callback(record) => write_callback(connection, record),
+        Change::Moment(moment) => crate::moments::write(connection, moment),
         Change::Notification(record) => write_notification(connection, record),
         Change::Dialog { call, state } => {
             upsert(connection, "dialogs", "call", &[("call", &call.to_string()), ("state", state)])
@@ -63,7 +64,7 @@ pub fn parsed<T: FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     text.parse().map_err(|_| unreadable(format!("{column}: {text}")))
 }
 
-fn maybe_parsed<T: FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+pub fn maybe_parsed<T: FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
     let text: Option<String> = row.get(column)?;
     text.map(|text| text.parse().map_err(|_| unreadable(format!("{column}: {text}")))).transpose()
 }

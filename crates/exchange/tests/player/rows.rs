@@ -38,7 +38,7 @@ impl Rows {
                 self.participants.insert(record.sid, row);
             }
             Change::Callback(callback) => self.number(callback),
-            Change::Notification(_) => {}
+            Change::Notification(_) | Change::Moment(_) => {}
             other => panic!("an exchange does not write {other:?}"),
         }
     }

@@ -270,6 +270,7 @@ fn describe(change: &Change) -> String {
         ),
         Change::Callback(callback) => about(callback),
         Change::Notification(note) => format!("notification {}", note.code),
+        Change::Moment(moment) => format!("moment {}", moment.event),
         Change::Dialog { call, .. } => format!("dialog of {call}"),
         Change::DeleteDialog(call) => format!("no dialog of {call}"),
         Change::DeleteCall(call) => format!("no {call}"),

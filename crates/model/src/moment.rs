@@ -1,0 +1,37 @@
+//! The history of a conference, event by event.
+
+use crate::{AccountSid, CallSid, CallbackSid, ConferenceSid, Timestamp};
+
+/// Something that befell a conference or one who took part in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// Whose conference.
+    pub account: AccountSid,
+    /// Which conference.
+    pub conference: ConferenceSid,
+    /// When.
+    pub date: Timestamp,
+    /// The name that a status callback would give it: `participant-mute`, ...
+    pub event: String,
+    /// Whom it befell, and how that one takes part since; none: the conference as a whole.
+    pub about: Option<MomentOf>,
+    /// Why, for those events that have a reason.
+    pub reason: Option<String>,
+    /// The callback that tells of it, if any does.
+    pub callback: Option<CallbackSid>,
+}
+
+/// How one takes part at a [`Moment`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MomentOf {
+    /// The call.
+    pub call: CallSid,
+    /// Its label.
+    pub label: Option<String>,
+    /// Whether nobody hears it.
+    pub muted: bool,
+    /// Whether it is apart from the room.
+    pub hold: bool,
+    /// Whom it is heard by alone.
+    pub coaches: Option<CallSid>,
+}
