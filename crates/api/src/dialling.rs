@@ -6,6 +6,7 @@ use node::{Dialling, StatusCallback};
 
 use crate::error::{ApiError, code};
 use crate::form::Form;
+use crate::recordings;
 
 /// Longest duration of a call, in seconds. Source: Twilio, `TimeLimit`.
 pub const TIME_LIMIT: RangeInclusive<u64> = 1..=86_400;
@@ -15,10 +16,13 @@ const DISPLAY_NAME: RangeInclusive<usize> = 2..=255;
 
 /// What a call's status callback may ask for.
 pub const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
-const RECORDING_EVENTS: [&str; 8] =
+/// What a recording's status callback may ask for.
+pub const RECORDING_EVENTS: [&str; 8] =
     ["started", "in-progress", "paused", "resumed", "stopped", "completed", "failed", "absent"];
-const CONFERENCE_RECORDING_EVENTS: [&str; 4] = ["in-progress", "completed", "failed", "absent"];
-const TRIM: [&str; 2] = ["trim-silence", "do-not-trim"];
+/// The same, of a conference's recording.
+pub const CONFERENCE_RECORDING_EVENTS: [&str; 4] = ["in-progress", "completed", "failed", "absent"];
+/// What becomes of silence at both ends of a recording.
+pub const TRIM: [&str; 2] = ["trim-silence", "do-not-trim"];
 
 /// What a parameter's value must be.
 pub enum Rule {
@@ -26,7 +30,6 @@ pub enum Rule {
     Url,
     Method,
     Word(&'static [&'static str]),
-    Words(&'static [&'static str]),
     Number(RangeInclusive<u64>),
     /// A SID that begins so.
     Sid(&'static str),
@@ -37,13 +40,6 @@ pub enum Rule {
 ///
 /// Source: Twilio, Participant resource and Call resource.
 const ACCEPTED: &[(&str, Rule)] = &[
-    ("Record", Rule::Flag),
-    ("RecordingChannels", Rule::Word(&["mono", "dual"])),
-    ("RecordingTrack", Rule::Word(&["inbound", "outbound", "both"])),
-    ("RecordingStatusCallback", Rule::Url),
-    ("RecordingStatusCallbackMethod", Rule::Method),
-    ("RecordingStatusCallbackEvent", Rule::Words(&RECORDING_EVENTS)),
-    ("Trim", Rule::Word(&TRIM)),
     ("Byoc", Rule::Sid("BY")),
     ("CallReason", Rule::Line(1..=256)),
     ("ClientNotificationUrl", Rule::Url),
@@ -55,15 +51,8 @@ const ACCEPTED: &[(&str, Rule)] = &[
 ];
 
 /// The same, of participants alone.
-pub const ACCEPTED_OF_PARTICIPANT: &[(&str, Rule)] = &[
-    ("AmdStatusCallback", Rule::Url),
-    ("AmdStatusCallbackMethod", Rule::Method),
-    ("ConferenceRecord", Rule::Word(&["true", "false", "record-from-start", "do-not-record"])),
-    ("ConferenceTrim", Rule::Word(&TRIM)),
-    ("ConferenceRecordingStatusCallback", Rule::Url),
-    ("ConferenceRecordingStatusCallbackMethod", Rule::Method),
-    ("ConferenceRecordingStatusCallbackEvent", Rule::Words(&CONFERENCE_RECORDING_EVENTS)),
-];
+pub const ACCEPTED_OF_PARTICIPANT: &[(&str, Rule)] =
+    &[("AmdStatusCallback", Rule::Url), ("AmdStatusCallbackMethod", Rule::Method)];
 
 /// The same, of calls alone.
 pub const ACCEPTED_OF_CALL: &[(&str, Rule)] = &[
@@ -83,7 +72,6 @@ pub fn check(form: &Form, rules: &[(&str, Rule)]) -> Result<(), ApiError> {
             Rule::Url => drop(form.url(name)?),
             Rule::Method => drop(form.method(name, "POST")?),
             Rule::Word(words) => drop(form.word(name, words)?),
-            Rule::Words(words) => drop(form.all(name, words)?),
             Rule::Number(range) => drop(form.number(name, range.clone(), code::BAD_REQUEST)?),
             Rule::Line(length) => drop(form.line(name, length.clone(), code::BAD_REQUEST)?),
             Rule::Sid(prefix) => {
@@ -110,6 +98,8 @@ pub fn read(form: &Form, timeout: RangeInclusive<u64>) -> Result<Dialling, ApiEr
     let to = to.ok_or_else(|| ApiError::missing("To", code::NO_TO))?;
     let from = from.ok_or_else(|| ApiError::missing("From", code::NO_FROM))?;
     check(form, ACCEPTED)?;
+    let record = form.flag("Record")?.unwrap_or(false);
+    let recording = recordings::leg_options(form, true)?;
     let user = form.line("SipAuthUsername", ADDRESS, code::BAD_REQUEST)?;
     let password = form.get("SipAuthPassword").unwrap_or_default();
     Ok(Dialling {
@@ -125,5 +115,6 @@ pub fn read(form: &Form, timeout: RangeInclusive<u64>) -> Result<Dialling, ApiEr
             method: form.method("StatusCallbackMethod", "POST")?,
             events: form.all("StatusCallbackEvent", &CALL_EVENTS)?,
         },
+        recording: record.then_some(recording),
     })
 }

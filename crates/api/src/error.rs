@@ -43,6 +43,9 @@ pub mod code {
     pub const DUPLICATE_LABEL: u32 = 16026;
     pub const COACHED_ON_HOLD: u32 = 16027;
     pub const COACHED_NOT_PRESENT: u32 = 16028;
+    pub const RECORDINGS_AT_ONCE: u32 = 16108;
+    pub const MONO_RECORDING: u32 = 16113;
+    pub const RECORDING_NOT_RUNNING: u32 = 16114;
 }
 
 /// An error in Twilio's shape.
@@ -154,9 +157,12 @@ impl From<Refusal> for ApiError {
         let message = refusal.to_string();
         let told = |status, code| Self::new(status, code, &message);
         match refusal {
-            Refusal::CallNotFound | Refusal::ConferenceNotFound | Refusal::ParticipantNotFound => {
-                Self::not_found()
-            }
+            Refusal::CallNotFound
+            | Refusal::ConferenceNotFound
+            | Refusal::ParticipantNotFound
+            | Refusal::RecordingNotFound => Self::not_found(),
+            Refusal::RecordingsAtOnce => told(400, code::RECORDINGS_AT_ONCE),
+            Refusal::RecordingNotRunning => told(400, code::RECORDING_NOT_RUNNING),
             Refusal::ConferenceCompleted => told(400, code::CONFERENCE_COMPLETED),
             Refusal::CoachedNotPresent => {
                 Self::new(400, code::COACHED_NOT_PRESENT, "Participant to coach not found")
@@ -171,7 +177,9 @@ impl From<Refusal> for ApiError {
                 let message = "Call is not in-progress. Cannot redirect.";
                 Self::new(400, code::CALL_NOT_IN_PROGRESS, message)
             }
-            Refusal::CallNotFinished => told(409, code::NOT_COMPLETE),
+            Refusal::CallNotFinished | Refusal::RecordingNotFinished => {
+                told(409, code::NOT_COMPLETE)
+            }
             Refusal::Unreachable(_) => told(400, code::UNREACHABLE),
             Refusal::Invalid { .. } => told(400, code::BAD_REQUEST),
             Refusal::Overloaded => Self::too_many("Too Many Requests", OVERLOADED_PAUSE),

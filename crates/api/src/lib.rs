@@ -17,10 +17,12 @@ mod head_clock;
 mod keys;
 mod limits;
 mod listen;
+mod media;
 mod notifications;
 mod paging;
 mod participants;
 mod paths;
+mod recordings;
 mod sidetone;
 mod stats;
 mod timeline;
@@ -48,6 +50,7 @@ use error::{ApiError, code};
 use form::Form;
 use limits::InFlight;
 use paths::{Found, Resource};
+use recordings::Below;
 
 pub use form::read_form;
 pub use listen::{CONNECTIONS_MAX, serve};
@@ -144,16 +147,18 @@ async fn respond(State(api): State<Arc<Api>>, request: axum::extract::Request) -
     let span = tracing::info_span!("request", request.id = %id, method = %parts.method, route);
     let mut concurrent = 0;
     let answer = if parts.method == Method::OPTIONS {
-        found.map(|_| (StatusCode::NO_CONTENT, Value::Null)).ok_or_else(ApiError::not_found)
+        let found = found.map(|_| StatusCode::NO_CONTENT.into_response());
+        found.ok_or_else(ApiError::not_found)
+    } else if let Some((found, sound)) = media::wanted(&parts, found.as_ref()) {
+        media::answer(&api, &parts, found, sound).instrument(span).await
     } else {
         let answer = answer(&api, &parts, body, segments.is_some(), found, (id, &mut concurrent));
-        answer.instrument(span).await
+        answer.instrument(span).await.map(|(status, value)| match status {
+            StatusCode::NO_CONTENT => status.into_response(),
+            status => json(status, &value),
+        })
     };
-    let mut response = match answer {
-        Ok((StatusCode::NO_CONTENT, _)) => StatusCode::NO_CONTENT.into_response(),
-        Ok((status, value)) => json(status, &value),
-        Err(error) => error.into_response_at(parts.uri.path()),
-    };
+    let mut response = answer.unwrap_or_else(|error| error.into_response_at(parts.uri.path()));
     let took = began.elapsed();
     let headers = response.headers_mut();
     if parts.method == Method::OPTIONS {
@@ -279,6 +284,12 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
         Resource::Conference => conferences::one(request).await,
         Resource::Participants => participants::all(request).await,
         Resource::Participant => participants::one(request).await,
+        Resource::Recordings => recordings::all(request, Below::Account).await,
+        Resource::Recording => recordings::one(request, Below::Account).await,
+        Resource::ConferenceRecordings => recordings::all(request, Below::Conference).await,
+        Resource::ConferenceRecording => recordings::one(request, Below::Conference).await,
+        Resource::CallRecordings => recordings::all(request, Below::Call).await,
+        Resource::CallRecording => recordings::one(request, Below::Call).await,
         Resource::Keys => keys::all(request).await,
         Resource::Key => keys::one(request).await,
         Resource::Notifications => notifications::all(request).await,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::error::{ApiError, code};
 use crate::form::Form;
 use crate::paging::{Asked, List};
-use crate::{Answer, Request, dialling};
+use crate::{Answer, Request, dialling, recordings};
 
 const LIST: List = List {
     name: "participants",
@@ -203,6 +203,7 @@ fn options(form: &Form) -> Result<JoinOptions, ApiError> {
         },
         region: form.word("Region", &REGIONS)?.map(str::to_owned),
         jitter_buffer_size: size.map(str::to_owned),
+        recording: recordings::conference_options(form)?,
     })
 }
 

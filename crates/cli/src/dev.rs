@@ -44,6 +44,9 @@ pub struct Arguments {
     /// When a callback that its receiver does not take is given up.
     #[arg(long, value_enum, default_value_t)]
     callbacks_delivery: CallbacksDelivery,
+    /// Hands recordings to everyone who has their address, without credentials.
+    #[arg(long)]
+    open_recordings: bool,
     /// Written, whole or not at all, when everything listens.
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -102,6 +105,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         }
         _ => arguments.sip,
     };
+    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
     let config = Config {
         data: arguments.data.clone(),
         sip,
@@ -112,9 +116,10 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         voice_url: arguments.voice_url,
         callbacks: arguments.callbacks_delivery.into(),
         guard: Guard { loopback: true, private: false },
+        api_url: format!("http://{}", address(&http)?),
+        open_recordings: arguments.open_recordings,
     };
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
-    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
     let ready = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),

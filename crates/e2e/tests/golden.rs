@@ -15,11 +15,17 @@ use sim::{Phone, tone};
 const BASE: &str = "/2010-04-01/Accounts/{AccountSid}";
 
 /// Operations that are built, by path below the account.
-const BUILT: [(&str, &str); 12] = [
+const BUILT: [(&str, &str); 18] = [
     ("/Calls.json", "GET POST"),
     ("/Calls/{Sid}.json", "GET POST DELETE"),
     ("/Calls/{CallSid}/Notifications.json", "GET"),
     ("/Calls/{CallSid}/Notifications/{Sid}.json", "GET"),
+    ("/Calls/{CallSid}/Recordings.json", "GET POST"),
+    ("/Calls/{CallSid}/Recordings/{Sid}.json", "GET POST DELETE"),
+    ("/Conferences/{ConferenceSid}/Recordings.json", "GET"),
+    ("/Conferences/{ConferenceSid}/Recordings/{Sid}.json", "GET POST DELETE"),
+    ("/Recordings.json", "GET"),
+    ("/Recordings/{Sid}.json", "GET DELETE"),
     ("/Conferences.json", "GET"),
     ("/Conferences/{Sid}.json", "GET POST"),
     ("/Conferences/{ConferenceSid}/Participants.json", "GET POST"),
@@ -80,7 +86,13 @@ impl Golden {
         const ONE: &str = "/Conferences/{ConferenceSid}/Participants/{CallSid}.json";
         let mut conference = String::new();
         for (phone, label) in phones.iter().zip(["first", "second one"]) {
-            let form = [("From", "golden"), ("To", &phone.uri), ("Label", label)];
+            let form = [
+                ("From", "golden"),
+                ("To", &phone.uri),
+                ("Label", label),
+                ("ConferenceRecord", "record-from-start"),
+                ("Trim", "do-not-trim"),
+            ];
             let made =
                 self.check("POST", ALL, "/Conferences/golden/Participants.json", &form).await;
             conference = made.text("conference_sid");
@@ -132,6 +144,7 @@ impl Golden {
         let path = format!("/Calls/{}.json", made.text("sid"));
         self.wait(&path, |body| body["status"] == "in-progress").await;
         self.check("GET", ONE, &path, &[]).await;
+        self.call_recordings(&made.text("sid")).await;
         // Its document is not there: the call says so and ends, and the log has an entry.
         self.check("POST", ONE, &path, &[("Url", missing)]).await;
         let logged = format!("/Calls/{}/Notifications.json", made.text("sid"));
@@ -159,6 +172,62 @@ impl Golden {
         self.check("GET", "/Calls/{CallSid}/Notifications.json", of_call, &[]).await;
         let one = of_call.replace(".json", &format!("/{sid}.json"));
         self.check("GET", "/Calls/{CallSid}/Notifications/{Sid}.json", &one, &[]).await;
+    }
+
+    /// The recording of the conference, while it runs.
+    async fn conference_recording(&mut self, conference: &str) {
+        const ALL: &str = "/Conferences/{ConferenceSid}/Recordings.json";
+        const ONE: &str = "/Conferences/{ConferenceSid}/Recordings/{Sid}.json";
+        let all = format!("/Conferences/{conference}/Recordings.json");
+        let listed = self.check("GET", ALL, &all, &[]).await;
+        let sid = listed.body["recordings"][0]["sid"].as_str().unwrap().to_owned();
+        let one = format!("/Conferences/{conference}/Recordings/{sid}.json");
+        let current = format!("/Conferences/{conference}/Recordings/Twilio.CURRENT.json");
+        self.check("GET", ONE, &one, &[]).await;
+        let paused = [("Status", "paused"), ("PauseBehavior", "skip")];
+        self.check("POST", ONE, &current, &paused).await;
+        self.check("POST", ONE, &one, &[("Status", "in-progress")]).await;
+        self.check("POST", ONE, &one, &[("Status", "stopped")]).await;
+        let over = |body: &Value| body["status"] == "completed" || body["status"] == "absent";
+        self.wait(&one, over).await;
+        self.check("GET", ONE, &one, &[]).await;
+        self.check("GET", "/Recordings.json", "/Recordings.json?PageSize=1", &[]).await;
+        let of_room =
+            format!("/Recordings.json?ConferenceSid={conference}&DateCreated%3E=2021-01-01");
+        let listed = self.check("GET", "/Recordings.json", &of_room, &[]).await;
+        assert_eq!(listed.body["recordings"].as_array().unwrap().len(), 1);
+        let none = "/Recordings.json?DateCreated%3C=2021-01-01";
+        self.check("GET", "/Recordings.json", none, &[]).await;
+        self.check("DELETE", ONE, &one, &[]).await;
+        assert_eq!(self.server.get(&one).await.status, 404);
+        let deleted = "/Recordings.json?IncludeSoftDeleted=true";
+        self.check("GET", "/Recordings.json", deleted, &[]).await;
+    }
+
+    /// Recordings of a call that is up.
+    async fn call_recordings(&mut self, call: &str) {
+        const ALL: &str = "/Calls/{CallSid}/Recordings.json";
+        const ONE: &str = "/Calls/{CallSid}/Recordings/{Sid}.json";
+        let all = format!("/Calls/{call}/Recordings.json");
+        self.check("GET", ALL, &all, &[]).await;
+        for channels in ["dual", "mono"] {
+            let form = [("RecordingChannels", channels), ("PlayBeep", "true")];
+            let made = self.check("POST", ALL, &all, &form).await;
+            let one = format!("/Calls/{call}/Recordings/{}.json", made.text("sid"));
+            self.check("POST", ONE, &one, &[("Status", "paused")]).await;
+            self.check("POST", ONE, &one, &[("Status", "stopped")]).await;
+            self.wait(&one, |body| body["status"] == "completed" || body["status"] == "absent")
+                .await;
+            self.check("GET", ONE, &one, &[]).await;
+            self.check("GET", ALL, &format!("{all}?PageSize=5"), &[]).await;
+            let anywhere = format!("/Recordings/{}.json", made.text("sid"));
+            self.check("GET", "/Recordings/{Sid}.json", &anywhere, &[]).await;
+            if channels == "dual" {
+                self.check("DELETE", ONE, &one, &[]).await;
+            } else {
+                self.check("DELETE", "/Recordings/{Sid}.json", &anywhere, &[]).await;
+            }
+        }
     }
 
     async fn keys(&mut self) {
@@ -202,6 +271,7 @@ async fn every_body_is_as_twilio_s_examples_and_schemas_have_it() {
         golden.hold("GET", "/2010-04-01/Accounts.json", &listed);
     }
     let (conference, _) = golden.participants(&phones[..2]).await;
+    golden.conference_recording(&conference).await;
     golden.conferences(&conference, &sound).await;
     golden.calls(&phones[2], &origin.url("/missing")).await;
     golden.keys().await;
@@ -282,6 +352,7 @@ fn filled(template: &str, account: &str) -> String {
             ("ConferenceSid", _) | ("Sid", "Conferences") => "CF",
             ("Sid", "Keys") => "SK",
             ("Sid", "Notifications") => "NO",
+            ("Sid", "Recordings") => "RE",
             _ => "XX",
         };
         filled.push_str(before);

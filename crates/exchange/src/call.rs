@@ -15,7 +15,7 @@ use crate::participants::LeaveReason;
 use crate::program::{BeforeAnswer, Client, Outcome, Program};
 use crate::{
     Audience, CallChanges, CreateCall, Dialling, Document, Effect, End, Failure, Fetched,
-    Instructions, Refusal, Reply, Speech, StatusCallback,
+    Instructions, RecordingOptions, Refusal, Reply, Speech, StatusCallback,
 };
 
 /// How long an outbound call rings where the caller does not say. Source: Twilio, `Timeout`.
@@ -61,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) leaves_at: Option<Instant>,
     /// Whether it only waits for a last sentence to end.
     pub(crate) ending: bool,
+    /// How it is to be recorded from its answer on.
+    pub(crate) recording: Option<RecordingOptions>,
 }
 
 impl Call {
@@ -84,6 +86,7 @@ impl Call {
             ends_at: None,
             leaves_at: None,
             ending: false,
+            recording: None,
         }
     }
 
@@ -204,6 +207,7 @@ impl World {
         record.start_time = Some(ctx.now.wall);
         let mut call = Call::new(record, instructions);
         call.status_callback = dialling.status_callback.clone();
+        call.recording = dialling.recording.clone();
         let timeout = dialling.timeout.unwrap_or(RING_TIMEOUT).min(RING_TIMEOUT_MAX);
         call.rings_until = Some(ctx.now.instant + timeout + RING_TIMEOUT_EXTRA);
         call.time_limit = dialling.time_limit.unwrap_or(TIME_LIMIT).min(TIME_LIMIT_MAX);
@@ -241,6 +245,7 @@ impl World {
         }
         Self::put_in_progress(call, ctx);
         self.touch(sid);
+        self.record_call(sid, ctx);
         if self.calls.get(&sid).is_some_and(|call| call.joined.is_some()) {
             self.participant_connected(sid, ctx);
         } else {

@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::conference::Conference;
 use crate::context::Context;
 use crate::participants::{LeaveReason, Participant};
+use crate::recording::Recording;
 use crate::{Effect, Failure};
 
 type Params = Vec<(String, String)>;
@@ -289,4 +290,52 @@ pub(crate) fn announcement_over(
     }
     let event = if failure.is_some() { "announcement-fail" } else { "announcement-end" };
     conference_event(conference, "announcement", event, participant, more, ctx);
+}
+
+/// Tells a recording's receiver of a step that goes by these names, if it asked for one of them.
+pub(crate) fn recording_event(recording: &Recording, events: &[&str], ctx: &mut Context<'_>) {
+    let asked = &recording.callback.events;
+    let wanted = if asked.is_empty() {
+        events.contains(&"completed")
+    } else {
+        asked.iter().any(|event| events.contains(&event.as_str()))
+    };
+    let Some(url) = recording.callback.url.clone().filter(|_| wanted) else { return };
+    let record = &recording.record;
+    let mut params = Vec::new();
+    push(&mut params, "AccountSid", record.account);
+    match record.conference {
+        Some(conference) => push(&mut params, "ConferenceSid", conference),
+        None => push(&mut params, "CallSid", record.call),
+    }
+    push(&mut params, "RecordingSid", record.sid);
+    let path = format!("/2010-04-01/Accounts/{}/Recordings/{}", record.account, record.sid);
+    push(&mut params, "RecordingUrl", ctx.names.api_url.clone() + &path);
+    push(&mut params, "RecordingStatus", record.status);
+    if let Some(seconds) = record.duration_seconds() {
+        push(&mut params, "RecordingDuration", seconds);
+    }
+    push(&mut params, "RecordingChannels", record.channels);
+    push(&mut params, "RecordingStartTime", record.start_time.rfc2822());
+    push(&mut params, "RecordingSource", record.source);
+    if record.conference.is_none() {
+        push(&mut params, "RecordingTrack", record.track);
+    }
+    if let Some(code) = record.error_code {
+        push(&mut params, "ErrorCode", code);
+    }
+    let callback = Callback {
+        sid: ctx.names.callback(),
+        account: record.account,
+        conference: record.conference,
+        call: Some(record.call),
+        url,
+        method: method(&recording.callback.method),
+        params,
+        date_created: ctx.now.wall,
+        state: CallbackState::Pending,
+        attempts: 0,
+        last_error: None,
+    };
+    ctx.push(Effect::Write(Change::Callback(Box::new(callback))));
 }

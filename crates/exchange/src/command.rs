@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use model::{AccountSid, Call, CallSid, Conference, ConferenceSid, Participant};
+use model::{
+    AccountSid, Call, CallSid, Conference, ConferenceSid, Participant, Recording, RecordingSid,
+};
+
+use crate::recording::{Recorded, RecordingChange, RecordingKey, RecordingOptions};
 
 /// An address and the HTTP method to ask it with.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -97,6 +101,28 @@ pub enum Command {
         /// `AnnounceUrl` and `AnnounceMethod`.
         announce: Option<Document>,
     },
+    /// Records a call that is up.
+    CreateRecording {
+        /// Whose call.
+        account: AccountSid,
+        /// Which call.
+        call: CallSid,
+        /// How.
+        options: RecordingOptions,
+    },
+    /// Halts, resumes or stops a recording.
+    UpdateRecording {
+        /// Whose recording.
+        account: AccountSid,
+        /// What is recorded.
+        of: Recorded,
+        /// Which of its recordings.
+        recording: RecordingKey,
+        /// What is to change.
+        change: RecordingChange,
+    },
+    /// Deletes a recording that is over, with its sound.
+    DeleteRecording(RecordingSid),
 }
 
 /// What a command answers when it was accepted.
@@ -108,6 +134,8 @@ pub enum Reply {
     Participant(Box<Participant>),
     /// The conference as it is now.
     Conference(Box<Conference>),
+    /// The recording as it is now.
+    Recording(Box<Recording>),
     /// Nothing is left to show.
     Done,
 }
@@ -142,6 +170,8 @@ pub struct Dialling {
     pub caller_id: Option<String>,
     /// Who is told of the call's progress.
     pub status_callback: StatusCallback,
+    /// `Record` and what goes with it: how it is recorded from the answer on; none: not at all.
+    pub recording: Option<RecordingOptions>,
 }
 
 /// What a call does once it is answered.
@@ -247,6 +277,8 @@ pub struct JoinOptions {
     pub region: Option<String>,
     /// How much delay its buffer may add: `off small medium large`; none: adaptive.
     pub jitter_buffer_size: Option<String>,
+    /// How the conference is recorded; none: not at all. The first participant's counts.
+    pub recording: Option<RecordingOptions>,
 }
 
 impl JoinOptions {
@@ -282,6 +314,10 @@ impl JoinOptions {
             },
             region: noun.region.clone(),
             jitter_buffer_size: noun.jitter_buffer_size.clone(),
+            recording: noun
+                .recording
+                .as_ref()
+                .map(|recording| RecordingOptions::from_twiml(recording, base)),
         }
     }
 }
@@ -354,6 +390,18 @@ pub enum Refusal {
     /// The call is over and cannot be redirected or ended.
     #[error("the call is not in progress")]
     CallNotInProgress,
+    /// As many recordings of it run as may.
+    #[error("too many recordings run at the same time")]
+    RecordingsAtOnce,
+    /// No such recording runs.
+    #[error("the recording was not found")]
+    RecordingNotFound,
+    /// The recording is over: it can neither be halted nor stopped.
+    #[error("the recording is not in progress")]
+    RecordingNotRunning,
+    /// The recording is not over and cannot be deleted.
+    #[error("the recording is not over")]
+    RecordingNotFinished,
     /// The call is not over and cannot be deleted.
     #[error("the call is not over")]
     CallNotFinished,

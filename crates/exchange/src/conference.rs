@@ -18,7 +18,7 @@ use crate::participants::{LeaveReason, Participant};
 use crate::program::{Client, Outcome, Program};
 use crate::{
     Audience, ConferenceCallback, ConferenceKey, Document, Effect, Failure, Fetched, JoinOptions,
-    Refusal, Reply, Sound,
+    Recorded, RecordingOptions, Refusal, Reply, Sound,
 };
 
 /// Most participants of one conference. Source: Twilio, `maxParticipants`.
@@ -92,6 +92,8 @@ pub(crate) struct Conference {
     /// How many have come so far: everyone's place in the order of coming.
     pub(crate) arrivals: u64,
     pub(crate) announcements: Announcements,
+    /// How it is to be recorded from its start on.
+    pub(crate) recording: Option<RecordingOptions>,
 }
 
 impl Conference {
@@ -182,6 +184,7 @@ impl World {
             sequence: 0,
             arrivals: 0,
             announcements: Announcements::default(),
+            recording: options.recording.clone(),
         };
         self.conferences.insert(sid, conference);
         self.names.insert((account, name.to_owned()), sid);
@@ -208,6 +211,7 @@ impl World {
         for call in members {
             self.settle(sid, call, ctx);
         }
+        self.record_conference(sid, ctx);
     }
 
     /// Sounds a beep to all who hear the conference.
@@ -269,6 +273,8 @@ impl World {
         conference.record.end_reason = Some(reason);
         conference.record.call_ending = ending.map(|participant| participant.record.call);
         conference.announcements.stop(ctx);
+        self.stop_recordings(Recorded::Conference(sid), ctx);
+        let conference = &self.conferences[&sid];
         let name = (conference.record.account, conference.record.friendly_name.clone());
         self.names.remove(&name);
         let leave_reason = match reason {

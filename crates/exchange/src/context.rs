@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use model::{
     AccountSid, Call, CallSid, CallbackSid, Change, ConferenceSid, Level, Notification,
-    NotificationSid, Now, ParticipantSid,
+    NotificationSid, Now, ParticipantSid, RecordingSid,
 };
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -32,6 +32,8 @@ pub(crate) struct Names {
     last: u64,
     fetches: BTreeMap<FetchId, Owner>,
     plays: BTreeMap<PlayId, Owner>,
+    /// Where the API is reached.
+    pub(crate) api_url: String,
 }
 
 impl Names {
@@ -41,6 +43,7 @@ impl Names {
             last: 0,
             fetches: BTreeMap::new(),
             plays: BTreeMap::new(),
+            api_url: String::new(),
         }
     }
 
@@ -60,6 +63,10 @@ impl Names {
 
     pub(crate) fn participant(&mut self) -> ParticipantSid {
         ParticipantSid::new(self.octets())
+    }
+
+    pub(crate) fn recording(&mut self) -> RecordingSid {
+        RecordingSid::new(self.octets())
     }
 
     pub(crate) fn callback(&mut self) -> CallbackSid {

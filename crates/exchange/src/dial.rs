@@ -124,5 +124,12 @@ fn misread(noun: &twiml::Conference, base: &str) -> Vec<Failure> {
     };
     let wait = noun.wait_url.as_deref().filter(wrong).map(|_| failure(13233, "waitUrl"));
     let callback = noun.status_callback.as_deref().filter(wrong);
-    wait.into_iter().chain(callback.map(|_| failure(11100, "statusCallback"))).collect()
+    let recording =
+        noun.recording.as_ref().and_then(|recording| recording.status_callback.as_deref());
+    let recording = recording.filter(wrong).map(|_| failure(13256, "recordingStatusCallback"));
+    let recording = recording.into_iter();
+    wait.into_iter()
+        .chain(recording)
+        .chain(callback.map(|_| failure(11100, "statusCallback")))
+        .collect()
 }

@@ -1,7 +1,8 @@
 //! What reaches the exchange from the wire, and what the world must do because of it.
 
-use model::{AccountSid, CallSid, Change, ConferenceSid};
+use model::{AccountSid, CallSid, Change, ConferenceSid, RecordingSid, RecordingTrack};
 
+use crate::recording::{PauseBehavior, RecordingEnd};
 use crate::{Document, Instructions};
 
 /// One request for a document; its answer comes as [`Event::Fetched`].
@@ -132,6 +133,13 @@ pub enum Event {
         play: PlayId,
         /// What differs, for the debugger log.
         remark: Failure,
+    },
+    /// A recording's file was closed.
+    RecordingEnded {
+        /// Which recording.
+        recording: RecordingSid,
+        /// What the file holds.
+        end: RecordingEnd,
     },
     /// A phone registered under this name.
     Registered {
@@ -298,4 +306,30 @@ pub enum Effect {
     },
     /// Ends a sound; no [`Event::PlayEnded`] follows.
     Stop(PlayId),
+    /// Begins to record; [`Event::RecordingEnded`] follows, at the latest after [`Self::StopRecording`].
+    Record {
+        /// Which recording.
+        recording: RecordingSid,
+        /// What is heard in it.
+        of: Audience,
+        /// One or two.
+        channels: u8,
+        /// Which direction of a call.
+        track: RecordingTrack,
+        /// Who is heard on the left, where there are two channels.
+        first: CallSid,
+        /// Whether silence at both ends is cut off.
+        trim: bool,
+    },
+    /// Halts a recording, or lets it go on.
+    PauseRecording {
+        /// Which recording.
+        recording: RecordingSid,
+        /// What it holds meanwhile; none: it goes on.
+        pause: Option<PauseBehavior>,
+    },
+    /// Ends a recording.
+    StopRecording(RecordingSid),
+    /// Deletes a recording's file. Acts after the commit.
+    EraseRecording(RecordingSid),
 }

@@ -8,7 +8,7 @@ use crate::callbacks::{self, CallProgress};
 use crate::context::Context;
 use crate::exchange::{Touched, World};
 use crate::participants::LeaveReason;
-use crate::{Effect, Failure, Gone, Route, Speaks};
+use crate::{Effect, Failure, Gone, Recorded, Route, Speaks};
 
 impl World {
     /// Ends a call from our side.
@@ -86,6 +86,7 @@ impl World {
             callbacks::call_progress(call, CallProgress::Completed, ctx);
         }
         self.leave(sid, reason, ctx);
+        self.stop_recordings(Recorded::Call(sid), ctx);
         if let Some(call) = self.calls.remove(&sid) {
             self.forget_deadline(Touched::Call(sid));
             let record = Box::new(call.record);

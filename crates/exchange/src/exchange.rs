@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use model::{AccountSid, CallSid, Change, ConferenceSid, Level, Now};
+use model::{AccountSid, CallSid, Change, ConferenceSid, Level, Now, RecordingSid};
 
 use crate::call::Call;
 use crate::conference::Conference;
 use crate::context::{About, Context, Names, Owner};
 use crate::participants::LeaveReason;
+use crate::recording::Recordings;
 use crate::{Command, Effect, Event, Failure, Fetched, Refusal, Reply};
 
 /// What changed while one thing was handled, and is to be written when it is done.
@@ -17,6 +18,7 @@ pub(crate) enum Touched {
     Conference(ConferenceSid),
     Call(CallSid),
     Participant(CallSid),
+    Recording(RecordingSid),
 }
 
 /// All calls and conferences that are not over.
@@ -26,6 +28,8 @@ pub(crate) struct World {
     pub(crate) conferences: BTreeMap<ConferenceSid, Conference>,
     /// Each account's conferences by name.
     pub(crate) names: BTreeMap<(AccountSid, String), ConferenceSid>,
+    /// All recordings whose file is not closed.
+    pub(crate) recordings: Recordings,
     /// The users who have registered a phone.
     pub(crate) registered: BTreeSet<String>,
     pub(crate) touched: BTreeSet<Touched>,
@@ -79,6 +83,13 @@ impl Exchange {
             Command::UpdateConference { account, conference, complete, announce } => {
                 world.update_conference(account, conference, complete, announce, ctx)
             }
+            Command::CreateRecording { account, call, options } => {
+                world.create_recording(account, call, options, ctx)
+            }
+            Command::UpdateRecording { account, of, recording, change } => {
+                world.update_recording(account, of, recording, change, ctx)
+            }
+            Command::DeleteRecording(recording) => world.delete_recording(recording, ctx),
         };
         world.flush(ctx);
         reply
@@ -113,6 +124,7 @@ impl Exchange {
                     world.remarked(owner, &remark, ctx);
                 }
             }
+            Event::RecordingEnded { recording, end } => world.recording_ended(recording, end, ctx),
             Event::Registered { user } => {
                 world.registered.insert(user);
             }
@@ -136,6 +148,7 @@ impl Exchange {
                 Touched::Call(call) => world.call_timeout(call, ctx),
                 Touched::Participant(call) => world.participant_timeout(call, ctx),
                 Touched::Conference(conference) => world.conference_timeout(conference, ctx),
+                Touched::Recording(_) => {}
             }
             world.touched.insert(owner);
             world.flush(ctx);
@@ -149,7 +162,10 @@ impl Exchange {
 
     /// Whether no call and no conference is left, and no answer is waited for.
     pub fn is_idle(&self) -> bool {
-        self.world.calls.is_empty() && self.world.conferences.is_empty() && self.names.is_quiet()
+        self.world.calls.is_empty()
+            && self.world.conferences.is_empty()
+            && self.recordings() == 0
+            && self.names.is_quiet()
     }
 
     /// How many calls are not over.
@@ -165,6 +181,16 @@ impl Exchange {
     /// How many conferences are not completed.
     pub fn conferences(&self) -> usize {
         self.world.conferences.len()
+    }
+
+    /// How many recordings are not over.
+    pub fn recordings(&self) -> usize {
+        self.world.recordings.len()
+    }
+
+    /// Sets where the API is reached, for the addresses that callbacks name: without a slash at its end.
+    pub fn set_api_url(&mut self, url: String) {
+        self.names.api_url = url;
     }
 
     /// Hangs up every call: the server goes down.
@@ -277,6 +303,7 @@ impl World {
                 Touched::Call(call) => self.flush_call(call, ctx),
                 Touched::Participant(call) => self.flush_participant(call, ctx),
                 Touched::Conference(conference) => self.flush_conference(conference, ctx),
+                Touched::Recording(recording) => self.flush_recording(recording, ctx),
             }
         }
     }
@@ -306,5 +333,12 @@ impl World {
         ctx.push(Effect::Write(Change::Conference { record, state }));
         let deadline = conference.announcements.deadline();
         self.set_deadline(Touched::Conference(sid), deadline);
+    }
+
+    fn flush_recording(&mut self, sid: RecordingSid, ctx: &mut Context<'_>) {
+        let Some(recording) = self.recordings.get(sid) else { return };
+        let record = Box::new(recording.record.clone());
+        let state = crate::recover::recording_state(recording);
+        ctx.push(Effect::Write(Change::Recording { record, state }));
     }
 }

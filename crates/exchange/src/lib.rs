@@ -17,6 +17,7 @@ mod hearing;
 mod joining;
 mod participants;
 mod program;
+mod recording;
 mod recover;
 
 pub use audibility::{Hearing, Silence};
@@ -26,4 +27,8 @@ pub use effect::*;
 pub use exchange::Exchange;
 pub use participants::DEFAULT_MUSIC_URL;
 pub use program::REDIRECTS_MAX;
+pub use recording::{
+    LENGTH_MIN, PauseBehavior, RECORDINGS_MAX, Recorded, RecordingCallback, RecordingChange,
+    RecordingEnd, RecordingKey, RecordingOptions,
+};
 pub use recover::{Alive, Unreadable};

@@ -15,8 +15,10 @@ use crate::context::Context;
 use crate::exchange::{Touched, World};
 use crate::participants::{Music, Participant};
 use crate::program::{Position, Program};
+use crate::recording::Recording;
 use crate::{
-    Beep, ConferenceCallback, Document, Effect, Exchange, Gone, Instructions, StatusCallback,
+    Beep, ConferenceCallback, Document, Effect, Exchange, Gone, Instructions, PauseBehavior,
+    RecordingCallback, RecordingOptions, StatusCallback,
 };
 
 /// The rows of all that was alive when the server last ended: each record with its state.
@@ -28,6 +30,8 @@ pub struct Alive {
     pub conferences: Vec<(model::Conference, String)>,
     /// Participants who have not left.
     pub participants: Vec<(model::Participant, String)>,
+    /// Recordings that are not over.
+    pub recordings: Vec<(model::Recording, String)>,
 }
 
 /// A row's state cannot be read: it was not written by this program.
@@ -67,6 +71,10 @@ impl Exchange {
             conference.coaches.extend(participant.edge());
             conference.members.insert(record.call, participant);
         }
+        for (record, state) in alive.recordings {
+            let state = read(&record.sid, &state)?;
+            world.recordings.insert(RecordingState::restored(state, record));
+        }
         for (owner, at) in world.all_deadlines() {
             world.set_deadline(owner, at);
         }
@@ -87,6 +95,9 @@ impl Exchange {
             for member in conference.members.values() {
                 let _ = writeln!(text, "{:?} {}", member.record, participant_state(member, now));
             }
+        }
+        for recording in world.recordings.iter() {
+            let _ = writeln!(text, "{:?} {}", recording.record, recording_state(recording));
         }
         for (owner, at) in world.all_deadlines() {
             let _ = writeln!(text, "{owner:?} {:?}", date(at, now));
@@ -164,6 +175,7 @@ struct CallState {
     ends_at_ms: Option<i64>,
     leaves_at_ms: Option<i64>,
     ending: bool,
+    recording: Option<RecordingOptions>,
 }
 
 pub(crate) fn call_state(call: &Call, now: Now) -> String {
@@ -182,6 +194,7 @@ pub(crate) fn call_state(call: &Call, now: Now) -> String {
         ends_at_ms: date(call.ends_at, now),
         leaves_at_ms: date(call.leaves_at, now),
         ending: call.ending,
+        recording: call.recording.clone(),
     })
 }
 
@@ -217,6 +230,7 @@ impl CallState {
             ends_at: instant(self.ends_at_ms, now),
             leaves_at: instant(self.leaves_at_ms, now),
             ending: self.ending,
+            recording: self.recording,
         }
     }
 }
@@ -256,6 +270,7 @@ struct ConferenceState {
     region_named: bool,
     arrivals: u64,
     announcements: AnnouncementsState,
+    recording: Option<RecordingOptions>,
 }
 
 pub(crate) fn conference_state(conference: &Conference, now: Now) -> String {
@@ -266,6 +281,7 @@ pub(crate) fn conference_state(conference: &Conference, now: Now) -> String {
         region_named: conference.region_named,
         arrivals: conference.arrivals,
         announcements: AnnouncementsState::of(&conference.announcements, now),
+        recording: conference.recording.clone(),
     })
 }
 
@@ -282,6 +298,7 @@ impl ConferenceState {
             sequence: self.sequence,
             arrivals: self.arrivals,
             announcements: self.announcements.restored(now),
+            recording: self.recording,
         }
     }
 }
@@ -330,5 +347,27 @@ impl ParticipantState {
             jitter_buffer_size: self.jitter_buffer_size,
             route: None,
         }
+    }
+}
+
+/// A recording's state. Each field of [`Recording`] is in its record or here.
+#[derive(Debug, Serialize, Deserialize)]
+struct RecordingState {
+    callback: RecordingCallback,
+    trim: bool,
+    pause: Option<PauseBehavior>,
+}
+
+pub(crate) fn recording_state(recording: &Recording) -> String {
+    json(&RecordingState {
+        callback: recording.callback.clone(),
+        trim: recording.trim,
+        pause: recording.pause,
+    })
+}
+
+impl RecordingState {
+    fn restored(self, record: model::Recording) -> Recording {
+        Recording { record, callback: self.callback, trim: self.trim, pause: self.pause }
     }
 }

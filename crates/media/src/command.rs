@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::jitter::Bounds;
+use crate::recording::{Pause, RecordingId, Source};
 use crate::rtp::PACKET_MAX;
 use crate::shard::Channel;
 
@@ -130,6 +131,12 @@ pub enum Command {
     OpenTap(TapId, RoomId),
     /// Ends that.
     CloseTap(TapId),
+    /// Begins to record; [`crate::Shard::poll_recorded`] has it tick by tick.
+    Record(RecordingId, Source),
+    /// Halts a recording, or lets it go on.
+    PauseRecording(RecordingId, Option<Pause>),
+    /// Ends a recording.
+    StopRecording(RecordingId),
 }
 
 /// What a shard tells.

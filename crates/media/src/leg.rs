@@ -12,6 +12,7 @@ use crate::latch::Latch;
 use crate::limiter::Limiter;
 use crate::pacer::Pacer;
 use crate::player::Player;
+use crate::recording::Recorder;
 use crate::rtcp;
 use crate::rtp::Header;
 use crate::{Frame, SAMPLES};
@@ -76,6 +77,7 @@ pub struct Leg {
     pub route: Route,
     pub pending: Option<Pending>,
     pub players: Vec<Player>,
+    pub recorders: Vec<Recorder>,
 
     pub pacer: Pacer,
     pub sequence: u16,
@@ -127,6 +129,7 @@ impl Leg {
             route: Route { room: None, speaks: Speaks::Nobody, hears: false, room_gain: 1.0 },
             pending: None,
             players: Vec::new(),
+            recorders: Vec::new(),
             pacer: Pacer::new(options.ptime_ms),
             sequence: random[0] as u16,
             timestamp: random[1],

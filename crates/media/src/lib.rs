@@ -20,6 +20,7 @@ mod legs;
 mod limiter;
 mod pacer;
 mod player;
+mod recording;
 mod room;
 mod round;
 mod rtcp;
@@ -36,6 +37,7 @@ pub use command::{
 pub use g711::{alaw_to_linear, linear_to_alaw, linear_to_ulaw, ulaw_to_linear};
 pub use jitter::{Bounds, DELAY_MAX};
 pub use leg::SILENT_AFTER;
+pub use recording::{Pause, Recorded, RecordingId, Source, Track};
 pub use rtp::{Header, PACKET_MAX};
 pub use shard::{Channel, LEGS_MAX, Shard};
 

@@ -6,6 +6,7 @@ use crate::command::{Codec, LegId, TapId};
 use crate::g711;
 use crate::limiter::Limiter;
 use crate::player::Player;
+use crate::recording::{Recorder, Waiting};
 use crate::{Frame, SAMPLES};
 
 /// Samples that wait in a tap for its reader: 2 s.
@@ -34,6 +35,7 @@ pub struct Room {
     pub members: Vec<usize>,
     pub players: Vec<Player>,
     pub taps: Vec<Tap>,
+    pub recorders: Vec<Recorder>,
     /// The sum of all who speak, as wide as it takes.
     pub sum: [i32; SAMPLES],
     /// What one leg alone hears of another, in this tick.
@@ -52,6 +54,7 @@ impl Default for Room {
             whispers: Vec::new(),
             players: Vec::new(),
             taps: Vec::new(),
+            recorders: Vec::new(),
             sum: [0; SAMPLES],
             limiter: Limiter::new(),
             common: [0; SAMPLES],
@@ -63,7 +66,10 @@ impl Default for Room {
 
 impl Room {
     pub fn is_needed(&self) -> bool {
-        !(self.members.is_empty() && self.players.is_empty() && self.taps.is_empty())
+        !(self.members.is_empty()
+            && self.players.is_empty()
+            && self.taps.is_empty()
+            && self.recorders.is_empty())
     }
 
     /// Begins a tick: whoever speaks adds to [`Self::sum`] after this.
@@ -79,6 +85,25 @@ impl Room {
         self.limiter.limit(&self.sum, &mut self.common);
         for tap in &mut self.taps {
             tap.push(&self.common);
+        }
+    }
+
+    /// Returns what those hear who add nothing themselves.
+    pub fn common(&self) -> &Frame {
+        &self.common
+    }
+
+    /// Hands the tick to the recordings; `spoken` is what a leg adds to the sum.
+    pub fn record<'a>(&self, spoken: impl Fn(LegId) -> Option<&'a Frame>, waiting: &mut Waiting) {
+        for recorder in &self.recorders {
+            let Some(first) = recorder.first else {
+                waiting.push(recorder, self.common, None);
+                continue;
+            };
+            let left = spoken(first).copied().unwrap_or([0; SAMPLES]);
+            // The limiter has left the sum alone wherever one voice in it is not too loud by itself.
+            let right = std::array::from_fn(|at| self.common[at].saturating_sub(left[at]));
+            waiting.push(recorder, left, Some(right));
         }
     }
 

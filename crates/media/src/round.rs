@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::SAMPLES;
 use crate::command::{Event, LegId, PlayTo, PlayerId, Transmit};
 use crate::dtmf::Step;
 use crate::leg::Leg;
 use crate::legs::Legs;
 use crate::player::{Player, Progress};
+use crate::recording::Waiting;
 use crate::room::{self, Room};
 use crate::rtcp;
 use crate::rtp::{Header, PACKET_MAX};
 use crate::shard::{Channel, EVENTS_MAX};
+use crate::{Frame, SAMPLES};
 
 /// Datagrams that wait to be polled.
 #[derive(Debug, Default)]
@@ -89,6 +90,7 @@ pub struct Round<'a> {
     pub events: &'a mut VecDeque<Event>,
     pub players: &'a mut BTreeMap<PlayerId, PlayTo>,
     pub encoded: &'a mut u64,
+    pub recorded: &'a mut Waiting,
     /// Legs that are to go elsewhere.
     pub moving: &'a mut Vec<LegId>,
 }
@@ -118,6 +120,13 @@ impl Round<'_> {
             self.settle(&mut room.players);
         }
         room.close();
+        if !room.recorders.is_empty() {
+            let spoken = |leg| {
+                let place = legs.place(leg).filter(|place| room.members.contains(place))?;
+                legs.at(place).filter(|leg| leg.speaks_now).map(|leg| &leg.spoken)
+            };
+            room.record(spoken, self.recorded);
+        }
         for index in 0..room.members.len() {
             let Some(leg) = legs.at_mut(room.members[index]) else { continue };
             let whispered = room.whispers.iter().any(|(to, _)| *to == leg.id);
@@ -127,6 +136,7 @@ impl Round<'_> {
                 && leg.limiter.is_transparent()
                 && leg.hear_fade.is_unity();
             if shared {
+                self.record(leg, room.common());
                 let frame = room.encoded(leg.options.codec, self.encoded);
                 self.transmit(leg, frame);
             } else {
@@ -167,8 +177,15 @@ impl Round<'_> {
         }
         let mut frame = [0; SAMPLES];
         leg.limiter.limit(heard, &mut frame);
+        self.record(leg, &frame);
         *self.encoded += 1;
         self.transmit(leg, &room::encode(leg.options.codec, &frame));
+    }
+
+    fn record(&mut self, leg: &Leg, outbound: &Frame) {
+        for recorder in &leg.recorders {
+            self.recorded.push_leg(recorder, &leg.voice, outbound);
+        }
     }
 
     fn finish(&mut self, leg: &mut Leg) {

@@ -12,6 +12,7 @@ use crate::fade::Fade;
 use crate::leg::{Heard, Leg, Pending};
 use crate::legs::Legs;
 use crate::player::Player;
+use crate::recording::{RECORDERS_MAX, Recorded, Recorder, RecordingId, Source, Track, Waiting};
 use crate::room::{Room, Tap};
 use crate::round::{Round, Transmits};
 use crate::rtp;
@@ -38,6 +39,8 @@ pub struct Shard {
     legs: Legs,
     rooms: BTreeMap<RoomId, Box<Room>>,
     players: BTreeMap<PlayerId, PlayTo>,
+    recordings: BTreeMap<RecordingId, Source>,
+    recorded: Waiting,
     transmits: Transmits,
     events: VecDeque<Event>,
     random: u64,
@@ -54,6 +57,8 @@ impl Shard {
             legs: Legs::default(),
             rooms: BTreeMap::new(),
             players: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+            recorded: Waiting::default(),
             transmits: Transmits::default(),
             events: VecDeque::new(),
             random: seed | 1,
@@ -149,6 +154,20 @@ impl Shard {
                     room.taps.retain(|tap| tap.id != id);
                 }
             }
+            Command::Record(id, source) => self.start_recording(id, source),
+            Command::PauseRecording(id, pause) => {
+                if let Some(recorders) = self.recorders(id)
+                    && let Some(recorder) = recorders.iter_mut().find(|one| one.id == id)
+                {
+                    recorder.pause = pause;
+                }
+            }
+            Command::StopRecording(id) => {
+                if let Some(recorders) = self.recorders(id) {
+                    recorders.retain(|one| one.id != id);
+                }
+                self.recordings.remove(&id);
+            }
         }
     }
 
@@ -160,6 +179,7 @@ impl Shard {
             events: &mut self.events,
             players: &mut self.players,
             encoded: &mut self.encoded,
+            recorded: &mut self.recorded,
             moving: &mut self.moving,
         };
         for room in self.rooms.values_mut() {
@@ -190,6 +210,11 @@ impl Shard {
     pub fn poll_tap(&mut self, id: TapId, heard: &mut Vec<i16>) -> bool {
         let tap = self.rooms.values_mut().flat_map(|room| &mut room.taps).find(|tap| tap.id == id);
         tap.map(|tap| heard.extend(tap.heard.drain(..))).is_some()
+    }
+
+    /// Returns the next tick of a recording. Frames that nobody polls for long are lost.
+    pub fn poll_recorded(&mut self) -> Option<Recorded> {
+        self.recorded.pop()
     }
 
     /// Says for every ordered pair of a room who hears whom how loud.
@@ -229,10 +254,42 @@ impl Shard {
         ShardStats { legs, rooms, total, live, encoded: self.encoded }
     }
 
+    fn start_recording(&mut self, id: RecordingId, source: Source) {
+        self.recordings.insert(id, source);
+        let (recorders, track, first) = match source {
+            Source::Room(room, first) => {
+                (&mut self.rooms.entry(room).or_default().recorders, Track::Both, first)
+            }
+            Source::Leg(leg, track) => match self.legs.get_mut(leg) {
+                Some(leg) => (&mut leg.recorders, track, None),
+                // It is recorded from when it comes.
+                None => return,
+            },
+        };
+        if recorders.len() < RECORDERS_MAX {
+            recorders.push(Recorder { id, track, first, pause: None });
+        }
+    }
+
+    fn recorders(&mut self, id: RecordingId) -> Option<&mut Vec<Recorder>> {
+        match self.recordings.get(&id)? {
+            Source::Room(room, _) => self.rooms.get_mut(room).map(|room| &mut room.recorders),
+            Source::Leg(leg, _) => self.legs.get_mut(*leg).map(|leg| &mut leg.recorders),
+        }
+    }
+
     fn add_leg(&mut self, id: LegId, options: LegOptions, now: Instant) {
         if self.legs.len() < LEGS_MAX {
             let random = [self.draw(), self.draw()];
-            self.legs.insert(Leg::new(id, options, random, now));
+            let mut leg = Leg::new(id, options, random, now);
+            for (&recording, source) in &self.recordings {
+                if let Source::Leg(recorded, track) = *source
+                    && recorded == id
+                {
+                    leg.recorders.push(Recorder { id: recording, track, first: None, pause: None });
+                }
+            }
+            self.legs.insert(leg);
         }
     }
 
@@ -307,6 +364,9 @@ impl Shard {
     fn forget(&mut self, id: LegId) {
         if let Some(leg) = self.legs.remove(id) {
             add(&mut self.past, &leg.stats);
+            for recorder in &leg.recorders {
+                self.recordings.remove(&recorder.id);
+            }
             let ended = leg.players.iter().map(|player| player.id).chain(leg.keys_player);
             for player in ended {
                 self.players.remove(&player);

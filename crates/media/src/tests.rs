@@ -322,3 +322,124 @@ fn packets_that_are_polled_too_late_leave_in_order() {
     assert_eq!(numbers.len(), 6);
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{numbers:?}");
 }
+
+/// Records from now on; [`recorded`] has it.
+fn record(street: &mut Street, source: Source) {
+    street.command(Command::Record(RecordingId(1), source));
+}
+
+/// Returns what was recorded since the last time, on the left and on the right.
+fn recorded(street: &mut Street) -> (Vec<i16>, Vec<i16>) {
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    while let Some(tick) = street.shard.poll_recorded() {
+        assert_eq!(tick.recording, RecordingId(1));
+        left.extend(tick.left);
+        right.extend(tick.right.into_iter().flatten());
+    }
+    (left, right)
+}
+
+/// Who is heard in what was recorded.
+fn voices(street: &Street, sound: &[i16]) -> Vec<usize> {
+    let is_heard = |leg: &usize| level(sound, TONES[*leg]) > street.amplitude / 2.0;
+    (0..street.phones.len()).filter(is_heard).collect()
+}
+
+#[test]
+fn a_room_s_recording_holds_everyone_but_a_coach_and_what_one_alone_hears() {
+    let mut street = Street::new(3);
+    street.route(2, Speaks::Only(vec![LegId(0)]), true);
+    let music: Pcm = (0..8_000).map(|at| street.tone(3, at)).collect();
+    let to = PlayTo::Leg(LegId(1));
+    let play = Command::Play { player: PlayerId(1), to, pcm: music, loops: None, paused: false };
+    street.command(play);
+    street.run(400);
+    record(&mut street, Source::Room(RoomId(1), None));
+    street.run(400);
+    let (sound, right) = recorded(&mut street);
+    assert_eq!((sound.len(), right.len()), (3_200, 0));
+    assert_eq!(voices(&street, &sound), [0, 1]);
+    assert!(level(&sound, TONES[3]) < 50.0, "music of one leg is in it");
+}
+
+#[test]
+fn in_two_channels_a_room_has_the_first_on_the_left_and_the_others_on_the_right() {
+    let mut street = Street::new(3);
+    street.run(400);
+    record(&mut street, Source::Room(RoomId(1), Some(LegId(1))));
+    street.run(400);
+    let (left, right) = recorded(&mut street);
+    assert_eq!((voices(&street, &left), voices(&street, &right)), (vec![1], vec![0, 2]));
+    assert_eq!(left.len(), right.len());
+}
+
+#[test]
+fn each_track_of_a_leg_holds_its_direction() {
+    for (track, left, right) in [
+        (Track::Inbound, vec![0], vec![]),
+        (Track::Outbound, vec![1, 2], vec![]),
+        (Track::Both, vec![0, 1, 2], vec![]),
+        (Track::Apart, vec![0], vec![1, 2]),
+    ] {
+        let mut street = Street::new(3);
+        street.run(400);
+        record(&mut street, Source::Leg(LegId(0), track));
+        street.run(400);
+        let sound = recorded(&mut street);
+        let heard = (voices(&street, &sound.0), voices(&street, &sound.1));
+        assert_eq!(heard, (left, right), "{track:?}");
+        assert_eq!(sound.0.len(), 3_200);
+    }
+}
+
+#[test]
+fn a_pause_leaves_silence_or_nothing_and_a_stop_ends_it() {
+    for (pause, length) in [(Pause::Silence, 1_600), (Pause::Skip, 0)] {
+        let mut street = Street::new(2);
+        street.run(400);
+        record(&mut street, Source::Room(RoomId(1), None));
+        street.run(200);
+        let (before, _) = recorded(&mut street);
+        street.command(Command::PauseRecording(RecordingId(1), Some(pause)));
+        street.run(200);
+        let (meanwhile, _) = recorded(&mut street);
+        assert_eq!(meanwhile, vec![0; length], "{pause:?}");
+        street.command(Command::PauseRecording(RecordingId(1), None));
+        street.run(200);
+        let (after, _) = recorded(&mut street);
+        assert_eq!((before.len(), after.len()), (1_600, 1_600));
+        assert_eq!(voices(&street, &after), [0, 1]);
+        street.command(Command::StopRecording(RecordingId(1)));
+        street.run(200);
+        assert!(recorded(&mut street).0.is_empty());
+    }
+}
+
+#[test]
+fn one_talker_at_unity_is_recorded_to_the_sample() {
+    let mut street = Street::new(2);
+    street.route(1, Speaks::Nobody, true);
+    street.run(400);
+    record(&mut street, Source::Room(RoomId(1), None));
+    let heard = street.run(400).remove(1);
+    let (sound, _) = recorded(&mut street);
+    let exact = |sample: i16| ulaw_to_linear(linear_to_ulaw(sample));
+    assert_eq!(sound.iter().map(|&sample| exact(sample)).collect::<Vec<_>>(), heard);
+}
+
+#[test]
+fn a_leg_that_is_recorded_before_it_comes_is_recorded_from_then_on() {
+    let mut street = Street::new(1);
+    record(&mut street, Source::Leg(LegId(7), Track::Both));
+    street.run(100);
+    assert!(recorded(&mut street).0.is_empty());
+    street.command(Command::AddLeg(LegId(7), Box::new(options(7, 20))));
+    for _ in 0..5 {
+        let now = street.now();
+        street.shard.handle_tick(now);
+        street.tick += 1;
+    }
+    assert_eq!(recorded(&mut street).0.len(), 5 * SAMPLES);
+    street.command(Command::RemoveLeg(LegId(7)));
+    street.command(Command::StopRecording(RecordingId(1)));
+}

@@ -1,7 +1,8 @@
 //! What a command changes in the tables: one word for each kind of row.
 
 use crate::{
-    Account, ApiKey, Call, CallSid, Callback, Conference, KeySid, Moment, Notification, Participant,
+    Account, ApiKey, Call, CallSid, Callback, Conference, KeySid, Moment, Notification,
+    Participant, Recording, RecordingSid, Timestamp,
 };
 
 /// One row to write. A command's changes are committed together or not at all.
@@ -42,6 +43,20 @@ pub enum Change {
     Callback(Box<Callback>),
     /// Appends to a conference's history.
     Moment(Box<Moment>),
+    /// Inserts or replaces a recording.
+    Recording {
+        /// What readers see.
+        record: Box<Recording>,
+        /// What a restart needs; empty once the recording is over.
+        state: String,
+    },
+    /// Notes that a recording was deleted.
+    DeleteRecording {
+        /// Which.
+        recording: RecordingSid,
+        /// When.
+        date: Timestamp,
+    },
     /// Appends to the debugger log.
     Notification(Box<Notification>),
     /// Inserts or replaces what it takes to end or take up a call's SIP dialog.

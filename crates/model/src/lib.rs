@@ -11,6 +11,7 @@ mod moment;
 mod notification;
 mod outbox;
 mod participant;
+mod recording;
 mod sid;
 mod time;
 mod words;
@@ -23,9 +24,10 @@ pub use moment::{Moment, MomentOf};
 pub use notification::{Level, Notification};
 pub use outbox::{Callback, CallbackState, Delivery};
 pub use participant::{Participant, ParticipantStatus};
+pub use recording::{Recording, RecordingSource, RecordingStatus, RecordingTrack};
 pub use sid::{
     AccountSid, CallSid, CallbackSid, ConferenceSid, KeySid, NotificationSid, ParseSidError,
-    ParticipantSid, RequestSid,
+    ParticipantSid, RecordingSid, RequestSid,
 };
 pub use time::{Iso8601, Now, Rfc2822, Timestamp};
 pub use words::UnknownWord;

@@ -70,6 +70,11 @@ sid!(
     "CP"
 );
 sid!(
+    /// A recording.
+    RecordingSid,
+    "RE"
+);
+sid!(
     /// An API key.
     KeySid,
     "SK"

@@ -11,6 +11,8 @@ pub struct Census {
     pub legs: usize,
     /// Rooms of conferences.
     pub rooms: usize,
+    /// Recordings that run.
+    pub recordings: usize,
     /// Sounds that were fetched and are not played yet, and those on their way.
     pub sounds: usize,
     /// What waits for commits, and outputs that wait to be polled.
@@ -27,7 +29,7 @@ impl Census {
     /// Whether it holds nothing.
     pub fn is_idle(self) -> bool {
         let held = self.calls + self.legs + self.rooms + self.sounds + self.waiting;
-        held + self.dialogs + self.transactions == 0 && self.exchange_is_idle
+        held + self.recordings + self.dialogs + self.transactions == 0 && self.exchange_is_idle
     }
 }
 
@@ -39,6 +41,7 @@ impl Core {
             calls: self.exchange.calls(),
             legs: self.calls.len().max(self.legs().len()),
             rooms: self.rooms.len(),
+            recordings: self.recordings.len(),
             sounds: self.audio.len() + self.loading.len() + self.unplayable.len(),
             waiting: self.after.len()
                 + self.committed.len()

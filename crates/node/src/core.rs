@@ -12,10 +12,10 @@ use std::time::Instant;
 
 use exchange::{
     AudioId, Command, Document, Effect, Event, Exchange, Failure, FetchId, Fetched, Gone, Hearing,
-    Instructions, PlayId, Refusal, Reply, Sound,
+    Instructions, PlayId, RecordingEnd, Refusal, Reply, Sound,
 };
-use media::{LegId, LegOptions, PlayTo, PlayerId, RoomId, TapId};
-use model::{Account, AccountSid, CallSid, Callback, Change, ConferenceSid, Now};
+use media::{LegId, LegOptions, PlayTo, PlayerId, RecordingId, RoomId};
+use model::{Account, AccountSid, CallSid, Callback, Change, ConferenceSid, Now, RecordingSid};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sip::{Agent, CallId, Ended, Peer, Transmit};
@@ -73,6 +73,8 @@ pub enum Input {
     Remarked(PlayId, Failure),
     /// What came of an [`Output::Load`].
     Loaded(PlayId, Result<Arc<[i16]>, Failure>),
+    /// A recording's file is closed.
+    RecordingEnded(RecordingSid, RecordingEnd),
     /// The server goes down: every call is hung up, [`Output::Stopped`] follows the last commit.
     Stop,
 }
@@ -119,6 +121,20 @@ pub enum Output {
         /// A file to be fetched or text to be spoken.
         sound: Sound,
     },
+    /// Opens a recording's file and its ring; the shard is told next. [`Input::RecordingEnded`] follows, at the latest
+    /// when the shard is told to stop.
+    OpenRecording {
+        /// Which recording.
+        recording: RecordingSid,
+        /// Its name in the shard.
+        id: RecordingId,
+        /// One or two.
+        channels: u8,
+        /// Whether silence at both ends is cut off.
+        trim: bool,
+    },
+    /// Deletes a recording's file.
+    EraseRecording(RecordingSid),
     /// All calls are over and their rows committed.
     Stopped,
 }
@@ -145,6 +161,8 @@ pub struct Settings {
     pub voice_url: Option<String>,
     /// What may be dialled beyond the public internet.
     pub guard: webhook::Guard,
+    /// Where the API is reached, without a slash at its end.
+    pub api_url: String,
 }
 
 /// One call's names on both sides.
@@ -180,6 +198,7 @@ pub struct Core {
     /// Calls that we ended, until their phones know.
     pub(crate) parting: BTreeMap<CallId, CallSid>,
     pub(crate) rooms: BTreeMap<ConferenceSid, RoomId>,
+    pub(crate) recordings: BTreeMap<RecordingSid, RecordingId>,
     pub(crate) audio: BTreeMap<AudioId, Arc<[i16]>>,
     pub(crate) loading: BTreeMap<PlayId, Loading>,
     /// Sounds that cannot be played, of which the exchange is told when it is done deciding.
@@ -226,8 +245,10 @@ impl Core {
             md5_alone: settings.sip_md5_alone,
         };
         let open = sip::Config::open(settings.sip, seed);
+        let mut exchange = Exchange::new(random.next_u64());
+        exchange.set_api_url(settings.api_url.clone());
         Self {
-            exchange: Exchange::new(random.next_u64()),
+            exchange,
             agent: Agent::new(sip::Config { access: Some(access), ..open }),
             settings,
             ports,
@@ -237,6 +258,7 @@ impl Core {
             by_leg: BTreeMap::new(),
             parting: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            recordings: BTreeMap::new(),
             audio: BTreeMap::new(),
             loading: BTreeMap::new(),
             unplayable: VecDeque::new(),
@@ -281,6 +303,7 @@ impl Core {
                 self.event(Event::PlayRemarked { play, remark }, now);
             }
             Input::Loaded(play, result) => self.loaded(play, result, now),
+            Input::RecordingEnded(recording, end) => self.recording_ended(recording, end, now),
             Input::Stop => {
                 let mut effects = Vec::new();
                 self.exchange.hang_up_all(now, &mut effects);
@@ -317,20 +340,6 @@ impl Core {
     /// Returns what is to be done next.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front().or_else(|| self.agent.poll_transmit().map(Output::Transmit))
-    }
-
-    /// Opens a tap of a conference; nothing where there is no such room.
-    pub fn open_tap(&mut self, conference: ConferenceSid) -> Option<TapId> {
-        let room = *self.rooms.get(&conference)?;
-        self.last += 1;
-        let tap = TapId(self.last);
-        self.media(media::Command::OpenTap(tap, room));
-        Some(tap)
-    }
-
-    /// Closes a tap.
-    pub fn close_tap(&mut self, tap: TapId) {
-        self.media(media::Command::CloseTap(tap));
     }
 
     /// Returns the room in which a conference is mixed.
@@ -393,7 +402,8 @@ impl Core {
     fn is_drained(&self, now: Now) -> bool {
         match self.stopping {
             Stopping::Draining(until) => {
-                self.exchange.calls() == 0 && (self.parting.is_empty() || now.instant >= until)
+                let over = self.exchange.calls() + self.exchange.recordings() == 0;
+                over && (self.parting.is_empty() || now.instant >= until)
             }
             Stopping::No | Stopping::Drained => false,
         }

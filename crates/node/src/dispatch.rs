@@ -60,7 +60,9 @@ impl Core {
                     }
                     changes.push(change);
                 }
-                Effect::Dial { .. } | Effect::Fetch { .. } => later.push(effect),
+                Effect::Dial { .. } | Effect::Fetch { .. } | Effect::EraseRecording(_) => {
+                    later.push(effect);
+                }
                 effect => self.act(effect, now),
             }
         }
@@ -117,6 +119,9 @@ impl Core {
                         document,
                         params,
                     });
+                }
+                Effect::EraseRecording(recording) if written == Written::Yes => {
+                    self.outputs.push_back(Output::EraseRecording(recording));
                 }
                 // Nobody is rung for a request that was answered by an error.
                 Effect::Dial { call, .. } if written != Written::Yes => {
@@ -213,11 +218,19 @@ impl Core {
                     self.media(media::Command::Stop(PlayerId(play.0)));
                 }
             }
-            Effect::Write(_) | Effect::Dial { .. } | Effect::Fetch { .. } => {}
+            Effect::Record { recording, of, channels, track, first, trim } => {
+                self.record(recording, &of, channels, track, first, trim);
+            }
+            Effect::PauseRecording { recording, pause } => self.pause_recording(recording, pause),
+            Effect::StopRecording(recording) => self.stop_recording(recording),
+            Effect::Write(_)
+            | Effect::Dial { .. }
+            | Effect::Fetch { .. }
+            | Effect::EraseRecording(_) => {}
         }
     }
 
-    fn room(&mut self, conference: ConferenceSid) -> RoomId {
+    pub(crate) fn room(&mut self, conference: ConferenceSid) -> RoomId {
         let last = &mut self.last;
         *self.rooms.entry(conference).or_insert_with(|| {
             *last += 1;

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::pending;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use exchange::{Command, Failure, FetchId, PlayId, Refusal, Reply, Sound};
+use exchange::{Command, Failure, FetchId, PlayId, RecordingEnd, Refusal, Reply, Sound};
 use media::{LegId, Shard, ShardStats, TapId};
-use model::{AccountSid, CallSid, ConferenceSid};
+use model::{AccountSid, CallSid, ConferenceSid, RecordingSid};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sip::{Peer, Transmit, Transport};
@@ -24,6 +25,7 @@ use crate::media_thread::{self, Lateness};
 use crate::narrator::Narrator;
 use crate::outbox::Owed;
 use crate::ports::Ports;
+use crate::recorder::{self, Recorder};
 use crate::speech::{self, Speaker};
 use crate::streams::{Arrived, Streams};
 use crate::{Pair, Stats, now};
@@ -45,6 +47,7 @@ pub enum Request {
     Remarked(PlayId, Failure),
     Loaded(PlayId, Result<Arc<[i16]>, Failure>),
     Resolved(CallSid, Vec<IpAddr>),
+    RecordingEnded(RecordingSid, RecordingEnd),
     Audibility(ConferenceSid, oneshot::Sender<Vec<Pair>>),
     OpenTap(ConferenceSid, oneshot::Sender<Option<TapId>>),
     ReadTap(TapId, oneshot::Sender<Vec<i16>>),
@@ -66,6 +69,8 @@ pub struct Parts {
     pub callbacks: mpsc::UnboundedSender<Owed>,
     /// Dialogs of the last process, which are to be ended.
     pub dialogs: Vec<(CallSid, sip::Dialog)>,
+    /// Where recordings are kept.
+    pub recordings: PathBuf,
 }
 
 /// The core's task and all that it owns.
@@ -79,6 +84,7 @@ struct Driver {
     requests: mpsc::Sender<Request>,
     callbacks: mpsc::UnboundedSender<Owed>,
     media: SyncSender<media_thread::Input>,
+    recorder: Recorder,
     lateness: Arc<Lateness>,
     narrator: Narrator,
     replies: BTreeMap<Ticket, oneshot::Sender<Result<Reply, Refusal>>>,
@@ -127,6 +133,15 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
     for (call, dialog) in parts.dialogs {
         core.end_dialog(call, dialog, now());
     }
+    let ended = {
+        let requests = parts.requests.clone();
+        move |recording, end| {
+            // Nobody is told once the core is gone.
+            let _ = requests.blocking_send(Request::RecordingEnded(recording, end));
+        }
+    };
+    let runtime = tokio::runtime::Handle::current();
+    let recorder = Recorder::start(parts.recordings, runtime, ended)?;
     let driver = Driver {
         core,
         store: parts.store,
@@ -137,6 +152,7 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
         requests: parts.requests,
         callbacks: parts.callbacks,
         media,
+        recorder,
         lateness,
         narrator: Narrator::default(),
         replies: BTreeMap::new(),
@@ -200,6 +216,9 @@ impl Driver {
             Request::Resolved(call, addresses) => {
                 self.core.handle(Input::Resolved(call, addresses), now());
             }
+            Request::RecordingEnded(recording, end) => {
+                self.core.handle(Input::RecordingEnded(recording, end), now());
+            }
             Request::Audibility(conference, reply) => self.audibility(conference, reply),
             Request::OpenTap(conference, reply) => {
                 let _ = reply.send(self.core.open_tap(conference));
@@ -256,6 +275,15 @@ impl Driver {
                     });
                 }
                 Output::Load { play, account, sound } => self.load(play, account, sound),
+                Output::OpenRecording { recording, id, channels, trim } => {
+                    if let Some(ring) = self.recorder.open(recording, channels, trim) {
+                        let _ = self.media.try_send(media_thread::Input::OpenRing(id, ring));
+                    } else {
+                        let input = Input::RecordingEnded(recording, recorder::unopened());
+                        self.core.handle(input, now());
+                    }
+                }
+                Output::EraseRecording(recording) => self.recorder.erase(recording),
                 Output::Stopped => {
                     if let Some(stopped) = self.stopped.take() {
                         let _ = stopped.send(());

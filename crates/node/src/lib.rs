@@ -26,6 +26,8 @@ mod parting;
 #[cfg(test)]
 mod parting_tests;
 mod ports;
+mod recorder;
+mod recording;
 mod recovery;
 mod speech;
 mod streams;
@@ -43,7 +45,7 @@ use exchange::{Hearing, Silence};
 use media::ShardStats;
 use model::{
     Account, AccountSid, AccountStatus, CallSid, Callback, CallbackSid, CallbackState, Change,
-    ConferenceSid, Now, Timestamp,
+    ConferenceSid, Now, RecordingSid, Timestamp,
 };
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -64,13 +66,18 @@ pub use exchange::{
     Instructions, JoinOptions, ParticipantChanges, ParticipantKey, Refusal, Reply, StatusCallback,
 };
 pub use exchange::{Failure, FetchId, Fetched, PlayId, Sound};
+pub use exchange::{
+    PauseBehavior, Recorded, RecordingCallback, RecordingChange, RecordingEnd, RecordingKey,
+    RecordingOptions,
+};
 pub use media::{JITTER_BOUNDS_MS, LOSS_BOUNDS};
 pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::Delivery;
+pub use sound::wav_header;
 pub use store::Backlog;
 pub use store::{
     AccountFilter, COMMIT_BOUNDS_S, CallFilter, ConferenceFilter, DateFilter, NotificationFilter,
-    Page, ParticipantFilter, Place, StoreFailed, StoreStats,
+    Page, ParticipantFilter, Place, RecordingFilter, StoreFailed, StoreStats,
 };
 pub use webhook::Guard;
 
@@ -103,6 +110,10 @@ pub struct Config {
     pub guard: Guard,
     /// When a callback is given up.
     pub callbacks: Delivery,
+    /// Where the API is reached, without a slash at its end.
+    pub api_url: String,
+    /// Whether recordings are handed to everyone who has their address.
+    pub open_recordings: bool,
 }
 
 /// Why the server could not start: one line that names the fix.
@@ -193,6 +204,9 @@ pub struct Handle {
     accounts: Accounts,
     changing: Arc<Mutex<()>>,
     sip: SocketAddr,
+    api_url: Arc<str>,
+    recordings: PathBuf,
+    open_recordings: bool,
 }
 
 impl Handle {
@@ -273,6 +287,21 @@ impl Handle {
     /// Returns where SIP listens.
     pub fn sip(&self) -> SocketAddr {
         self.sip
+    }
+
+    /// Returns where the API is reached, without a slash at its end.
+    pub fn api_url(&self) -> &str {
+        &self.api_url
+    }
+
+    /// Returns where a recording's file is.
+    pub fn recording_file(&self, recording: RecordingSid) -> PathBuf {
+        recorder::path(&self.recordings, recording)
+    }
+
+    /// Whether recordings are handed to everyone who has their address.
+    pub fn has_open_recordings(&self) -> bool {
+        self.open_recordings
     }
 
     /// Says who hears whom.
@@ -364,7 +393,9 @@ impl Node {
         let told = |error: StoreFailed| StartError::Other(error.to_string());
         let accounts = Accounts::new(store.all_accounts().map_err(told)?);
         let seed = ChaCha12Rng::from_os_rng().next_u64();
-        let dialogs = recovery::close_what_was_alive(&store, seed).await?;
+        let recordings = config.data.join("recordings");
+        let dialogs =
+            recovery::close_what_was_alive(&store, seed, &config.api_url, &recordings).await?;
         let bound = socket.local_addr().map_err(io("SIP".to_owned(), "--sip"))?;
         let sip = SocketAddr::new(config.advertise.unwrap_or(bound.ip()), bound.port());
         let client = webhook::Client::new(config.guard)
@@ -381,6 +412,7 @@ impl Node {
             sip_md5_alone: config.sip_md5_alone,
             voice_url: config.voice_url,
             guard: config.guard,
+            api_url: config.api_url.clone(),
         };
         let parts = driver::Parts {
             settings,
@@ -393,10 +425,22 @@ impl Node {
             requests: requests.clone(),
             callbacks: callbacks.clone(),
             dialogs,
+            recordings: recordings.clone(),
         };
         driver::start(parts, inbox).map_err(io("the media thread".to_owned(), "fewer threads"))?;
-        let changing = Arc::default();
-        Ok(Handle { requests, callbacks, store, main, accounts, changing, sip })
+        let (api_url, open_recordings) = (config.api_url.into(), config.open_recordings);
+        Ok(Handle {
+            requests,
+            callbacks,
+            store,
+            main,
+            accounts,
+            changing: Arc::default(),
+            sip,
+            api_url,
+            recordings,
+            open_recordings,
+        })
     }
 }
 

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use media::{Audible, Channel, Command, Event, LegId, RoomId, Shard, ShardStats, TICK, TapId};
+use media::{
+    Audible, Channel, Command, Event, LegId, RecordingId, RoomId, Shard, ShardStats, TICK, TapId,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::arrival::{Port, Reader};
+use crate::recorder::Ring;
 
 /// Datagrams that one socket may deliver in one sweep: a flood waits, or is lost, in the kernel.
 const SWEEP_MAX: usize = 32;
@@ -25,6 +28,8 @@ type Sockets = BTreeMap<LegId, (Port, Port)>;
 pub enum Input {
     /// A leg's sockets, before its first command.
     Open(LegId, Port, Port),
+    /// Where a recording goes, before its first command.
+    OpenRing(RecordingId, Ring),
     /// For the shard.
     Command(Command),
     /// Who hears whom.
@@ -64,6 +69,7 @@ pub fn run(
     lateness: &Arc<Lateness>,
 ) {
     let mut sockets = Sockets::new();
+    let mut rings = BTreeMap::new();
     let mut tick = 0_u64;
     let mut closing: Vec<LegId> = Vec::new();
     let mut pending: Option<Event> = None;
@@ -76,7 +82,7 @@ pub fn run(
                 if let Input::Command(Command::RemoveLeg(leg)) = &input {
                     closing.push(*leg);
                 }
-                take(&mut shard, &mut sockets, input);
+                take(&mut shard, &mut sockets, &mut rings, input);
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => return,
@@ -88,6 +94,7 @@ pub fn run(
             sweep(&mut shard, &sockets, &mut reader, tick, now);
             note(lateness, now - tick_at);
             shard.handle_tick(now);
+            record(&mut shard, &mut rings);
             tick_at = next_tick(tick_at, now);
         }
         send(&mut shard, &sockets, now);
@@ -104,12 +111,26 @@ pub fn run(
     }
 }
 
-fn take(shard: &mut Shard, sockets: &mut Sockets, input: Input) {
+fn take(
+    shard: &mut Shard,
+    sockets: &mut Sockets,
+    rings: &mut BTreeMap<RecordingId, Ring>,
+    input: Input,
+) {
     match input {
+        Input::OpenRing(recording, ring) => {
+            rings.insert(recording, ring);
+        }
         Input::Open(leg, rtp, rtcp) => {
             sockets.insert(leg, (rtp, rtcp));
         }
-        Input::Command(command) => shard.handle_command(command, Instant::now()),
+        Input::Command(command) => {
+            if let Command::StopRecording(recording) = &command {
+                // Its file is closed when the ring is empty.
+                rings.remove(recording);
+            }
+            shard.handle_command(command, Instant::now());
+        }
         // Whoever asked may have gone.
         Input::Audibility(room, reply) => drop(reply.send(shard.audibility(room))),
         Input::ReadTap(tap, reply) => {
@@ -118,6 +139,15 @@ fn take(shard: &mut Shard, sockets: &mut Sockets, input: Input) {
             drop(reply.send(heard));
         }
         Input::Stats(reply) => drop(reply.send(shard.stats())),
+    }
+}
+
+/// Hands over what was recorded. A ring that is full is given up: sound waits for no disk.
+fn record(shard: &mut Shard, rings: &mut BTreeMap<RecordingId, Ring>) {
+    while let Some(tick) = shard.poll_recorded() {
+        if rings.get(&tick.recording).is_some_and(|ring| !ring.push(tick)) {
+            rings.remove(&tick.recording);
+        }
     }
 }
 

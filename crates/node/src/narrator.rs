@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{
     Call, CallSid, CallStatus, Change, Conference, ConferenceSid, ConferenceStatus, Level,
-    Participant, ParticipantStatus,
+    Participant, ParticipantStatus, Recording, RecordingSid, RecordingStatus,
 };
 
 /// Logs each step of calls and conferences once, however often their rows are written.
@@ -15,6 +15,7 @@ pub struct Narrator {
     calls: BTreeMap<CallSid, CallStatus>,
     conferences: BTreeMap<ConferenceSid, ConferenceStatus>,
     participants: BTreeMap<CallSid, ParticipantStatus>,
+    recordings: BTreeMap<RecordingSid, RecordingStatus>,
 }
 
 impl Narrator {
@@ -25,6 +26,7 @@ impl Narrator {
                 Change::Call { record, .. } => self.call(record),
                 Change::Conference { record, .. } => self.conference(record),
                 Change::Participant { record, .. } => self.participant(record),
+                Change::Recording { record, .. } => self.recording(record),
                 Change::Notification(entry) => {
                     let call = entry.call.map(|sid| sid.to_string()).unwrap_or_default();
                     let conference =
@@ -100,5 +102,21 @@ impl Narrator {
                 tracing::info!(call.sid = %call, conference.sid = %conference, %status, "participant left");
             }
         }
+    }
+
+    fn recording(&mut self, record: &Recording) {
+        let (sid, call, status) = (record.sid, record.call, record.status);
+        if self.recordings.insert(sid, status) == Some(status) {
+            return;
+        }
+        if status.is_final() {
+            self.recordings.remove(&sid);
+        }
+        let conference = record.conference.map(|sid| sid.to_string()).unwrap_or_default();
+        let seconds = record.duration_seconds().unwrap_or_default();
+        tracing::info!(
+            recording.sid = %sid, call.sid = %call, conference.sid = %conference, %status, seconds,
+            "recording"
+        );
     }
 }

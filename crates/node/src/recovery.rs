@@ -1,10 +1,12 @@
 //! What a start does with what was alive when the server last ended.
 
-use exchange::{Alive, Effect, Exchange, Unreadable};
-use model::{CallSid, Change, Now};
+use std::path::Path;
+
+use exchange::{Alive, Effect, Event, Exchange, RecordingEnd, Unreadable};
+use model::{CallSid, Change, Now, RecordingSid};
 use store::Store;
 
-use crate::{StartError, now};
+use crate::{StartError, now, recorder};
 
 /// What is left to do for what was alive.
 #[derive(Debug, Default)]
@@ -15,16 +17,28 @@ pub struct Closing {
     pub dialogs: Vec<(CallSid, sip::Dialog)>,
 }
 
-/// Says how to close what was alive: it can not go on, its sound is gone.
+/// Says how to close what was alive: it can not go on, its sound is gone. `found` says what there is of a
+/// recording; `api_url` is where its receiver can fetch it.
 ///
 /// # Errors
 /// When a row holds what this program did not write.
-pub fn close(alive: store::Alive, seed: u64, now: Now) -> Result<Closing, Unreadable> {
-    let store::Alive { calls, conferences, participants, dialogs } = alive;
+pub fn close(
+    alive: store::Alive,
+    (seed, api_url): (u64, &str),
+    found: impl Fn(RecordingSid) -> RecordingEnd,
+    now: Now,
+) -> Result<Closing, Unreadable> {
+    let store::Alive { calls, conferences, participants, recordings, dialogs } = alive;
+    let recorded: Vec<RecordingSid> = recordings.iter().map(|(record, _)| record.sid).collect();
     let mut exchange = Exchange::new(seed);
-    exchange.restore(Alive { calls, conferences, participants }, now)?;
+    exchange.set_api_url(api_url.to_owned());
+    exchange.restore(Alive { calls, conferences, participants, recordings }, now)?;
     let mut effects = Vec::new();
     exchange.lose_all(now, &mut effects);
+    for recording in recorded {
+        let event = Event::RecordingEnded { recording, end: found(recording) };
+        exchange.handle_event(event, now, &mut effects);
+    }
     // Only what is written outlives the process.
     let written = effects.into_iter().filter_map(|effect| match effect {
         Effect::Write(change) => Some(change),
@@ -52,11 +66,14 @@ pub fn close(alive: store::Alive, seed: u64, now: Now) -> Result<Closing, Unread
 pub async fn close_what_was_alive(
     store: &Store,
     seed: u64,
+    api_url: &str,
+    folder: &Path,
 ) -> Result<Vec<(CallSid, sip::Dialog)>, StartError> {
     let told = |error: store::StoreFailed| StartError::Other(error.to_string());
     let alive = store.alive().map_err(told)?;
-    let closing =
-        close(alive, seed, now()).map_err(|error| StartError::Other(error.to_string()))?;
+    let found = |recording| recorder::mended(folder, recording);
+    let closing = close(alive, (seed, api_url), found, now())
+        .map_err(|error| StartError::Other(error.to_string()))?;
     if closing.changes.is_empty() {
         return Ok(closing.dialogs);
     }

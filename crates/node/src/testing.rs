@@ -39,6 +39,7 @@ pub fn core(now: Now) -> Core {
         sip_md5_alone: false,
         voice_url: None,
         guard: webhook::Guard { loopback: true, private: false },
+        api_url: String::new(),
     };
     Core::new(settings, [1; 32], Box::new(Ports))
 }

@@ -21,8 +21,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use media::{Channel, LegId, Shard, TICK};
-use model::{Account, AccountSid, CallSid, Callback, CallbackSid, Now, Timestamp};
+use media::{Channel, LegId, RecordingId, Shard, TICK};
+use model::{Account, AccountSid, CallSid, Callback, CallbackSid, Now, RecordingSid, Timestamp};
 use node::{
     Brought, Core, Failure, FetchId, Guard, Input, Outbox, PlayId, PortPairs, Settings, Ticket,
 };
@@ -115,6 +115,8 @@ enum Event {
     Commit(u32),
     Fetched(u32, FetchId, Result<Brought, Failure>),
     Loaded(u32, PlayId, Result<Arc<[i16]>, Failure>),
+    /// A recording's file is closed.
+    Recorded(u32, RecordingSid),
     Received(u32, Box<Callback>),
     Answered(u32, CallbackSid, Result<u16, webhook::Failure>),
     /// The outbox's turn to read a lane's rows.
@@ -169,6 +171,7 @@ struct Running {
     shard: Shard,
     outbox: Outbox,
     ears: BTreeMap<LegId, Ear>,
+    recordings: BTreeMap<RecordingId, RecordingSid>,
 }
 
 /// A world.
@@ -372,6 +375,9 @@ impl World {
             Event::Loaded(incarnation, play, result) if incarnation == self.incarnation => {
                 return self.input(Input::Loaded(play, result));
             }
+            Event::Recorded(incarnation, recording) if incarnation == self.incarnation => {
+                return self.input(Input::RecordingEnded(recording, outputs::closed(recording)));
+            }
             Event::Resolved(incarnation, call, addresses) if incarnation == self.incarnation => {
                 return self.input(Input::Resolved(call, addresses));
             }
@@ -379,6 +385,7 @@ impl World {
             Event::Commit(_)
             | Event::Fetched(..)
             | Event::Loaded(..)
+            | Event::Recorded(..)
             | Event::Resolved(..)
             | Event::Read(..) => {}
             Event::Received(incarnation, callback) => {
@@ -410,7 +417,7 @@ impl World {
         let incarnation = self.incarnation;
         self.note(|| format!("the node starts for the {incarnation}. time"));
         let seed = self.random.below(u64::MAX);
-        let closing = node::close(self.disk.rows.alive(), seed, now)
+        let closing = node::close(self.disk.rows.alive(), (seed, web::HOST), outputs::closed, now)
             .map_err(|error| ("rows_can_be_read", error.to_string()))?;
         self.judge_batch(&closing.changes)?;
         for change in &closing.changes {
@@ -427,6 +434,7 @@ impl World {
             sip_md5_alone: false,
             voice_url: (!self.random.one_in(5)).then(|| format!("{}/voice", web::HOST)),
             guard: Guard { loopback: true, private: true },
+            api_url: format!("{}/api", web::HOST),
         };
         let ports = Box::new(self.ports.clone());
         let mut core = Core::new(settings, self.random.seed(), ports);
@@ -439,7 +447,13 @@ impl World {
             outbox.owed(&lane, url);
         }
         let shard = Shard::new(self.random.below(u64::MAX));
-        self.node = Some(Running { core, shard, outbox, ears: BTreeMap::new() });
+        self.node = Some(Running {
+            core,
+            shard,
+            outbox,
+            ears: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+        });
         self.deliver();
         self.carry_out()
     }

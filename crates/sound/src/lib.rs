@@ -16,7 +16,7 @@ pub use decode::{LENGTH_MAX, Unreadable, decode};
 pub use music::music;
 pub use resample::{RATES, Resampler};
 pub use talkers::talker;
-pub use wav::wav;
+pub use wav::{wav, wav_header};
 
 /// Samples in a second.
 pub const RATE: u32 = 8_000;

@@ -26,9 +26,16 @@ const ULAW: u16 = 7;
 pub fn wav(samples: &[i16]) -> Vec<u8> {
     let length = samples.len() * 2;
     let mut file = Vec::with_capacity(44 + length);
-    file.extend(Format { tag: PCM, channels: 1, rate: RATE, align: 2, bits: 16 }.header(length));
+    file.extend(wav_header(1, length as u64));
     file.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
     file
+}
+
+/// Returns what comes before the sound of a WAV file at 8 kHz in 16 bits: 44 octets. `length` is the sound's in
+/// octets.
+pub fn wav_header(channels: u16, length: u64) -> Vec<u8> {
+    let format = Format { tag: PCM, channels, rate: RATE, align: channels * 2, bits: 16 };
+    format.header(usize::try_from(length).unwrap_or(usize::MAX))
 }
 
 /// What a `fmt ` chunk says.

@@ -9,6 +9,7 @@
 mod moments;
 mod outbox;
 mod query;
+mod recordings;
 mod row;
 mod writer;
 
@@ -26,6 +27,7 @@ pub use query::{
     AccountFilter, Alive, CallFilter, ConferenceFilter, DateFilter, Listed, NotificationFilter,
     PAGE_SIZE_MAX, Page, ParticipantFilter, Place,
 };
+pub use recordings::RecordingFilter;
 pub use writer::{COMMIT_BOUNDS_S, Committed, QUEUE_MAX, StoreStats};
 
 /// The store could not be opened: the message names the folder and the fix.
@@ -47,12 +49,13 @@ impl From<rusqlite::Error> for StoreFailed {
     }
 }
 
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_keys.sql"),
     include_str!("../migrations/0003_outbox.sql"),
     include_str!("../migrations/0004_accounts.sql"),
     include_str!("../migrations/0005_moments.sql"),
+    include_str!("../migrations/0006_recordings.sql"),
 ];
 /// Questions that are answered at the same time; more wait for one of them.
 const READERS: usize = 4;

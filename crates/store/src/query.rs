@@ -4,11 +4,11 @@
 use model::{
     Account, AccountSid, AccountStatus, ApiKey, Call, CallSid, CallStatus, Callback, CallbackState,
     Conference, ConferenceSid, ConferenceStatus, KeySid, Level, Notification, NotificationSid,
-    Participant, Timestamp,
+    Participant, Recording, Timestamp,
 };
 use rusqlite::ToSql;
 
-use crate::{Store, StoreFailed, row};
+use crate::{Store, StoreFailed, recordings, row};
 
 /// Most records on a page.
 pub const PAGE_SIZE_MAX: usize = 1_000;
@@ -105,20 +105,20 @@ pub struct NotificationFilter {
 
 /// A `WHERE` in the making.
 #[derive(Default)]
-struct Where {
+pub(crate) struct Where {
     text: String,
     values: Vec<Box<dyn ToSql>>,
 }
 
 impl Where {
-    fn and(&mut self, condition: &str, value: Option<impl ToSql + 'static>) {
+    pub(crate) fn and(&mut self, condition: &str, value: Option<impl ToSql + 'static>) {
         let Some(value) = value else { return };
         self.values.push(Box::new(value));
         let glue = if self.text.is_empty() { "WHERE" } else { " AND" };
         self.text.push_str(&format!("{glue} {condition} ?{}", self.values.len()));
     }
 
-    fn dates(&mut self, column: &str, filter: DateFilter) {
+    pub(crate) fn dates(&mut self, column: &str, filter: DateFilter) {
         self.and(&format!("{column} >="), filter.from.map(|date| date.0));
         self.and(&format!("{column} <"), filter.until.map(|date| date.0));
     }
@@ -341,7 +341,7 @@ impl Store {
         self.read(|db| row::first(db, &statement, &[&key.0, &key.1], row::participant))
     }
 
-    fn page<T>(
+    pub(crate) fn page<T>(
         &self,
         list: &List<'_>,
         mut wanted: Where,
@@ -395,10 +395,10 @@ impl Store {
 pub type Listed<T> = Result<Option<Page<T>>, StoreFailed>;
 
 /// A table, whose rows of it are listed, and the column that orders them.
-struct List<'a> {
-    table: &'a str,
-    owner: (&'a str, String),
-    seq: &'a str,
+pub(crate) struct List<'a> {
+    pub(crate) table: &'a str,
+    pub(crate) owner: (&'a str, String),
+    pub(crate) seq: &'a str,
 }
 
 /// A record with what a restart needs of it.
@@ -413,6 +413,8 @@ pub struct Alive {
     pub conferences: Vec<WithState<Conference>>,
     /// Participants who have not left.
     pub participants: Vec<WithState<Participant>>,
+    /// Recordings that are not over.
+    pub recordings: Vec<WithState<Recording>>,
     /// What it takes to end each call's dialog.
     pub dialogs: Vec<(CallSid, String)>,
 }
@@ -427,6 +429,7 @@ impl Store {
             calls: self.with_state("calls", row::call)?,
             conferences: self.with_state("conferences", row::conference)?,
             participants: self.with_state("participants", row::participant)?,
+            recordings: self.with_state("recordings", recordings::read)?,
             dialogs: self.read(|db| {
                 let mut rows = db.prepare_cached("SELECT call, state FROM dialogs")?;
                 rows.query_map([], |row| Ok((row::parsed(row, "call")?, row.get("state")?)))?

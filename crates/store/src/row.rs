@@ -8,6 +8,8 @@ use model::{
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
+use crate::recordings;
+
 /// Writes one change.
 pub fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
     match change {
@@ -24,6 +26,10 @@ pub fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::Participant { record, state } => write_participant(connection, record, state),
         Change::Callback(record) => write_callback(connection, record),
         Change::Moment(moment) => crate::moments::write(connection, moment),
+        Change::Recording { record, state } => recordings::write(connection, record, state),
+        Change::DeleteRecording { recording, date } => {
+            recordings::delete(connection, *recording, *date)
+        }
         Change::Notification(record) => write_notification(connection, record),
         Change::Dialog { call, state } => {
             upsert(connection, "dialogs", "call", &[("call", &call.to_string()), ("state", state)])
@@ -39,7 +45,7 @@ fn delete(connection: &Connection, statement: &str, key: &str) -> rusqlite::Resu
 }
 
 /// Inserts a row, or replaces all its columns where `key` is known: its place in lists stays.
-fn upsert(
+pub fn upsert(
     connection: &Connection,
     table: &str,
     key: &str,

@@ -5,6 +5,7 @@
 use roxmltree::Node;
 
 use crate::document::{Reader, boolean, text};
+use crate::recording::{self, Recording};
 
 /// When a beep sounds. Source: `beep`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,6 +112,8 @@ pub struct Conference {
     pub status_callback_method: String,
     /// `region`
     pub region: Option<String>,
+    /// `record` and what goes with it; none: it is not recorded.
+    pub recording: Option<Recording>,
 }
 
 /// Most participants. Source: Twilio, `maxParticipants`.
@@ -160,6 +163,7 @@ impl Conference {
             status_callback: None,
             status_callback_method: "POST".to_owned(),
             region: None,
+            recording: None,
         }
     }
 }
@@ -171,13 +175,9 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Conference {
         "record-from-start" | "true" => Some(true),
         _ => None,
     });
-    if records {
-        reader.warn(12200, node, "record: recording is not built yet");
-    }
-    reader.attribute(node, "trim", 13239, (), |trim| {
-        ["trim-silence", "do-not-trim"].contains(&trim).then_some(())
-    });
+    let recording = recording::read(node, 13239, true, reader);
     let mut conference = Conference::named(text(node));
+    conference.recording = records.then_some(recording);
     conference.muted = reader.boolean(node, "muted", 13230, false);
     conference.end_conference_on_exit = reader.boolean(node, "endConferenceOnExit", 13231, false);
     conference.start_conference_on_enter =

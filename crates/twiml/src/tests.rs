@@ -70,8 +70,8 @@ fn a_bad_value_is_warned_of_under_its_code_and_the_default_taken() {
         (r#"jitterBufferSize="huge""#, 12200),
         (r#"colour="red""#, 12200),
         (r#"Muted="true""#, 12200),
-        (r#"record="record-from-start""#, 12200),
         (r#"record="perhaps""#, 12200),
+        (r#"recordingStatusCallbackEvent="begun""#, 12200),
         (r#"trim="all""#, 13239),
         (r#"region="mars""#, 12200),
     ] {
@@ -94,14 +94,21 @@ fn dial_keeps_its_own_attributes() {
 }
 
 #[test]
-fn recording_is_reported_once_where_it_is_asked_for() {
+fn a_conference_says_how_it_is_recorded() {
     let quiet = r#"recordingStatusCallback="http://r/" trim="do-not-trim" record="do-not-record""#;
     assert_eq!(conference(quiet, &[]), Conference::named("Room 1"));
-    let loud = r#"recordingStatusCallback="http://r/" trim="do-not-trim" record="true""#;
-    assert_eq!(conference(loud, &[12200]), Conference::named("Room 1"));
-    for (record, warnings) in [("false", &[][..]), ("true", &[12200]), ("always", &[13217])] {
-        check(&format!("<Dial record='{record}'><Conference>x</Conference></Dial>"), warnings);
-    }
+    let plain = conference(r#"record="record-from-start""#, &[]).recording.unwrap();
+    assert!(plain.trim && plain.status_callback.is_none());
+    assert_eq!(plain.status_callback_method, "POST");
+    let loud = r#"recordingStatusCallback=" http://r/ " recordingStatusCallbackMethod="get"
+        recordingStatusCallbackEvent="in-progress, absent absent" trim="do-not-trim" record="true""#;
+    let expected = Recording {
+        trim: false,
+        status_callback: Some("http://r/".to_owned()),
+        status_callback_method: "GET".to_owned(),
+        status_callback_events: vec!["in-progress".to_owned(), "absent".to_owned()],
+    };
+    assert_eq!(conference(loud, &[]).recording, Some(expected));
 }
 
 #[test]

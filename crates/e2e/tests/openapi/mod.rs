@@ -153,6 +153,8 @@ fn same_keys(example: &Value, body: &Value) -> bool {
             (_, None) => true,
             (None, Some(_)) => false,
         },
+        // What has no value just now has no keys.
+        (_, Value::Null) => true,
         (Value::Object(_) | Value::Array(_), _) | (_, Value::Object(_) | Value::Array(_)) => false,
         _ => true,
     }
@@ -178,7 +180,10 @@ fn like(name: &str, value: &Value, examples: &[&Value], faults: &mut Vec<String>
         Value::String(text) => {
             let written: Vec<&str> = examples.iter().filter_map(|one| one.as_str()).collect();
             let kinds: Vec<String> = written.iter().map(|text| kind(name, text)).collect();
-            if !kinds.is_empty() && !kinds.contains(&kind(name, text)) {
+            // The example of a conference's recordings has the list's address where an item's belongs.
+            let ours = kind(name, text).replace("/CF/Recordings/RE.json", "/CF/Recordings.json");
+            let known = kinds.contains(&kind(name, text)) || kinds.contains(&ours);
+            if !kinds.is_empty() && !known {
                 faults.push(format!("{name} is written {text:?}, not as in {written:?}"));
             }
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use exchange::*;
-use model::{AccountSid, CallSid, ConferenceSid, Now, Timestamp};
+use model::{AccountSid, CallSid, ConferenceSid, Now, RecordingSid, Timestamp};
 
 use rows::Rows;
 
@@ -46,6 +46,9 @@ struct Player {
     /// Open requests by address, and open sounds by what they are.
     fetches: Vec<(String, FetchId)>,
     plays: Vec<(String, PlayId)>,
+    /// Recordings that are not over, by the order in which they began: `rec1` and so on.
+    recordings: BTreeMap<String, RecordingSid>,
+    recorded: usize,
     rows: Rows,
 }
 
@@ -60,6 +63,8 @@ impl Player {
             rooms: BTreeMap::new(),
             fetches: Vec::new(),
             plays: Vec::new(),
+            recordings: BTreeMap::new(),
+            recorded: 0,
             rows: Rows::default(),
         }
     }
@@ -126,6 +131,12 @@ impl Player {
         let mut effects = Vec::new();
         self.exchange.hang_up_all(self.now(), &mut effects);
         self.seen(effects);
+        for recording in std::mem::take(&mut self.recordings).into_values() {
+            let mut effects = Vec::new();
+            let event = Event::RecordingEnded { recording, end: closed(4_000, false) };
+            self.exchange.handle_event(event, self.now(), &mut effects);
+            self.seen(effects);
+        }
         assert!(self.exchange.is_idle(), "something is left: {:?}", self.exchange);
         assert_eq!(self.exchange.poll_timeout(), None, "a deadline is left");
         self.rows.assert_nothing_is_alive();
@@ -205,6 +216,15 @@ impl Player {
                 let status_callback = Some((url.to_owned(), "POST".to_owned()));
                 change(self.call(who), CallChanges { status_callback, ..none() })
             }
+            ["record", who, ref fields @ ..] => Command::CreateRecording {
+                account,
+                call: self.call(who),
+                options: recording_options(fields),
+            },
+            [verb @ ("halt" | "skip" | "resume" | "stop"), which, "of", what] => {
+                self.change_recording(verb, which, what)
+            }
+            ["erase", which] => Command::DeleteRecording(self.recording(which)),
             ["forget", who] => Command::DeleteCall { account, call: self.call(who) },
             _ => return None,
         })
@@ -292,6 +312,18 @@ impl Player {
             }
             [who, "speaks"] => Event::Speech { call: self.call(who), speaking: true },
             [who, "falls", "silent"] => Event::Speech { call: self.call(who), speaking: false },
+            [which, "holds", ms] => {
+                let end = closed(ms.parse().unwrap(), false);
+                Event::RecordingEnded { recording: self.take_recording(which), end }
+            }
+            [which, "is", "mute"] => {
+                let end = closed(2_000, true);
+                Event::RecordingEnded { recording: self.take_recording(which), end }
+            }
+            [which, "breaks", "off"] => {
+                let end = RecordingEnd { failure: Some(failure(16111)), ..closed(2_000, false) };
+                Event::RecordingEnded { recording: self.take_recording(which), end }
+            }
             [user, "registers"] => Event::Registered { user: user.to_owned() },
             [user, "unregisters"] => Event::Unregistered { user: user.to_owned() },
             [sound, end @ ("ended" | "broke")] => {
@@ -406,6 +438,33 @@ impl Player {
         changes
     }
 
+    fn change_recording(&self, verb: &str, which: &str, what: &str) -> Command {
+        let room = self.rooms.get(what).map(|sid| Recorded::Conference(*sid));
+        Command::UpdateRecording {
+            account: self.account,
+            of: room.unwrap_or_else(|| Recorded::Call(self.call(what))),
+            recording: match which {
+                "current" => RecordingKey::Current,
+                which => RecordingKey::Sid(self.recording(which)),
+            },
+            change: match verb {
+                "halt" => RecordingChange::Pause(PauseBehavior::Silence),
+                "skip" => RecordingChange::Pause(PauseBehavior::Skip),
+                "resume" => RecordingChange::Resume,
+                _ => RecordingChange::Stop,
+            },
+        }
+    }
+
+    /// The recording of that name; one that never was, for a name that none has.
+    fn recording(&self, which: &str) -> RecordingSid {
+        self.recordings.get(which).copied().unwrap_or(RecordingSid::new([0xEE; 16]))
+    }
+
+    fn take_recording(&mut self, which: &str) -> RecordingSid {
+        self.recordings.remove(which).unwrap_or_else(|| panic!("{which} is no recording"))
+    }
+
     fn key(&self, who: &str) -> ParticipantKey {
         let known = self.calls.get(who).copied();
         known.map_or_else(|| ParticipantKey::Label(who.to_owned()), ParticipantKey::Call)
@@ -418,6 +477,26 @@ impl Player {
 
     fn room(&self, room: &str) -> ConferenceSid {
         self.rooms.get(room).copied().unwrap_or(ConferenceSid::new([0xEE; 16]))
+    }
+}
+
+/// What a file holds that was closed as it should be.
+fn closed(ms: u64, silent: bool) -> RecordingEnd {
+    RecordingEnd { length: Duration::from_millis(ms), silent, failure: None }
+}
+
+/// Reads how a call is recorded; its receiver is `http://r/`, and hears of everything.
+fn recording_options(fields: &[&str]) -> RecordingOptions {
+    let events = ["started", "paused", "resumed", "stopped", "completed", "failed", "absent"];
+    RecordingOptions {
+        channels: if field(fields, "RecordingChannels") == Some("dual") { 2 } else { 1 },
+        trim: field(fields, "Trim") == Some("trim-silence"),
+        callback: RecordingCallback {
+            url: Some("http://r/".to_owned()),
+            method: "POST".to_owned(),
+            events: events.map(str::to_owned).to_vec(),
+        },
+        ..RecordingOptions::default()
     }
 }
 
@@ -451,6 +530,7 @@ fn dialling(who: &str, fields: &[&str]) -> Dialling {
         timeout: seconds("Timeout"),
         time_limit: seconds("TimeLimit"),
         status_callback,
+        recording: field(fields, "Record").map(|_| recording_options(fields)),
         ..Dialling::default()
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use exchange::{Alive, Effect, Exchange, Reply};
 use model::{
     Call, CallSid, Callback, Change, Conference, ConferenceSid, Now, Participant, ParticipantSid,
+    Recording, RecordingSid,
 };
 
 use super::Player;
@@ -15,6 +16,7 @@ pub struct Rows {
     pub calls: BTreeMap<CallSid, (Call, String)>,
     pub conferences: BTreeMap<ConferenceSid, (Conference, String)>,
     pub participants: BTreeMap<ParticipantSid, (Participant, String)>,
+    pub recordings: BTreeMap<RecordingSid, (Recording, String)>,
     /// The next number that each receiver is to see, of each call and conference.
     numbers: BTreeMap<String, u32>,
 }
@@ -37,6 +39,14 @@ impl Rows {
                 let row = ((**record).clone(), state.clone());
                 self.participants.insert(record.sid, row);
             }
+            Change::Recording { record, state } => {
+                let row = ((**record).clone(), state.clone());
+                self.recordings.insert(record.sid, row);
+                assert_eq!(record.status.is_final(), state.is_empty(), "the state of a recording");
+            }
+            Change::DeleteRecording { recording, .. } => drop(self.recordings.remove(recording)),
+            // Those of recordings have no number.
+            Change::Callback(callback) if is_of_recording(callback) => {}
             Change::Callback(callback) => self.number(callback),
             Change::Notification(_) | Change::Moment(_) => {}
             other => panic!("an exchange does not write {other:?}"),
@@ -89,6 +99,14 @@ impl Rows {
                 let stood = self.participants.get(&shown.sid).map(|row| &row.0);
                 assert_eq!(row.or(stood), Some(&**shown));
             }
+            Reply::Recording(shown) => {
+                let row = written().find_map(|change| match change {
+                    Change::Recording { record, .. } if record.sid == shown.sid => Some(&**record),
+                    _ => None,
+                });
+                let stood = self.recordings.get(&shown.sid).map(|row| &row.0);
+                assert_eq!(row.or(stood), Some(&**shown));
+            }
             Reply::Done => {}
         }
     }
@@ -103,6 +121,7 @@ impl Rows {
             calls: alive(&self.calls),
             conferences: alive(&self.conferences),
             participants: alive(&self.participants),
+            recordings: alive(&self.recordings),
         };
         exchange.restore(alive, now).unwrap();
         exchange
@@ -112,9 +131,16 @@ impl Rows {
         let calls = self.calls.values().map(|(_, state)| state);
         let conferences = self.conferences.values().map(|(_, state)| state);
         let participants = self.participants.values().map(|(_, state)| state);
-        let left = calls.chain(conferences).chain(participants).find(|state| !state.is_empty());
+        let recordings = self.recordings.values().map(|(_, state)| state);
+        let all = calls.chain(conferences).chain(participants).chain(recordings);
+        let left = all.into_iter().find(|state| !state.is_empty());
         assert_eq!(left, None, "a row is alive when nothing is");
     }
+}
+
+/// Whether a callback tells of a recording.
+pub fn is_of_recording(callback: &Callback) -> bool {
+    callback.params.iter().any(|(name, _)| name == "RecordingSid")
 }
 
 impl Player {

@@ -1,9 +1,10 @@
 //! Writes what an exchange does as lines.
 
 use exchange::*;
-use model::{CallSid, Callback, Change};
+use model::{CallSid, Callback, Change, RecordingSid};
 
 use super::Player;
+use super::rows::is_of_recording;
 
 /// The fields of a request that are of interest beside its address.
 const REQUEST_FIELDS: [&str; 5] =
@@ -18,6 +19,16 @@ const CALLBACK_FIELDS: [(&str, &str); 6] = [
     ("ReasonAnnouncementFailed", ""),
 ];
 
+/// The fields of a recording's callback that are shown, with what is written before them.
+const RECORDING_FIELDS: [(&str, &str); 6] = [
+    ("RecordingStatus", ""),
+    ("RecordingSource", "of "),
+    ("RecordingChannels", "channels "),
+    ("RecordingTrack", "track "),
+    ("RecordingDuration", "seconds "),
+    ("ErrorCode", "code "),
+];
+
 impl Player {
     /// Notes who is new, and that a reply shows what is written.
     pub(super) fn replied(&mut self, who: &str, reply: &Reply, effects: &[Effect]) {
@@ -29,7 +40,7 @@ impl Player {
                     self.calls.insert(who.to_owned(), record.call);
                 }
             }
-            Reply::Conference(_) | Reply::Done => {}
+            Reply::Conference(_) | Reply::Recording(_) | Reply::Done => {}
         }
         self.rows.assert_shows(reply, effects);
     }
@@ -97,7 +108,39 @@ impl Player {
                 self.plays.retain(|(_, known)| *known != play);
                 format!("{name} stops")
             }
+            Effect::Record { recording, of, channels, track, first, trim } => {
+                self.recorded += 1;
+                let name = format!("rec{}", self.recorded);
+                self.recordings.insert(name.clone(), recording);
+                let of = match of {
+                    Audience::Call(call) => self.who(call),
+                    Audience::Conference(_) => "everyone".to_owned(),
+                };
+                let left = match channels {
+                    1 => String::new(),
+                    _ => format!(", {} on the left", self.who(first)),
+                };
+                let trim = if trim { ", trimmed" } else { "" };
+                format!("{name} records {of}, {track}{left}{trim}")
+            }
+            Effect::PauseRecording { recording, pause } => {
+                let pause = match pause {
+                    Some(PauseBehavior::Silence) => "holds silence",
+                    Some(PauseBehavior::Skip) => "skips",
+                    None => "goes on",
+                };
+                format!("{} {pause}", self.recording_name(recording))
+            }
+            Effect::StopRecording(recording) => {
+                format!("{} is closed", self.recording_name(recording))
+            }
+            Effect::EraseRecording(_) => "erases a recording".to_owned(),
         })
+    }
+
+    fn recording_name(&self, recording: RecordingSid) -> String {
+        let known = self.recordings.iter().find(|(_, known)| **known == recording);
+        known.map_or_else(|| "a recording".to_owned(), |(name, _)| name.clone())
     }
 
     fn playing(&self, play: PlayId) -> String {
@@ -143,6 +186,12 @@ impl Player {
         };
         let person = |name: &str| field(name).and_then(|call| call.parse().ok());
         let who = person("CallSid").map(|call| format!(" {}", self.who(call))).unwrap_or_default();
+        if is_of_recording(callback) {
+            let fields = RECORDING_FIELDS
+                .into_iter()
+                .filter_map(|(name, before)| Some(format!(" {before}{}", field(name)?)));
+            return format!("tells {}{}", callback.url, fields.collect::<String>());
+        }
         let number = field("SequenceNumber").unwrap_or("?");
         let event = field("StatusCallbackEvent").or(field("CallStatus")).unwrap_or("?");
         let mut more: Vec<String> = CALLBACK_FIELDS

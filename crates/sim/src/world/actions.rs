@@ -6,7 +6,7 @@ use model::{CallSid, ConferenceSid, ConferenceStatus, Participant};
 use node::{
     Beep, CallChanges, Command, ConferenceCallback, ConferenceKey, CreateCall, CreateParticipant,
     Dialling, Document, End, Input, Instructions, JoinOptions, ParticipantChanges, ParticipantKey,
-    Refusal, Reply, StatusCallback, Ticket,
+    RecordingOptions, Refusal, Reply, StatusCallback, Ticket,
 };
 
 use super::chance::Chance;
@@ -337,6 +337,7 @@ impl World {
             },
             region: None,
             jitter_buffer_size: None,
+            recording: self.random.one_in(3).then(RecordingOptions::default),
         };
         let create =
             CreateParticipant { account, conference, dialling, early_media: false, options };

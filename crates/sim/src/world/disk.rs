@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::{
     Call, CallSid, Callback, CallbackSid, CallbackState, Change, Conference, ConferenceSid,
-    Participant, ParticipantSid,
+    Participant, ParticipantSid, Recording, RecordingSid,
 };
 use node::BatchId;
 
@@ -16,6 +16,7 @@ pub struct Rows {
     pub calls: BTreeMap<CallSid, (Call, String)>,
     pub conferences: BTreeMap<ConferenceSid, (Conference, String)>,
     pub participants: BTreeMap<ParticipantSid, (Participant, String)>,
+    pub recordings: BTreeMap<RecordingSid, (Recording, String)>,
     pub callbacks: BTreeMap<CallbackSid, Callback>,
     /// The callbacks in the order in which they were first written.
     pub owed_in_order: Vec<CallbackSid>,
@@ -37,6 +38,9 @@ impl Rows {
             }
             Change::Participant { record, state } => {
                 self.participants.insert(record.sid, ((**record).clone(), state.clone()));
+            }
+            Change::Recording { record, state } => {
+                self.recordings.insert(record.sid, ((**record).clone(), state.clone()));
             }
             Change::Callback(callback) => {
                 let known = self.callbacks.insert(callback.sid, (**callback).clone());
@@ -64,6 +68,7 @@ impl Rows {
             calls: alive(&self.calls),
             conferences: alive(&self.conferences),
             participants: alive(&self.participants),
+            recordings: alive(&self.recordings),
             dialogs: self.dialogs.iter().map(|(call, state)| (*call, state.clone())).collect(),
         }
     }

@@ -30,10 +30,11 @@ pub struct Ear {
 }
 
 impl Ear {
-    /// Takes one packet of PCMU; others tell nothing.
+    /// Takes one packet of PCMU; in any other, such as a key's, no tone is heard.
     pub fn hear(&mut self, packet: &[u8]) {
         let Some((header, payload)) = Header::parse(packet) else { return };
         if header.payload_type != 0 || payload.len() != SAMPLES {
+            self.in_a_row = Default::default();
             return;
         }
         let mut frame = [0.0; SAMPLES];

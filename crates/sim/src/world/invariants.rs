@@ -55,8 +55,9 @@ impl Judge {
         self.sure.clear();
         self.numbers.clear();
         for sid in &rows.owed_in_order {
-            let (about, number) = web::number(&rows.callbacks[sid]);
-            self.numbers.insert(about, number);
+            if let Some((about, number)) = web::number(&rows.callbacks[sid]) {
+                self.numbers.insert(about, number);
+            }
         }
     }
 }
@@ -73,7 +74,7 @@ impl World {
                 Change::Callback(callback)
                     if !self.disk.meant.callbacks.contains_key(&callback.sid) =>
                 {
-                    let (about, number) = web::number(callback);
+                    let Some((about, number)) = web::number(callback) else { continue };
                     let first = i64::from(callback.conference.is_some());
                     let expected = self.judge.numbers.get(&about).map_or(first, |last| last + 1);
                     if number != expected {
@@ -134,8 +135,9 @@ impl World {
     /// After a start nothing is alive in the rows.
     pub(super) fn judge_restart(&mut self) -> Held {
         let alive = self.disk.rows.alive();
+        let left = alive.calls.len() + alive.conferences.len() + alive.participants.len();
         // A dialog's row stays until its phone knows.
-        if alive.calls.len() + alive.conferences.len() + alive.participants.len() > 0 {
+        if left + alive.recordings.len() > 0 {
             return broken("a_restart_closes_what_was_alive", format!("{alive:?}"));
         }
         Ok(())
@@ -283,6 +285,9 @@ impl World {
                 rows.conferences.get(&record.sid).map(|(row, _)| row == &**record)
             }
             Ok(Reply::Call(record)) => rows.calls.get(&record.sid).map(|(row, _)| row == &**record),
+            Ok(Reply::Recording(record)) => {
+                rows.recordings.get(&record.sid).map(|(row, _)| row == &**record)
+            }
             Ok(Reply::Done) => Some(match asked {
                 Asked::Delete(call) => !rows.calls.contains_key(call),
                 Asked::Remove(conference, call) => {

@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use media::Command as Media;
-use model::{Callback, CallbackSid, CallbackState, Change};
-use node::{BatchId, Input, Output, ROWS_MAX, Refusal, Reply, Sound, Ticket, Written};
+use model::{Callback, CallbackSid, CallbackState, Change, RecordingSid};
+use node::{
+    BatchId, Input, Output, ROWS_MAX, RecordingEnd, Refusal, Reply, Sound, Ticket, Written,
+};
 
 use super::chance::Chance;
 use super::invariants::{self, Held};
@@ -85,6 +87,12 @@ impl World {
                     let (result, after) = self.web.sound(url, &mut self.random);
                     self.schedule(after, Event::Loaded(self.incarnation, play, result));
                 }
+                Output::OpenRecording { recording, id, .. } => {
+                    if let Some(node) = &mut self.node {
+                        node.recordings.insert(id, recording);
+                    }
+                }
+                Output::EraseRecording(_) => {}
                 Output::Stopped => self.stopped = true,
             }
             emitted.others += 1;
@@ -111,6 +119,12 @@ impl World {
         if let Media::RemoveLeg(leg) = &command {
             self.ports.close(*leg);
         }
+        if let Media::StopRecording(id) = &command
+            && let Some(recording) = self.node.as_mut().and_then(|node| node.recordings.remove(id))
+        {
+            let after = self.random.millis(1, 400);
+            self.schedule(after, Event::Recorded(self.incarnation, recording));
+        }
         self.digest(&[match &command {
             Media::AddLeg(..) => 1,
             Media::UpdateLeg(..) => 2,
@@ -123,6 +137,9 @@ impl World {
             Media::SendDigits(..) => 9,
             Media::OpenTap(..) => 10,
             Media::CloseTap(..) => 11,
+            Media::Record(..) => 12,
+            Media::PauseRecording(..) => 13,
+            Media::StopRecording(..) => 14,
         }]);
         let now = self.instant();
         if let Some(node) = &mut self.node {
@@ -247,9 +264,16 @@ impl World {
     }
 }
 
+/// Says what the file of a recording holds that does not exist.
+pub fn closed(_: RecordingSid) -> RecordingEnd {
+    RecordingEnd { length: Duration::from_secs(1), silent: false, failure: None }
+}
+
 fn about(callback: &Callback) -> String {
-    let (about, number) = super::web::number(callback);
+    let numbered = super::web::number(callback);
+    let (about, number) = numbered.unwrap_or_else(|| ("recording".to_owned(), 0));
     let event = super::web::param(callback, "StatusCallbackEvent")
+        .or(super::web::param(callback, "RecordingStatus"))
         .or(super::web::param(callback, "CallStatus"))
         .unwrap_or_default();
     format!("{} {about} #{number} {event}", callback.sid)
@@ -268,6 +292,7 @@ fn describe(change: &Change) -> String {
             record.hold,
             record.call_to_coach.filter(|_| record.coaching)
         ),
+        Change::Recording { record, .. } => format!("{} {}", record.sid, record.status),
         Change::Callback(callback) => about(callback),
         Change::Notification(note) => format!("notification {}", note.code),
         Change::Moment(moment) => format!("moment {}", moment.event),

@@ -112,7 +112,7 @@ impl Web {
         if !self.received.insert(callback.sid) {
             return Ok(());
         }
-        let (about, number) = number(callback);
+        let Some((about, number)) = number(callback) else { return Ok(()) };
         let last = self.last.entry(format!("{about} {}", callback.url)).or_insert(-1);
         if number <= *last {
             return Err(format!("{about}: number {number} came after {last}"));
@@ -122,14 +122,17 @@ impl Web {
     }
 }
 
-/// Returns of what a callback tells, and its number among those.
-pub fn number(callback: &Callback) -> (String, i64) {
+/// Returns of what a callback tells, and its number among those; those of recordings have none.
+pub fn number(callback: &Callback) -> Option<(String, i64)> {
+    if param(callback, "RecordingSid").is_some() {
+        return None;
+    }
     let about = match callback.conference {
         Some(conference) => conference.to_string(),
         None => callback.call.map_or_else(String::new, |call| call.to_string()),
     };
     let number = param(callback, "SequenceNumber").and_then(|number| number.parse().ok());
-    (about, number.unwrap_or(-1))
+    Some((about, number.unwrap_or(-1)))
 }
 
 /// Returns a field of a callback.
@@ -191,6 +194,7 @@ fn voice(random: &mut ChaCha12Rng) -> String {
         (8, " waitUrl=\"\""),
         (10, " maxParticipants=\"2\""),
         (8, " participantLabel=\"host\""),
+        (3, " record=\"record-from-start\" recordingStatusCallback=\"/recordings\""),
         (12, " jitterBufferSize=\"small\""),
     ] {
         if random.one_in(one_in) {

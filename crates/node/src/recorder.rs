@@ -1,0 +1,452 @@
+//! The thread that writes recordings: it empties their rings into WAV files that can be played at
+//! every moment, up to the last [`FLUSH`].
+//!
+//! A recording has a ring of its own, from the media thread. Where the disk is too slow for it, or
+//! takes no more, that recording ends as failed; the room plays on.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
+use std::time::{Duration, Instant};
+
+use exchange::{Failure, RecordingEnd};
+use media::{Frame, RATE, Recorded, SAMPLES};
+use model::RecordingSid;
+use tokio::runtime::Handle;
+
+/// How often what was recorded is written, with a header that tells how much it is.
+const FLUSH: Duration = Duration::from_millis(250);
+/// Ticks that wait in one recording's ring: 5 s.
+const RING_MAX: usize = 250;
+/// Recordings that wait to be opened.
+const ORDERS_MAX: usize = 1_024;
+/// Longest recording: as long as the longest call.
+const LENGTH_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Samples below this are silence where that is cut off: -50 dB.
+const SILENCE_BELOW: u16 = 104;
+/// Octets before the sound.
+const HEADER: u64 = 44;
+
+/// Twilio's code for a storage that cannot be written.
+const DISK_FAILED: u32 = 16111;
+/// Twilio's code for a storage that does not take what it is given.
+const DISK_TOO_SLOW: u32 = 16112;
+
+/// The media thread's end of a recording's ring.
+#[derive(Debug)]
+pub struct Ring {
+    ticks: SyncSender<Recorded>,
+    overflowed: Arc<AtomicBool>,
+}
+
+impl Ring {
+    /// Hands a tick over; false where nobody takes it any more.
+    pub fn push(&self, tick: Recorded) -> bool {
+        match self.ticks.try_send(tick) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.overflowed.store(true, Ordering::Relaxed);
+                false
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+/// What the thread is asked for.
+struct Order {
+    recording: RecordingSid,
+    channels: u8,
+    trim: bool,
+    ticks: Receiver<Recorded>,
+    overflowed: Arc<AtomicBool>,
+}
+
+/// The way to the thread, which ends with it.
+#[derive(Debug)]
+pub struct Recorder {
+    orders: SyncSender<Order>,
+    folder: PathBuf,
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.recording)
+    }
+}
+
+impl Recorder {
+    /// Starts the thread; `ended` is told, from any thread, what each file holds when it is closed.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        folder: PathBuf,
+        runtime: Handle,
+        ended: impl Fn(RecordingSid, RecordingEnd) + Clone + Send + 'static,
+    ) -> io::Result<Self> {
+        let (orders, inbox) = sync_channel(ORDERS_MAX);
+        let place = folder.clone();
+        std::thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(move || run(&inbox, &place, &runtime, &ended))?;
+        Ok(Self { orders, folder })
+    }
+
+    /// Opens a recording's file; nothing where too many wait already.
+    pub fn open(&self, recording: RecordingSid, channels: u8, trim: bool) -> Option<Ring> {
+        let (sender, ticks) = sync_channel(RING_MAX);
+        let overflowed = Arc::new(AtomicBool::new(false));
+        let order = Order { recording, channels, trim, ticks, overflowed: Arc::clone(&overflowed) };
+        self.orders.try_send(order).ok()?;
+        Some(Ring { ticks: sender, overflowed })
+    }
+
+    /// Deletes a recording's file.
+    pub fn erase(&self, recording: RecordingSid) {
+        let path = path(&self.folder, recording);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = std::fs::remove_file(path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(recording.sid = %recording, %error, "a recording's file is left");
+            }
+        });
+    }
+}
+
+/// Returns where a recording's file is.
+pub fn path(folder: &Path, recording: RecordingSid) -> PathBuf {
+    folder.join(format!("{recording}.wav"))
+}
+
+/// Says what a recording is that could not be opened at all.
+pub fn unopened() -> RecordingEnd {
+    failed(Duration::ZERO, DISK_TOO_SLOW, "too many recordings wait to be opened".to_owned())
+}
+
+fn failed(length: Duration, code: u32, message: String) -> RecordingEnd {
+    RecordingEnd { length, silent: false, failure: Some(Failure { code, message }) }
+}
+
+/// Mends the header of a file that nobody closed, and says what it holds.
+pub fn mended(folder: &Path, recording: RecordingSid) -> RecordingEnd {
+    let mend = || {
+        let path = path(folder, recording);
+        let mut file = File::options().read(true).write(true).open(path)?;
+        let mut header = [0; HEADER as usize];
+        file.read_exact(&mut header)?;
+        let channels = header[22].clamp(1, 2);
+        let align = u64::from(channels) * 2;
+        let frames = file.metadata()?.len().saturating_sub(HEADER) / align;
+        file.set_len(HEADER + frames * align)?;
+        file.write_all_at(&sound::wav_header(channels.into(), frames * align), 0)?;
+        file.sync_all()?;
+        Ok::<_, io::Error>(frames)
+    };
+    match mend() {
+        Ok(frames) => RecordingEnd { length: length(frames), silent: frames == 0, failure: None },
+        // The server was killed before anything was written.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) =>
+        {
+            RecordingEnd { length: Duration::ZERO, silent: true, failure: None }
+        }
+        Err(error) => failed(Duration::ZERO, DISK_FAILED, error.to_string()),
+    }
+}
+
+fn length(frames: u64) -> Duration {
+    Duration::from_micros(frames * (1_000_000 / u64::from(RATE)))
+}
+
+/// Writes until the last handle is gone, and what is open then to its end.
+fn run(
+    inbox: &Receiver<Order>,
+    folder: &Path,
+    runtime: &Handle,
+    ended: &(impl Fn(RecordingSid, RecordingEnd) + Clone + Send + 'static),
+) {
+    let mut open: Vec<Open> = Vec::new();
+    let mut flush_at = Instant::now() + FLUSH;
+    loop {
+        match inbox.recv_timeout(flush_at.saturating_duration_since(Instant::now())) {
+            Ok(order) => match Open::new(order, folder) {
+                Ok(recording) => open.push(recording),
+                Err((recording, error)) => {
+                    tell(runtime, ended, recording, move || {
+                        failed(Duration::ZERO, DISK_FAILED, error.to_string())
+                    });
+                }
+            },
+            Err(RecvTimeoutError::Timeout) => {
+                let closed = open.extract_if(.., |recording| recording.flush() == Going::Over);
+                for recording in closed {
+                    tell(runtime, ended, recording.sid, move || recording.close());
+                }
+                flush_at = Instant::now() + FLUSH;
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                for mut recording in open {
+                    recording.flush();
+                    recording.close();
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Tells away from the writer's thread, which nothing may hold up, what came of a recording.
+fn tell(
+    runtime: &Handle,
+    ended: &(impl Fn(RecordingSid, RecordingEnd) + Clone + Send + 'static),
+    recording: RecordingSid,
+    close: impl FnOnce() -> RecordingEnd + Send + 'static,
+) {
+    let ended = ended.clone();
+    runtime.spawn_blocking(move || ended(recording, close()));
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Going {
+    On,
+    Over,
+}
+
+/// One file that is written.
+#[derive(Debug)]
+struct Open {
+    sid: RecordingSid,
+    ticks: Receiver<Recorded>,
+    overflowed: Arc<AtomicBool>,
+    track: WavTrack,
+    failure: Option<Failure>,
+}
+
+impl Open {
+    fn new(order: Order, folder: &Path) -> Result<Self, (RecordingSid, io::Error)> {
+        let Order { recording: sid, channels, trim, ticks, overflowed } = order;
+        let opened = std::fs::create_dir_all(folder)
+            .and_then(|()| File::create(path(folder, sid)))
+            .and_then(|file| WavTrack::new(file, channels, trim));
+        let track = opened.map_err(|error| (sid, error))?;
+        Ok(Self { sid, ticks, overflowed, track, failure: None })
+    }
+
+    /// Writes what waits in the ring.
+    fn flush(&mut self) -> Going {
+        let over = loop {
+            match self.ticks.try_recv() {
+                Ok(tick) => self.track.push(&tick.left, tick.right.as_ref()),
+                Err(TryRecvError::Empty) => break false,
+                Err(TryRecvError::Disconnected) => break true,
+            }
+        };
+        let written = self.track.write();
+        if let Err(error) = written {
+            let message = format!("the recording cannot be written: {error}");
+            self.failure = Some(Failure { code: DISK_FAILED, message });
+        } else if self.overflowed.load(Ordering::Relaxed) {
+            let message = "the disk did not keep up with the recording".to_owned();
+            self.failure = Some(Failure { code: DISK_TOO_SLOW, message });
+        }
+        let full = length(self.track.frames) >= LENGTH_MAX;
+        if over || full || self.failure.is_some() { Going::Over } else { Going::On }
+    }
+
+    /// Closes the file and says what it holds.
+    fn close(mut self) -> RecordingEnd {
+        let closed = self.track.close();
+        if let Err(error) = closed {
+            let message = format!("the recording cannot be closed: {error}");
+            self.failure.get_or_insert(Failure { code: DISK_FAILED, message });
+        }
+        RecordingEnd {
+            length: length(self.track.frames),
+            silent: self.track.heard == 0,
+            failure: self.failure,
+        }
+    }
+}
+
+/// A WAV file in the making.
+#[derive(Debug)]
+struct WavTrack {
+    file: File,
+    channels: u8,
+    trim: bool,
+    /// Samples of each channel that the file holds.
+    frames: u64,
+    /// Of these, up to the last one that is no silence.
+    heard: u64,
+    /// What is to be written next.
+    octets: Vec<u8>,
+    waiting: u64,
+}
+
+impl WavTrack {
+    fn new(file: File, channels: u8, trim: bool) -> io::Result<Self> {
+        let mut track =
+            Self { file, channels, trim, frames: 0, heard: 0, octets: Vec::new(), waiting: 0 };
+        track.file.write_all(&track.header())?;
+        Ok(track)
+    }
+
+    fn align(&self) -> u64 {
+        u64::from(self.channels) * 2
+    }
+
+    fn header(&self) -> Vec<u8> {
+        sound::wav_header(self.channels.into(), self.frames * self.align())
+    }
+
+    fn push(&mut self, left: &Frame, right: Option<&Frame>) {
+        let sounds = |frame: &Frame| frame.iter().any(|one| one.unsigned_abs() >= SILENCE_BELOW);
+        let heard = sounds(left) || right.is_some_and(sounds);
+        if self.trim && !heard && self.heard == 0 {
+            return;
+        }
+        for (at, sample) in left.iter().enumerate() {
+            self.octets.extend(sample.to_le_bytes());
+            if self.channels == 2 {
+                let other = right.map_or(0, |right| right[at]);
+                self.octets.extend(other.to_le_bytes());
+            }
+        }
+        self.waiting += SAMPLES as u64;
+        if heard {
+            self.heard = self.frames + self.waiting;
+        }
+    }
+
+    /// Writes what waits, then a header that tells of it.
+    fn write(&mut self) -> io::Result<()> {
+        if self.octets.is_empty() {
+            return Ok(());
+        }
+        let written = self.file.write_all(&self.octets);
+        self.octets.clear();
+        let waiting = std::mem::take(&mut self.waiting);
+        if let Err(error) = written {
+            let octets = self.file.metadata().map_or(0, |data| data.len());
+            self.frames = octets.saturating_sub(HEADER) / self.align();
+            self.heard = self.heard.min(self.frames);
+            return Err(error);
+        }
+        self.frames += waiting;
+        self.file.write_all_at(&self.header(), 0)
+    }
+
+    /// Cuts off what is to be cut off, and has the disk keep the rest.
+    fn close(&mut self) -> io::Result<()> {
+        if self.trim {
+            self.frames = self.heard;
+        }
+        self.file.set_len(HEADER + self.frames * self.align())?;
+        self.file.write_all_at(&self.header(), 0)?;
+        self.file.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tick(level: i16) -> Frame {
+        [level; SAMPLES]
+    }
+
+    /// Writes ticks of these levels and returns what the file holds of each tick, and its end.
+    fn written(levels: &[i16], channels: u8, trim: bool) -> (Vec<u8>, WavTrack) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wav");
+        let mut track = WavTrack::new(File::create(&path).unwrap(), channels, trim).unwrap();
+        for &level in levels {
+            track.push(&tick(level), (channels == 2).then_some(&tick(-level)));
+            track.write().unwrap();
+        }
+        track.close().unwrap();
+        (std::fs::read(&path).unwrap(), track)
+    }
+
+    #[test]
+    fn silence_at_both_ends_is_cut_off_where_that_is_wanted() {
+        let levels = [0, 3, 500, 0, 0, -500, 0];
+        for (trim, expected) in [(false, &levels[..]), (true, &levels[2..6])] {
+            let (file, track) = written(&levels, 1, trim);
+            let samples = sound::decode(file).unwrap();
+            let ticks: Vec<i16> = samples.chunks(SAMPLES).map(|tick| tick[0]).collect();
+            assert_eq!(ticks, expected, "{trim}");
+            assert_eq!(track.frames, (expected.len() * SAMPLES) as u64);
+        }
+        let (file, track) = written(&[0, 0], 1, true);
+        assert_eq!((file.len() as u64, track.heard), (HEADER, 0));
+    }
+
+    #[test]
+    fn two_channels_are_written_side_by_side() {
+        let (file, _) = written(&[1_000, 0], 2, false);
+        assert_eq!(file.len() as u64, HEADER + 2 * 4 * SAMPLES as u64);
+        assert_eq!(file[22], 2);
+        assert_eq!(file[44..48], [0xE8, 0x03, 0x18, 0xFC]);
+    }
+
+    #[test]
+    fn a_file_that_nobody_closed_is_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let sid = RecordingSid::new([7; 16]);
+        let file = File::create(path(folder.path(), sid)).unwrap();
+        let mut track = WavTrack::new(file, 1, false).unwrap();
+        track.push(&tick(900), None);
+        track.write().unwrap();
+        // What came after the last header, and half a sample.
+        track.file.write_all(&[1; 161]).unwrap();
+        drop(track);
+        let end = mended(folder.path(), sid);
+        assert_eq!((end.length, end.failure), (Duration::from_millis(30), None));
+        let file = std::fs::read(path(folder.path(), sid)).unwrap();
+        assert_eq!(file.len(), 44 + 480);
+        assert_eq!(file[40..44], 480_u32.to_le_bytes());
+        let missing = mended(folder.path(), RecordingSid::new([8; 16]));
+        assert_eq!((missing.length, missing.silent), (Duration::ZERO, true));
+    }
+
+    #[test]
+    fn a_full_disk_and_a_slow_one_end_the_recording_with_a_code() {
+        let open = |file: File| {
+            let (sender, ticks) = sync_channel(2);
+            let overflowed = Arc::new(AtomicBool::new(false));
+            let track = WavTrack {
+                file,
+                channels: 1,
+                trim: false,
+                frames: 0,
+                heard: 0,
+                octets: Vec::new(),
+                waiting: 0,
+            };
+            let sid = RecordingSid::new([1; 16]);
+            let ring = Ring { ticks: sender, overflowed: Arc::clone(&overflowed) };
+            (ring, Open { sid, ticks, overflowed, track, failure: None })
+        };
+        let tick = Recorded { recording: media::RecordingId(1), left: tick(900), right: None };
+        let (ring, mut full) = open(File::options().write(true).open("/dev/full").unwrap());
+        assert!(ring.push(tick));
+        assert_eq!(full.flush(), Going::Over);
+        assert_eq!(full.close().failure.map(|failure| failure.code), Some(DISK_FAILED));
+        let (ring, mut slow) = open(tempfile::tempfile().unwrap());
+        assert_eq!([ring.push(tick), ring.push(tick), ring.push(tick)], [true, true, false]);
+        drop(ring);
+        assert_eq!(slow.flush(), Going::Over);
+        let end = slow.close();
+        assert_eq!(end.failure.map(|failure| failure.code), Some(DISK_TOO_SLOW));
+        assert_eq!(end.length, Duration::from_millis(40), "what came before is kept");
+    }
+}
