@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use model::{Call as Record, CallSid, CallStatus, Change, Direction, Level, Timestamp};
 use twiml::Dial;
 
+use crate::bridge::Dialled;
 use crate::callbacks::{self, CallProgress};
 use crate::context::{Context, Owner};
 use crate::dial::ANSWERED;
@@ -50,6 +51,12 @@ pub(crate) struct Call {
     pub(crate) sequence: u32,
     pub(crate) program: Option<Program>,
     pub(crate) joined: Option<(model::ConferenceSid, Origin)>,
+    /// The `<Dial>` of phones that it runs.
+    pub(crate) dialled: Option<Box<Dialled>>,
+    /// Whose `<Dial>` has dialled it, or connects it.
+    pub(crate) dialled_by: Option<CallSid>,
+    /// What its phone answered in place of taking the call; known when it ends, never written.
+    pub(crate) sip_status: Option<u16>,
     pub(crate) send_digits: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
     /// When ringing has lasted too long.
@@ -79,6 +86,9 @@ impl Call {
             sequence: 0,
             program: None,
             joined: None,
+            dialled: None,
+            dialled_by: None,
+            sip_status: None,
             send_digits: None,
             headers: Vec::new(),
             rings_until: None,
@@ -172,7 +182,8 @@ impl World {
         ctx: &mut Context<'_>,
     ) -> Result<Reply, Refusal> {
         self.check_reachable(&create.dialling.to)?;
-        let sid = self.dial(create.account, &create.dialling, Some(create.instructions), None, ctx);
+        let instructions = Some(create.instructions);
+        let sid = self.dial(create.account, &create.dialling, instructions, None, None, ctx);
         let call = self.calls.get_mut(&sid).expect("it was just made");
         call.send_digits = create.send_digits;
         Ok(Reply::Call(Box::new(call.record.clone())))
@@ -190,18 +201,23 @@ impl World {
         }
     }
 
-    /// Makes an outbound call and dials it.
+    /// Makes an outbound call and dials it, for the API or for the `<Dial>` of another call.
     pub(crate) fn dial(
         &mut self,
         account: model::AccountSid,
         dialling: &Dialling,
         instructions: Option<Instructions>,
         jitter_buffer_size: Option<String>,
+        parent: Option<CallSid>,
         ctx: &mut Context<'_>,
     ) -> CallSid {
         let sid = ctx.names.call();
-        let mut record =
-            record(sid, account, Direction::OutboundApi, CallStatus::Queued, ctx.now.wall);
+        let (direction, extra) = match parent {
+            Some(_) => (Direction::OutboundDial, Duration::ZERO),
+            None => (Direction::OutboundApi, RING_TIMEOUT_EXTRA),
+        };
+        let mut record = record(sid, account, direction, CallStatus::Queued, ctx.now.wall);
+        record.parent = parent;
         record.to.clone_from(&dialling.to);
         record.from.clone_from(&dialling.from);
         record.start_time = Some(ctx.now.wall);
@@ -209,7 +225,7 @@ impl World {
         call.status_callback = dialling.status_callback.clone();
         call.recording = dialling.recording.clone();
         let timeout = dialling.timeout.unwrap_or(RING_TIMEOUT).min(RING_TIMEOUT_MAX);
-        call.rings_until = Some(ctx.now.instant + timeout + RING_TIMEOUT_EXTRA);
+        call.rings_until = Some(ctx.now.instant + timeout + extra);
         call.time_limit = dialling.time_limit.unwrap_or(TIME_LIMIT).min(TIME_LIMIT_MAX);
         ctx.push(Effect::Dial {
             call: sid,
@@ -235,6 +251,7 @@ impl World {
             self.touch(sid);
         }
         self.participant_ringing(sid, early_media, ctx);
+        self.callee_rings(sid, early_media, ctx);
     }
 
     /// The phone that we dial answered.
@@ -246,10 +263,10 @@ impl World {
         Self::put_in_progress(call, ctx);
         self.touch(sid);
         self.record_call(sid, ctx);
-        if self.calls.get(&sid).is_some_and(|call| call.joined.is_some()) {
-            self.participant_connected(sid, ctx);
-        } else {
-            self.begin(sid, ctx);
+        match self.calls.get(&sid) {
+            Some(call) if call.joined.is_some() => self.participant_connected(sid, ctx),
+            Some(call) if call.dialled_by.is_some() => self.callee_answered(sid, ctx),
+            _ => self.begin(sid, ctx),
         }
     }
 
@@ -275,7 +292,7 @@ impl World {
     }
 
     /// Sets a call on its first document.
-    fn begin(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+    pub(crate) fn begin(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
         let Some(call) = self.calls.get_mut(&sid) else { return };
         let Some(instructions) = call.instructions.take() else { return };
         let client = call.client();
@@ -292,8 +309,7 @@ impl World {
                 Err(failure) => self.document_failed(sid, &failure, ctx),
             },
             Instructions::Join(name) => {
-                self.answer(sid, ctx);
-                let outcome = self.join_by_dial(sid, Box::new(Dial::conference(name)), ctx);
+                let outcome = self.run_dial(sid, Box::new(Dial::conference(name)), ctx);
                 self.proceed(sid, outcome, ctx);
             }
         }
@@ -301,17 +317,17 @@ impl World {
     }
 
     /// Answers an offered call unless its first verb comes before the answer: then it rings.
-    fn answer_first(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+    pub(crate) fn answer_first(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
         let Some(call) = self.calls.get(&sid) else { return };
         match call.program.as_ref().and_then(Program::before_answer) {
             None => self.answer(sid, ctx),
             Some(BeforeAnswer::Pause) if !call.is_up() => ctx.push(Effect::Ring(sid)),
-            Some(BeforeAnswer::Pause | BeforeAnswer::Reject) => {}
+            Some(BeforeAnswer::Pause | BeforeAnswer::Reject | BeforeAnswer::Dial) => {}
         }
     }
 
     /// Answers an offered call; nothing for one that is up.
-    fn answer(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+    pub(crate) fn answer(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
         let Some(call) = self.calls.get_mut(&sid) else { return };
         if call.record.direction == Direction::Inbound && call.record.status == CallStatus::Ringing
         {
@@ -369,11 +385,12 @@ impl World {
         let mut outcome = outcome;
         // A `<Dial>` that fails goes on with the next verb, as often as there are verbs.
         while let Outcome::Dial(dial) = outcome {
-            self.answer(sid, ctx);
-            outcome = self.join_by_dial(sid, dial, ctx);
+            outcome = self.run_dial(sid, dial, ctx);
         }
+        let waits = |call: &Call| call.dialled_by.is_some() && !call.ending;
         match outcome {
             Outcome::Going | Outcome::Dial(_) => {}
+            Outcome::Ended if self.calls.get(&sid).is_some_and(waits) => self.bridge(sid, ctx),
             Outcome::Ended | Outcome::HangUp => self.hang_up(sid, LeaveReason::HungUp, ctx),
             Outcome::Reject(status) => self.reject(sid, status, ctx),
             Outcome::Failed(failure) => self.document_failed(sid, &failure, ctx),
@@ -475,6 +492,7 @@ impl World {
             call.ending = false;
         }
         self.leave(sid, LeaveReason::CallUpdated, ctx);
+        self.leave_bridge(sid, ctx);
         if let Some(call) = self.calls.get_mut(&sid) {
             call.joined = None;
         }
@@ -509,6 +527,7 @@ impl World {
         } else if due(call.leaves_at) {
             call.leaves_at = None;
             self.touch(sid);
+            self.hang_up_callees(sid, ctx);
             self.leave(sid, LeaveReason::HungUp, ctx);
             self.after_conference(sid, ANSWERED, ctx);
         } else if due(call.program.as_ref().and_then(Program::deadline)) {

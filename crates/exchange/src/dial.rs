@@ -1,9 +1,9 @@
-//! What `<Dial><Conference>` does with a call, and what follows it.
+//! What `<Dial>` does with a call: `<Conference>` here, and what follows it, whatever it dialled.
 //!
 //! Source: TwiML `<Dial>`, `action`, `hangupOnStar`, `timeLimit`.
 
 use model::{CallSid, Level};
-use twiml::Dial;
+use twiml::{Dial, Noun};
 
 use crate::call::Origin;
 use crate::context::Context;
@@ -18,12 +18,20 @@ pub(crate) const ANSWERED: &str = "answered";
 pub(crate) const FAILED: &str = "failed";
 
 impl World {
-    /// Takes a key press: it is for a `<Gather>`, or `*` leaves a `<Dial hangupOnStar>`.
+    /// Takes a key press: it is for a `<Gather>`, `*` leaves a `<Dial hangupOnStar>`, and the other end
+    /// of a bridge hears it.
     pub(crate) fn digit(&mut self, sid: CallSid, digit: char, ctx: &mut Context<'_>) {
         let program = self.calls.get(&sid).and_then(|call| call.program.as_ref());
         if program.is_some_and(Program::takes_digits) {
             return self
                 .run_call(sid, ctx, |program, client, ctx| program.digit(digit, client, ctx));
+        }
+        let dialled = self.calls.get(&sid).and_then(|call| call.dialled.as_ref());
+        if digit == '*' && dialled.is_some_and(|dialled| dialled.dial.hangup_on_star) {
+            return self.hang_up_callees(sid, ctx);
+        }
+        if let Some(other) = self.bridged_with(sid) {
+            return self.pass_on(other, digit, ctx);
         }
         let hangs_up = self.calls.get(&sid).is_some_and(
             |call| matches!(&call.joined, Some((_, Origin::Dial(dial))) if dial.hangup_on_star),
@@ -34,21 +42,46 @@ impl World {
         }
     }
 
-    /// Joins the conference that a `<Dial>` names. Returns what follows at once where it cannot.
-    pub(crate) fn join_by_dial(
+    /// Runs a `<Dial>`. Returns what follows at once where it cannot.
+    pub(crate) fn run_dial(
         &mut self,
         sid: CallSid,
         dial: Box<Dial>,
         ctx: &mut Context<'_>,
     ) -> Outcome {
+        if self.calls.get(&sid).is_some_and(|call| call.dialled_by.is_some()) {
+            let message = "a call that was dialled cannot dial before it is connected".to_owned();
+            return Outcome::Failed(Failure { code: 13201, message });
+        }
+        match dial.noun.clone() {
+            Noun::Conference(noun) => {
+                self.answer(sid, ctx);
+                self.join_by_dial(sid, dial, &noun, ctx)
+            }
+            Noun::Callees(_) => self.dial_callees(sid, dial, ctx),
+            Noun::Queue(_) => Outcome::Failed(Failure {
+                code: 12200,
+                message: "<Dial><Queue> is not built yet".to_owned(),
+            }),
+        }
+    }
+
+    /// Joins the conference that a `<Dial>` names. Returns what follows at once where it cannot.
+    fn join_by_dial(
+        &mut self,
+        sid: CallSid,
+        dial: Box<Dial>,
+        noun: &twiml::Conference,
+        ctx: &mut Context<'_>,
+    ) -> Outcome {
         let Some(call) = self.calls.get_mut(&sid) else { return Outcome::Going };
         let base = call.program.as_ref().map_or("", Program::url).to_owned();
         let about = call.client().about(&base);
-        for failure in misread(&dial.noun, &base) {
+        for failure in misread(noun, &base) {
             ctx.notify(about.clone(), Level::Warning, &failure);
         }
-        let options = JoinOptions::from_twiml(&dial.noun, &base);
-        match self.join(sid, &dial, options, ctx) {
+        let options = JoinOptions::from_twiml(noun, &base);
+        match self.join(sid, (&dial, noun), options, ctx) {
             Ok(()) => {
                 if let Some(call) = self.calls.get_mut(&sid) {
                     call.leaves_at = dial.time_limit.map(|limit| ctx.now.instant + limit);
@@ -61,17 +94,17 @@ impl World {
             }
             Err(failure) => {
                 ctx.notify(about, Level::Error, &failure);
-                self.next_after_dial(sid, &dial, FAILED, ctx)
+                self.next_after_dial(sid, &dial, status(FAILED), ctx)
             }
         }
     }
 
     /// Goes on with a call that has left its conference: the action, the next verb, or nothing.
-    pub(crate) fn after_conference(&mut self, sid: CallSid, status: &str, ctx: &mut Context<'_>) {
+    pub(crate) fn after_conference(&mut self, sid: CallSid, came_to: &str, ctx: &mut Context<'_>) {
         let Some(call) = self.calls.get_mut(&sid) else { return };
         match call.joined.take() {
             Some((_, Origin::Dial(dial))) => {
-                let outcome = self.next_after_dial(sid, &dial, status, ctx);
+                let outcome = self.next_after_dial(sid, &dial, status(came_to), ctx);
                 self.proceed(sid, outcome, ctx);
             }
             Some((_, Origin::Api)) => self.hang_up(sid, LeaveReason::HungUp, ctx),
@@ -80,13 +113,17 @@ impl World {
     }
 
     /// Asks the action of a `<Dial>` that is over, or runs the next verb.
-    fn next_after_dial(
+    pub(crate) fn next_after_dial(
         &mut self,
         sid: CallSid,
         dial: &Dial,
-        status: &str,
+        params: Vec<(String, String)>,
         ctx: &mut Context<'_>,
     ) -> Outcome {
+        if dial.action.is_none() {
+            // A caller who was to be answered by a phone hears what follows.
+            self.answer_first(sid, ctx);
+        }
         let Some(call) = self.calls.get_mut(&sid) else { return Outcome::Going };
         call.leaves_at = None;
         let mut client = call.client();
@@ -103,7 +140,7 @@ impl World {
             let message = "the action of <Dial> is no absolute address".to_owned();
             return Outcome::Failed(Failure { code, message });
         };
-        client.params.push(("DialCallStatus".to_owned(), status.to_owned()));
+        client.params.extend(params);
         let document = Document { url, method: dial.method.clone() };
         match Program::followed_by(call.program.as_ref(), document, &client, ctx) {
             Ok(program) => {
@@ -113,6 +150,10 @@ impl World {
             Err(failure) => Outcome::Failed(failure),
         }
     }
+}
+
+fn status(came_to: &str) -> Vec<(String, String)> {
+    vec![("DialCallStatus".to_owned(), came_to.to_owned())]
 }
 
 /// What a `<Conference>` says that cannot be meant, and is taken for its default.

@@ -164,11 +164,20 @@ pub enum Speaks {
     Only(Vec<CallSid>),
 }
 
+/// Where calls hear each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Room {
+    /// In a conference.
+    Conference(ConferenceSid),
+    /// Where this call's `<Dial>` connects it with another.
+    Bridge(CallSid),
+}
+
 /// How a call's sound is wired, from the next tick on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// The room it is in; none: it hears only what is played to it.
-    pub conference: Option<ConferenceSid>,
+    pub room: Option<Room>,
     /// Who hears it.
     pub speaks: Speaks,
     /// Whether it hears the room.
@@ -220,6 +229,8 @@ pub enum Sound {
     ExitBeep,
     /// Keys, as telephone events towards the call.
     Digits(String),
+    /// The ringing of a country, of [`twiml::RING_TONES`].
+    RingTone(String),
 }
 
 /// What the world must do because a command or an event was accepted, in order.

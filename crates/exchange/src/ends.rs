@@ -8,6 +8,7 @@ use crate::callbacks::{self, CallProgress};
 use crate::context::Context;
 use crate::exchange::{Touched, World};
 use crate::participants::LeaveReason;
+use crate::program::Program;
 use crate::{Effect, Failure, Gone, Recorded, Route, Speaks};
 
 impl World {
@@ -34,6 +35,9 @@ impl World {
 
     /// The phone that we dial will not answer.
     pub(crate) fn failed(&mut self, sid: CallSid, status: u16, ctx: &mut Context<'_>) {
+        if let Some(call) = self.calls.get_mut(&sid) {
+            call.sip_status = Some(status);
+        }
         let status = match status {
             486 | 600 => CallStatus::Busy,
             408 | 480 | 487 | 603 => CallStatus::NoAnswer,
@@ -74,6 +78,7 @@ impl World {
         ctx: &mut Context<'_>,
     ) {
         let Some(call) = self.calls.get_mut(&sid) else { return };
+        let base = call.program.as_ref().map_or("", Program::url).to_owned();
         if let Some(mut program) = call.program.take() {
             program.stop(ctx);
         }
@@ -89,14 +94,15 @@ impl World {
         self.stop_recordings(Recorded::Call(sid), ctx);
         if let Some(call) = self.calls.remove(&sid) {
             self.forget_deadline(Touched::Call(sid));
-            let record = Box::new(call.record);
+            let record = Box::new(call.record.clone());
             ctx.push(Effect::Write(Change::Call { record, state: String::new() }));
+            self.after_end(call, &base, ctx);
         }
     }
 
     /// Wires a call back to nobody but itself.
     pub(crate) fn unroute(sid: CallSid, ctx: &mut Context<'_>) {
-        let route = Route { conference: None, speaks: Speaks::Nobody, hears: false, ducked: false };
+        let route = Route { room: None, speaks: Speaks::Nobody, hears: false, ducked: false };
         ctx.push(Effect::Route { call: sid, route });
     }
 }

@@ -244,7 +244,7 @@ impl Participant {
             Speaks::Everyone
         };
         Route {
-            conference: Some(record.conference),
+            room: Some(Room::Conference(record.conference)),
             speaks,
             hears: self.is_connected() && !record.hold,
             ducked,

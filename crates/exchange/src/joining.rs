@@ -31,15 +31,15 @@ impl World {
     pub(crate) fn join(
         &mut self,
         call: CallSid,
-        dial: &Dial,
+        (dial, noun): (&Dial, &twiml::Conference),
         options: JoinOptions,
         ctx: &mut Context<'_>,
     ) -> Result<(), Failure> {
         let account = self.calls[&call].record.account;
-        let name = dial.noun.name.trim().to_owned();
+        let name = noun.name.trim().to_owned();
         check_name(&name).map_err(|message| Failure { code: 13237, message })?;
         // Who was to be heard by one alone must not be heard by all.
-        if dial.noun.coach.is_some() && options.coach.is_none() {
+        if noun.coach.is_some() && options.coach.is_none() {
             let message = "coach is no CallSid".to_owned();
             return Err(Failure { code: 13240, message });
         }
@@ -89,7 +89,7 @@ impl World {
         let sid = found
             .unwrap_or_else(|| self.make_conference(create.account, &name, &create.options, ctx));
         let size = create.options.jitter_buffer_size.clone();
-        let call = self.dial(create.account, &create.dialling, None, size, ctx);
+        let call = self.dial(create.account, &create.dialling, None, size, None, ctx);
         self.seat(sid, call, create.options, create.early_media, ctx);
         let entry = self.calls.get_mut(&call).expect("it was just made");
         entry.joined = Some((sid, Origin::Api));

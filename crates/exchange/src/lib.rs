@@ -4,6 +4,7 @@
 //! database is read here, and nothing is known of SIP, RTP or HTTP statuses.
 
 mod audibility;
+mod bridge;
 mod call;
 mod callbacks;
 mod command;

@@ -9,7 +9,7 @@ mod position;
 use std::time::{Duration, Instant};
 
 use model::{AccountSid, CallSid, ConferenceSid, Level};
-use twiml::{Dial, Verb};
+use twiml::{Dial, Noun, Verb};
 
 use crate::context::{About, Context, Owner};
 use crate::{Audience, Document, Effect, Failure, FetchId, Fetched, PlayId, Sound, Speech};
@@ -72,6 +72,8 @@ pub(crate) enum Outcome {
 pub(crate) enum BeforeAnswer {
     Pause,
     Reject,
+    /// A `<Dial answerOnBridge>` of phones.
+    Dial,
 }
 
 /// What is asked for, with its form fields.
@@ -125,6 +127,13 @@ impl Program {
             program.ask(document, client, ctx);
         }
         program
+    }
+
+    /// Asks an address whose answer nobody follows: the call that it tells of is over.
+    pub(crate) fn tell(document: Document, client: &Client, ctx: &mut Context<'_>) {
+        let mut program = Self::idle(None, String::new());
+        program.ask(document, client, ctx);
+        program.stop(ctx);
     }
 
     /// Begins what follows a program: the action of its `<Dial>`.
@@ -192,6 +201,10 @@ impl Program {
         match self.verbs.get(self.next)? {
             Verb::Pause { .. } => Some(BeforeAnswer::Pause),
             Verb::Reject { .. } => Some(BeforeAnswer::Reject),
+            Verb::Dial(dial) if dial.answer_on_bridge => match dial.noun {
+                Noun::Callees(_) => Some(BeforeAnswer::Dial),
+                Noun::Conference(_) | Noun::Queue(_) => None,
+            },
             _ => None,
         }
     }

@@ -9,6 +9,7 @@ use model::{CallSid, ConferenceSid, EndReason, Now, Timestamp};
 use serde::{Deserialize, Serialize};
 use twiml::Dial;
 
+use crate::bridge::{Dialled, DialledState};
 use crate::call::{Call, Origin};
 use crate::conference::{Announcements, Conference};
 use crate::context::Context;
@@ -111,6 +112,8 @@ impl Exchange {
         for call in self.world.calls.values_mut() {
             // Nobody is there to go on with its TwiML.
             call.program = None;
+            call.dialled = None;
+            call.dialled_by = None;
             if let Some((_, origin)) = &mut call.joined {
                 *origin = Origin::Api;
             }
@@ -168,6 +171,8 @@ struct CallState {
     program: Option<Position>,
     conference: Option<String>,
     by_dial: bool,
+    dialled: Option<DialledState>,
+    dialled_by: Option<String>,
     send_digits: Option<String>,
     headers: Vec<(String, String)>,
     rings_until_ms: Option<i64>,
@@ -187,6 +192,8 @@ pub(crate) fn call_state(call: &Call, now: Now) -> String {
         program: call.program.as_ref().map(|program| program.position(now)),
         conference: call.joined.as_ref().map(|(sid, _)| sid.to_string()),
         by_dial: matches!(call.joined, Some((_, Origin::Dial(_)))),
+        dialled: call.dialled.as_ref().map(|dialled| dialled.state()),
+        dialled_by: call.dialled_by.map(|sid| sid.to_string()),
         send_digits: call.send_digits.clone(),
         headers: call.headers.clone(),
         rings_until_ms: date(call.rings_until, now),
@@ -215,8 +222,15 @@ impl CallState {
             };
             (record.sid, origin)
         });
+        let dialled = self.dialled.and_then(|state| {
+            let dial = program.as_ref().and_then(Program::last_dial)?;
+            Some(Box::new(Dialled::restored(state, dial.clone())))
+        });
         Call {
             record,
+            dialled,
+            dialled_by: self.dialled_by.and_then(|sid| sid.parse().ok()),
+            sip_status: None,
             instructions: self.instructions,
             fallback: self.fallback,
             status_callback: self.status_callback,

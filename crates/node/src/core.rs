@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use exchange::{
     AudioId, Command, Document, Effect, Event, Exchange, Failure, FetchId, Fetched, Gone, Hearing,
-    Instructions, PlayId, RecordingEnd, Refusal, Reply, Sound,
+    Instructions, PlayId, RecordingEnd, Refusal, Reply, Room, Sound,
 };
 use media::{LegId, LegOptions, PlayTo, PlayerId, RecordingId, RoomId};
 use model::{Account, AccountSid, CallSid, Callback, Change, ConferenceSid, Now, RecordingSid};
@@ -197,7 +197,7 @@ pub struct Core {
     by_leg: BTreeMap<LegId, CallSid>,
     /// Calls that we ended, until their phones know.
     pub(crate) parting: BTreeMap<CallId, CallSid>,
-    pub(crate) rooms: BTreeMap<ConferenceSid, RoomId>,
+    pub(crate) rooms: BTreeMap<Room, RoomId>,
     pub(crate) recordings: BTreeMap<RecordingSid, RecordingId>,
     pub(crate) audio: BTreeMap<AudioId, Arc<[i16]>>,
     pub(crate) loading: BTreeMap<PlayId, Loading>,
@@ -344,7 +344,7 @@ impl Core {
 
     /// Returns the room in which a conference is mixed.
     pub fn room_of(&self, conference: ConferenceSid) -> Option<RoomId> {
-        self.rooms.get(&conference).copied()
+        self.rooms.get(&Room::Conference(conference)).copied()
     }
 
     /// Returns whose each leg is.

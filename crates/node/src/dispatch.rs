@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange::{Audience, Effect, Event, Failure, PlayId, Refusal, Reply, Sound, Speaks};
+use exchange::{Audience, Effect, Event, Failure, PlayId, Refusal, Reply, Room, Sound, Speaks};
 use media::{PlayTo, PlayerId, RoomId};
-use model::{AccountSid, CallSid, Callback, Change, ConferenceSid, ConferenceStatus, Now};
+use model::{AccountSid, CallSid, Callback, Change, ConferenceStatus, Now};
 use sip::Peer;
 
 use crate::core::{BatchId, Core, Loading, Output, Ticket, Written};
@@ -54,7 +54,7 @@ impl Core {
                         Change::Conference { record, .. }
                             if record.status == ConferenceStatus::Completed =>
                         {
-                            self.rooms.remove(&record.sid);
+                            self.rooms.remove(&Room::Conference(record.sid));
                         }
                         _ => {}
                     }
@@ -230,16 +230,16 @@ impl Core {
         }
     }
 
-    pub(crate) fn room(&mut self, conference: ConferenceSid) -> RoomId {
+    pub(crate) fn room(&mut self, room: Room) -> RoomId {
         let last = &mut self.last;
-        *self.rooms.entry(conference).or_insert_with(|| {
+        *self.rooms.entry(room).or_insert_with(|| {
             *last += 1;
             RoomId(*last)
         })
     }
 
     fn route(&mut self, call: CallSid, route: &exchange::Route) {
-        let room = route.conference.map(|conference| self.room(conference));
+        let room = route.room.map(|room| self.room(room));
         let Some(wired) = self.calls.get(&call) else { return };
         let leg_of = |call: &CallSid| self.calls.get(call).map(|wired| wired.leg);
         let speaks = match &route.speaks {
@@ -261,7 +261,9 @@ impl Core {
         (loops, paused): (u32, bool),
     ) {
         let to = match audience {
-            Audience::Conference(conference) => PlayTo::Room(self.room(conference)),
+            Audience::Conference(conference) => {
+                PlayTo::Room(self.room(Room::Conference(conference)))
+            }
             Audience::Call(call) => match self.calls.get(&call) {
                 Some(wired) => PlayTo::Leg(wired.leg),
                 None => return self.unplayable(play, 13_224, "the call is gone"),
@@ -283,6 +285,7 @@ impl Core {
                 Some(samples) => samples,
                 None => return self.unplayable(play, 12_300, "the sound is gone"),
             },
+            Sound::RingTone(country) => sound::ring_tone(&country).into(),
             Sound::EnterBeep => sound::enter_beep().into(),
             Sound::ExitBeep => sound::exit_beep().into(),
         };

@@ -314,7 +314,11 @@ impl Driver {
             Sound::Speech(speech) => {
                 tokio::spawn(speech::speak(Arc::clone(&self.speaker), requests, play, speech));
             }
-            Sound::Audio(_) | Sound::EnterBeep | Sound::ExitBeep | Sound::Digits(_) => {}
+            Sound::Audio(_)
+            | Sound::EnterBeep
+            | Sound::ExitBeep
+            | Sound::Digits(_)
+            | Sound::RingTone(_) => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Who listens without a leg: taps, and recordings between the exchange, the shard and the thread that writes them.
 
-use exchange::{Audience, Event, PauseBehavior, RecordingEnd};
+use exchange::{Audience, Event, PauseBehavior, RecordingEnd, Room};
 use media::{RecordingId, Source, TapId, Track};
 use model::{CallSid, ConferenceSid, Now, RecordingSid, RecordingTrack};
 
@@ -9,7 +9,7 @@ use crate::core::{Core, Output};
 impl Core {
     /// Opens a tap of a conference; nothing where there is no such room.
     pub fn open_tap(&mut self, conference: ConferenceSid) -> Option<TapId> {
-        let room = *self.rooms.get(&conference)?;
+        let room = self.room_of(conference)?;
         self.last += 1;
         let tap = TapId(self.last);
         self.media(media::Command::OpenTap(tap, room));
@@ -39,7 +39,7 @@ impl Core {
         let source = match of {
             Audience::Conference(conference) => {
                 let first = leg(&first).filter(|_| channels == 2);
-                Some(Source::Room(self.room(*conference), first))
+                Some(Source::Room(self.room(Room::Conference(*conference)), first))
             }
             Audience::Call(call) => leg(call).map(|leg| {
                 let track = match track {

@@ -12,6 +12,7 @@ mod dialog;
 mod digest;
 mod gate;
 mod guard;
+mod headers;
 mod message;
 mod registrar;
 mod reliable;

@@ -11,6 +11,7 @@ use crate::agent::*;
 use crate::call::{Call, State};
 use crate::dialog::Dialog;
 use crate::digest::{self, Credentials};
+use crate::headers::headers;
 use crate::message::{Message, Start};
 use crate::reliable::{FORKS_MAX, routes};
 use crate::sdp::Session;
@@ -18,7 +19,7 @@ use crate::session_timer::{self, SESSION_EXPIRES_S};
 use crate::transaction::{Client, Done, Key, Kind};
 
 impl Agent {
-    /// Calls `uri` at `peer`, offering our media at `media`.
+    /// Calls `uri` at `peer`, offering our media at `media`; headers `X-` that the address carries go along.
     pub fn invite(
         &mut self,
         id: CallId,
@@ -32,6 +33,7 @@ impl Agent {
             self.stats.overloaded += 1;
             return self.tell(Event::Failed(id, 503));
         }
+        let (uri, headers) = headers(uri);
         let local_tag = self.token();
         let call_id = format!("{}@{}", self.token(), self.config.address.ip());
         let name = from.1.map_or_else(String::new, |name| {
@@ -61,6 +63,9 @@ impl Agent {
         };
         let mut invite = self.make_request(&dialog, "INVITE", dialog.cseq);
         session_timer::ask(&mut invite, SESSION_EXPIRES_S, "");
+        for (name, value) in headers {
+            invite.push(&name, value);
+        }
         let state = State::Calling { provisional: false, canceled: false };
         let mut call = Call::new(state, dialog, invite);
         call.media = Some(media);

@@ -1,4 +1,4 @@
-//! Sound made and read: the project's own music and beeps, and audio files of others.
+//! Sound made and read: the project's own music, beeps and ringing, and audio files of others.
 //!
 //! Everything that leaves here is 8 kHz mono. It opens no file and fetches nothing.
 
@@ -8,6 +8,7 @@ mod beeps;
 mod decode;
 mod music;
 mod resample;
+mod ringing;
 mod talkers;
 mod wav;
 
@@ -15,6 +16,7 @@ pub use beeps::{enter_beep, exit_beep};
 pub use decode::{LENGTH_MAX, Unreadable, decode};
 pub use music::music;
 pub use resample::{RATES, Resampler};
+pub use ringing::ring_tone;
 pub use talkers::talker;
 pub use wav::{wav, wav_header};
 

@@ -109,6 +109,14 @@ impl Reader {
         })
     }
 
+    /// Reads keys to press: `0-9 A-D # * w W`.
+    pub(crate) fn keys(&mut self, node: Node<'_, '_>, name: &str, code: u32) -> Option<String> {
+        self.attribute(node, name, code, None, |keys| {
+            let valid = |c: char| matches!(c, '0'..='9' | 'A'..='D' | '#' | '*' | 'w' | 'W');
+            keys.chars().all(valid).then(|| Some(keys.to_owned()))
+        })
+    }
+
     /// Returns an address as it is written; none where it is empty.
     pub(crate) fn reference(&self, node: Node<'_, '_>, name: &str) -> Option<String> {
         let url = node.attribute(name).map(str::trim);

@@ -7,6 +7,7 @@
 //! Source: Twilio "TwiML for Programmable Voice".
 
 mod conference;
+mod dial;
 mod document;
 mod gather;
 pub mod label;
@@ -17,13 +18,21 @@ mod verb;
 mod voices;
 
 pub use conference::{Beep, Conference, ConferenceEvent};
+pub use dial::{CALLEES_MAX, Callee, CalleeKind, Dial, Noun, Queue};
 pub use document::{Document, Error, Warning, parse};
 pub use gather::{DIGITS_MAX, Gather};
 pub use limits::{ATTRIBUTES_MAX, DEPTH_MAX, NODES_MAX, SIZE_MAX};
 pub use recording::Recording;
 pub use say::{Say, Segment};
-pub use verb::{Dial, LOOPS_MAX, Play, Verb};
+pub use verb::{LOOPS_MAX, Play, Verb};
 pub use voices::{Speaker, speaker};
+
+/// The countries whose ringing is known. Source: Twilio, `ringTone`.
+pub const RING_TONES: &[&str] = &[
+    "at", "au", "be", "bg", "br", "ch", "cl", "cn", "cz", "de", "dk", "ee", "es", "fi", "fr", "gr",
+    "hu", "il", "in", "it", "jp", "lt", "mx", "my", "nl", "no", "nz", "ph", "pl", "pt", "ru", "se",
+    "sg", "th", "tw", "uk", "us", "us-old", "ve", "za",
+];
 
 /// A reference that is neither an absolute http address nor relative to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -15,7 +15,10 @@ fn check(body: &str, warnings: &[u32]) -> Vec<Verb> {
 fn conference(attributes: &str, warnings: &[u32]) -> Conference {
     let body = format!("<Dial><Conference {attributes}> Room 1 \n</Conference></Dial>");
     match check(&body, warnings).remove(0) {
-        Verb::Dial(dial) => dial.noun,
+        Verb::Dial(dial) => match dial.noun {
+            Noun::Conference(conference) => *conference,
+            noun => panic!("{noun:?}"),
+        },
         verb => panic!("{verb:?}"),
     }
 }
@@ -88,7 +91,7 @@ fn dial_keeps_its_own_attributes() {
         method: "GET".to_owned(),
         time_limit: Some(Duration::from_secs(60)),
         hangup_on_star: true,
-        noun: Conference::named("x"),
+        ..Dial::conference("x")
     };
     assert_eq!(check(body, &[]), [Verb::Dial(Box::new(dial))]);
 }
@@ -243,9 +246,9 @@ fn what_is_to_be_spelled_is_spelled() {
 
 #[test]
 fn later_verbs_are_known_and_unknown_ones_skipped() {
-    let verbs = check("<Connect/><Dance/><Dial><Sip>sip:a@b</Sip></Dial><Hangup/>", &[12200]);
+    let verbs = check("<Connect/><Dance/><Dial><Sim>a</Sim></Dial><Hangup/>", &[12200]);
     let not_built = |name: &str| Verb::NotBuilt { name: name.to_owned() };
-    assert_eq!(verbs, [not_built("Connect"), not_built("Dial><Sip"), Verb::Hangup]);
+    assert_eq!(verbs, [not_built("Connect"), not_built("Dial><Sim"), Verb::Hangup]);
 }
 
 #[test]
@@ -438,4 +441,94 @@ fn a_gather_has_its_attributes_and_holds_prompts() {
         colour="x"><Hangup/></Gather>"#;
     let codes = [12200, 13326, 13310, 13333, 13332, 13329, 13312, 13313, 13314, 13338, 13320];
     assert_eq!(gather(wrong, &codes), plain);
+}
+
+fn callees(body: &str, warnings: &[u32]) -> Vec<Callee> {
+    match check(body, warnings).remove(0) {
+        Verb::Dial(dial) => match dial.noun {
+            Noun::Callees(callees) => callees,
+            noun => panic!("{noun:?}"),
+        },
+        verb => panic!("{verb:?}"),
+    }
+}
+
+#[test]
+fn phones_are_dialled_by_number_address_and_name() {
+    let at = |kind, address: &str| Callee::at(kind, address.to_owned());
+    let number = |address| vec![at(CalleeKind::Number, address)];
+    assert_eq!(callees("<Dial>+1 (415) 555-1212</Dial>", &[]), number("+14155551212"));
+    assert_eq!(callees("<Dial> bob </Dial>", &[]), number("bob"));
+    assert_eq!(callees("<Dial/>", &[]), []);
+    let all = "<Dial><Number>415.555.1212</Number><Sip>sip:a@b;transport=tcp?X-A=1</Sip>
+               <Client>carol</Client><Client><Identity>dave</Identity></Client></Dial>";
+    let kinds = [
+        at(CalleeKind::Number, "4155551212"),
+        at(CalleeKind::Sip, "sip:a@b;transport=tcp?X-A=1"),
+        at(CalleeKind::Client, "client:carol"),
+        at(CalleeKind::Client, "client:dave"),
+    ];
+    assert_eq!(callees(all, &[]), kinds);
+    let wrong = "<Dial><Sip>http://a</Sip><Number> </Number><Fax>1</Fax><Client/></Dial>";
+    assert_eq!(callees(wrong, &[13243, 13223, 13215, 13215]), []);
+    let eleven = format!("<Dial>{}</Dial>", "<Number>1</Number>".repeat(11));
+    assert_eq!(callees(&eleven, &[13250]).len(), CALLEES_MAX);
+}
+
+#[test]
+fn a_phone_has_its_attributes() {
+    let body = r#"<Dial><Sip url="/w" method="get" sendDigits="1w#" statusCallback="/s"
+        statusCallbackMethod="GET" statusCallbackEvent="ringing, answered ringing" username="u"
+        password="p">sip:a@b</Sip></Dial>"#;
+    let read = Callee {
+        send_digits: Some("1w#".to_owned()),
+        url: Some("/w".to_owned()),
+        method: "GET".to_owned(),
+        status_callback: Some("/s".to_owned()),
+        status_callback_method: "GET".to_owned(),
+        status_callback_events: vec!["ringing".to_owned(), "answered".to_owned()],
+        credentials: Some(("u".to_owned(), "p".to_owned())),
+        ..Callee::at(CalleeKind::Sip, "sip:a@b".to_owned())
+    };
+    assert_eq!(callees(body, &[]), [read]);
+    let wrong = r#"<Dial><Number method="x" sendDigits="x" statusCallbackEvent="x" colour="x"
+        >1</Number></Dial>"#;
+    let plain = Callee::at(CalleeKind::Number, "1".to_owned());
+    assert_eq!(callees(wrong, &[12200, 13222, 13221, 12200]), [plain]);
+}
+
+#[test]
+fn a_dial_of_phones_has_its_attributes() {
+    let read = |attributes: &str, warnings: &[u32]| match check(
+        &format!("<Dial {attributes}>1</Dial>"),
+        warnings,
+    )
+    .remove(0)
+    {
+        Verb::Dial(dial) => *dial,
+        verb => panic!("{verb:?}"),
+    };
+    let noun = Noun::Callees(vec![Callee::at(CalleeKind::Number, "1".to_owned())]);
+    let all = r#"timeout="9" callerId=" +15551234 " answerOnBridge="true" ringTone="de"
+        sequential="true""#;
+    let dial = Dial {
+        timeout: Duration::from_secs(9),
+        caller_id: Some("+15551234".to_owned()),
+        answer_on_bridge: true,
+        ring_tone: Some("de".to_owned()),
+        sequential: true,
+        ..Dial::to(noun.clone())
+    };
+    assert_eq!(read(all, &[]), dial);
+    let wrong = r#"timeout="0" answerOnBridge="x" ringTone="xx" sequential="x""#;
+    assert_eq!(read(wrong, &[13212, 13219, 13220, 13218]), Dial::to(noun));
+}
+
+#[test]
+fn a_queue_is_dialled_alone() {
+    let body = "<Dial><Queue url='/w' method='GET'> support </Queue><Number>1</Number></Dial>";
+    let queue =
+        Queue { name: "support".to_owned(), url: Some("/w".to_owned()), method: "GET".to_owned() };
+    let dial = Dial::to(Noun::Queue(queue));
+    assert_eq!(check(body, &[13215]), [Verb::Dial(Box::new(dial))]);
 }

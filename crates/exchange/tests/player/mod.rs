@@ -413,7 +413,8 @@ impl Player {
             twiml::Verb::Dial(dial) => Some(dial.noun.clone()),
             _ => None,
         });
-        (noun.unwrap(), text)
+        let Some(twiml::Noun::Conference(noun)) = noun else { panic!("{text}") };
+        (*noun, text)
     }
 
     fn changes(&self, fields: &[&str]) -> ParticipantChanges {

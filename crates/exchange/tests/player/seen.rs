@@ -7,8 +7,16 @@ use super::Player;
 use super::rows::is_of_recording;
 
 /// The fields of a request that are of interest beside its address.
-const REQUEST_FIELDS: [&str; 5] =
-    ["DialCallStatus", "Digits", "ErrorCode", "ErrorUrl", "FinishedOnKey"];
+const REQUEST_FIELDS: [&str; 8] = [
+    "DialCallStatus",
+    "DialCallDuration",
+    "DialBridged",
+    "DialSipResponseCode",
+    "Digits",
+    "ErrorCode",
+    "ErrorUrl",
+    "FinishedOnKey",
+];
 /// The fields of a callback that are shown behind it, with what is written before them.
 const CALLBACK_FIELDS: [(&str, &str); 6] = [
     ("ReasonParticipantLeft", ""),
@@ -68,7 +76,7 @@ impl Player {
     fn effect(&mut self, effect: Effect) -> Option<String> {
         Some(match effect {
             Effect::Write(change) => return self.written(change),
-            Effect::Dial { to, .. } => format!("dials {to}"),
+            Effect::Dial { call, to, from, .. } => self.dials(call, &to, &from),
             Effect::Answer(_) => return None,
             Effect::Ring(call) => format!("rings towards {}", self.who(call)),
             Effect::JitterBuffer { call, size } => format!("{} buffers {size}", self.who(call)),
@@ -96,6 +104,7 @@ impl Player {
                 }
                 let loops = match loops {
                     1 => String::new(),
+                    0 => ", without end".to_owned(),
                     loops => format!(", {loops} times"),
                 };
                 format!("{whom} hears {sound}{loops}{}", if paused { ", later" } else { "" })
@@ -143,15 +152,29 @@ impl Player {
         known.map_or_else(|| "a recording".to_owned(), |(name, _)| name.clone())
     }
 
+    /// Knows who is dialled by a `<Dial>` under the name in its address.
+    fn dials(&mut self, call: CallSid, to: &str, from: &str) -> String {
+        // The API dials as "us".
+        if from == "us" {
+            return format!("dials {to}");
+        }
+        let user = to.trim_start_matches("sip:").trim_start_matches("client:");
+        let user = user.split('@').next().unwrap_or(user).to_owned();
+        self.calls.insert(user, call);
+        format!("dials {to} as {from}")
+    }
+
     fn playing(&self, play: PlayId) -> String {
         let known = self.plays.iter().find(|(_, known)| *known == play);
         known.map_or_else(|| "a sound".to_owned(), |(name, _)| name.clone())
     }
 
     fn wired(&self, route: &Route) -> String {
-        if route.conference.is_none() {
-            return "is apart".to_owned();
-        }
+        let others = match route.room {
+            None => return "is apart".to_owned(),
+            Some(Room::Conference(_)) => "the room".to_owned(),
+            Some(Room::Bridge(call)) => format!("the bridge of {}", self.who(call)),
+        };
         let speaks = match &route.speaks {
             Speaks::Nobody => "speaks to nobody".to_owned(),
             Speaks::Everyone => "speaks".to_owned(),
@@ -160,7 +183,8 @@ impl Player {
                 format!("speaks to {} alone", few.join(", "))
             }
         };
-        let hears = if route.hears { "hears the room" } else { "hears no room" };
+        let hears =
+            if route.hears { format!("hears {others}") } else { "hears no room".to_owned() };
         format!("{speaks}, {hears}{}", if route.ducked { " turned down" } else { "" })
     }
 
@@ -239,5 +263,6 @@ fn named(sound: &Sound) -> String {
         Sound::EnterBeep => "enter-beep".to_owned(),
         Sound::ExitBeep => "exit-beep".to_owned(),
         Sound::Digits(keys) => format!("keys-{keys}"),
+        Sound::RingTone(country) => format!("ringing-{country}"),
     }
 }

@@ -1,0 +1,514 @@
+//! `<Dial>` of phones: they ring, the first that answers is connected with the caller, and what follows
+//! when that is over.
+//!
+//! Source: TwiML `<Dial>`, `<Number>`, `<Sip>`, `<Client>`.
+
+use model::{CallSid, CallStatus, Level};
+use serde::{Deserialize, Serialize};
+use twiml::{Callee, CalleeKind, Dial, Noun};
+
+use crate::call::Call;
+use crate::context::Context;
+use crate::exchange::World;
+use crate::participants::LeaveReason;
+use crate::program::{Outcome, Program};
+use crate::*;
+
+/// Longest `callerId`, in characters. Source: Twilio error 13248.
+const CALLER_ID_MAX: usize = 128;
+/// The ringing that a caller hears where no country is named. Source: Twilio, `ringTone`.
+const RING_TONE: &str = "us";
+
+/// A `<Dial>` of phones that a call has under way.
+#[derive(Debug)]
+pub(crate) struct Dialled {
+    pub(crate) dial: Box<Dial>,
+    /// The phone that is to ring next.
+    next: usize,
+    ringing: Vec<CallSid>,
+    pub(crate) answered: Option<CallSid>,
+    /// Whether the two hear each other.
+    pub(crate) bridged: bool,
+    /// Who is heard before it has answered.
+    early: Option<CallSid>,
+    /// The ringing that the caller hears.
+    tone: Option<PlayId>,
+    over: Option<Over>,
+}
+
+/// What became of a phone that was dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Over {
+    call: CallSid,
+    status: CallStatus,
+    seconds: u64,
+    bridged: bool,
+    /// What its phone answered, of one that has a SIP address.
+    sip_status: Option<u16>,
+}
+
+/// A [`Dialled`] as its row keeps it: the `<Dial>` is in the document.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DialledState {
+    next: usize,
+    ringing: Vec<String>,
+    answered: Option<String>,
+    bridged: bool,
+    early: Option<String>,
+    over: Option<(String, String, u64, bool, Option<u16>)>,
+}
+
+impl Dialled {
+    fn new(dial: Box<Dial>) -> Self {
+        Self {
+            dial,
+            next: 0,
+            ringing: Vec::new(),
+            answered: None,
+            bridged: false,
+            early: None,
+            tone: None,
+            over: None,
+        }
+    }
+
+    /// All phones that ring or have answered.
+    fn legs(&self) -> Vec<CallSid> {
+        self.ringing.iter().copied().chain(self.answered).collect()
+    }
+
+    pub(crate) fn state(&self) -> DialledState {
+        let over = self.over.as_ref();
+        DialledState {
+            next: self.next,
+            ringing: self.ringing.iter().map(ToString::to_string).collect(),
+            answered: self.answered.map(|sid| sid.to_string()),
+            bridged: self.bridged,
+            early: self.early.map(|sid| sid.to_string()),
+            over: over.map(|over| {
+                let Over { call, status, seconds, bridged, sip_status } = over;
+                (call.to_string(), status.to_string(), *seconds, *bridged, *sip_status)
+            }),
+        }
+    }
+
+    pub(crate) fn restored(state: DialledState, dial: Dial) -> Self {
+        let sid = |text: String| text.parse().ok();
+        Self {
+            dial: Box::new(dial),
+            next: state.next,
+            ringing: state.ringing.into_iter().filter_map(sid).collect(),
+            answered: state.answered.and_then(sid),
+            bridged: state.bridged,
+            early: state.early.and_then(sid),
+            tone: None,
+            over: state.over.and_then(|(call, status, seconds, bridged, sip_status)| {
+                let (call, status) = (call.parse().ok()?, status.parse().ok()?);
+                Some(Over { call, status, seconds, bridged, sip_status })
+            }),
+        }
+    }
+
+    /// The fields that tell the action what came of it.
+    fn params(&self) -> Vec<(String, String)> {
+        let Some(over) = &self.over else {
+            return vec![("DialCallStatus".to_owned(), dial::FAILED.to_owned())];
+        };
+        let mut params = vec![
+            ("DialCallStatus".to_owned(), over.status.to_string()),
+            ("DialCallSid".to_owned(), over.call.to_string()),
+            ("DialCallDuration".to_owned(), over.seconds.to_string()),
+            ("DialBridged".to_owned(), over.bridged.to_string()),
+        ];
+        let status = over.sip_status.map(|status| status.to_string());
+        params.extend(status.map(|status| ("DialSipResponseCode".to_owned(), status)));
+        params
+    }
+}
+
+impl World {
+    /// Rings the phones of a `<Dial>`. Returns what follows at once where none can ring.
+    pub(crate) fn dial_callees(
+        &mut self,
+        sid: CallSid,
+        dial: Box<Dial>,
+        ctx: &mut Context<'_>,
+    ) -> Outcome {
+        if !dial.answer_on_bridge {
+            self.answer(sid, ctx);
+        }
+        let Some(call) = self.calls.get_mut(&sid) else { return Outcome::Going };
+        let rings = !call.is_up();
+        call.dialled = Some(Box::new(Dialled::new(dial)));
+        if !self.ring_next(sid, ctx) {
+            return self.after_dialled(sid, ctx);
+        }
+        if rings {
+            ctx.push(Effect::Ring(sid));
+        }
+        self.sound_tone(sid, ctx);
+        self.touch(sid);
+        Outcome::Going
+    }
+
+    /// Rings the next phone, or all where they ring together. Returns whether any does.
+    fn ring_next(&mut self, sid: CallSid, ctx: &mut Context<'_>) -> bool {
+        loop {
+            let Some(call) = self.calls.get_mut(&sid) else { return false };
+            let about = call.client().about(call.program.as_ref().map_or("", Program::url));
+            let Some(dialled) = &mut call.dialled else { return false };
+            let Noun::Callees(callees) = &dialled.dial.noun else { return false };
+            let Some(callee) = callees.get(dialled.next).cloned() else {
+                return !dialled.ringing.is_empty();
+            };
+            dialled.next += 1;
+            let sequential = dialled.dial.sequential;
+            match self.ring(sid, &callee, ctx) {
+                Ok(child) => {
+                    let dialled = self.calls.get_mut(&sid).and_then(|call| call.dialled.as_mut());
+                    dialled.into_iter().for_each(|dialled| dialled.ringing.push(child));
+                    if sequential {
+                        return true;
+                    }
+                }
+                Err(failure) => ctx.notify(about, Level::Warning, &failure),
+            }
+        }
+    }
+
+    fn ring(
+        &mut self,
+        parent: CallSid,
+        callee: &Callee,
+        ctx: &mut Context<'_>,
+    ) -> Result<CallSid, Failure> {
+        let call = &self.calls[&parent];
+        let dialled = call.dialled.as_ref().expect("only a `<Dial>` rings phones");
+        let base = call.program.as_ref().map_or("", Program::url);
+        let from = caller_id(call, &dialled.dial, callee.kind)?;
+        self.check_reachable(&callee.address).map_err(|_| {
+            let shaped = callee.address.bytes().all(|o| o == b'+' || o.is_ascii_digit());
+            let is_name = !shaped && callee.kind == CalleeKind::Number;
+            let code = if is_name { 13223 } else { 13224 };
+            Failure { code, message: format!("{} cannot be reached", callee.address) }
+        })?;
+        let absolute = |url: &String| twiml::resolve(base, url).ok();
+        let dialling = Dialling {
+            to: callee.address.clone(),
+            from,
+            timeout: Some(dialled.dial.timeout),
+            sip_auth: callee.credentials.clone(),
+            status_callback: StatusCallback {
+                url: callee.status_callback.as_ref().and_then(absolute),
+                method: callee.status_callback_method.clone(),
+                events: callee.status_callback_events.clone(),
+            },
+            ..Dialling::default()
+        };
+        let instructions = before_bridge(callee, base)?;
+        let account = call.record.account;
+        let child = self.dial(account, &dialling, instructions, None, Some(parent), ctx);
+        let entry = self.calls.get_mut(&child).expect("it was just made");
+        entry.dialled_by = Some(parent);
+        Ok(child)
+    }
+
+    /// Lets a caller hear that it rings, once.
+    fn sound_tone(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid).filter(|call| call.is_up()) else { return };
+        let account = call.record.account;
+        let Some(dialled) = call.dialled.as_mut().filter(|dialled| dialled.tone.is_none()) else {
+            return;
+        };
+        let country = dialled.dial.ring_tone.as_deref().unwrap_or(RING_TONE).to_owned();
+        let play = ctx.names.beep();
+        dialled.tone = Some(play);
+        ctx.push(Effect::Play {
+            play,
+            account,
+            audience: Audience::Call(sid),
+            sound: Sound::RingTone(country),
+            loops: 0,
+            paused: false,
+        });
+    }
+
+    fn stop_tone(dialled: &mut Dialled, ctx: &mut Context<'_>) {
+        if let Some(play) = dialled.tone.take() {
+            ctx.push(Effect::Stop(play));
+        }
+    }
+
+    /// A dialled phone rings; what it sends is heard where it is the only one.
+    pub(crate) fn callee_rings(
+        &mut self,
+        child: CallSid,
+        early_media: bool,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(parent) = self.calls.get(&child).and_then(|call| call.dialled_by) else { return };
+        let Some(call) = self.calls.get_mut(&parent).filter(|call| call.is_up()) else { return };
+        let Some(dialled) = &mut call.dialled else { return };
+        if !early_media || dialled.early.is_some() || dialled.ringing != [child] {
+            return;
+        }
+        dialled.early = Some(child);
+        Self::stop_tone(dialled, ctx);
+        connect(parent, child, Speaks::Everyone, false, ctx);
+        connect(parent, parent, Speaks::Nobody, true, ctx);
+        self.touch(parent);
+    }
+
+    /// A dialled phone answered: the others need not, and it hears its document before anyone.
+    pub(crate) fn callee_answered(&mut self, child: CallSid, ctx: &mut Context<'_>) {
+        let parent = self.calls.get(&child).and_then(|call| call.dialled_by);
+        let dialled = parent.and_then(|parent| self.calls.get_mut(&parent)?.dialled.as_mut());
+        let (Some(parent), Some(dialled)) = (parent, dialled) else {
+            return self.hang_up(child, LeaveReason::HungUp, ctx);
+        };
+        let others = std::mem::take(&mut dialled.ringing);
+        dialled.answered = Some(child);
+        for other in others.into_iter().filter(|other| *other != child) {
+            self.hang_up(other, LeaveReason::HungUp, ctx);
+        }
+        if self.calls.get(&child).is_none_or(|call| call.instructions.is_none()) {
+            return self.bridge(child, ctx);
+        }
+        let dialled = self.calls.get_mut(&parent).and_then(|call| call.dialled.as_mut());
+        if dialled.and_then(|dialled| dialled.early.take()).is_some() {
+            Self::unroute(child, ctx);
+            Self::unroute(parent, ctx);
+            self.sound_tone(parent, ctx);
+        }
+        self.touch(parent);
+        self.begin(child, ctx);
+    }
+
+    /// Connects a phone that has answered with the call that dialled it.
+    pub(crate) fn bridge(&mut self, child: CallSid, ctx: &mut Context<'_>) {
+        let parent = self.calls.get(&child).and_then(|call| call.dialled_by);
+        let Some(parent) = parent.filter(|parent| self.calls.contains_key(parent)) else {
+            return self.hang_up(child, LeaveReason::HungUp, ctx);
+        };
+        self.answer(parent, ctx);
+        let Some(call) = self.calls.get_mut(&parent) else { return };
+        let Some(dialled) = &mut call.dialled else { return };
+        dialled.bridged = true;
+        dialled.early = None;
+        Self::stop_tone(dialled, ctx);
+        call.leaves_at = dialled.dial.time_limit.map(|limit| ctx.now.instant + limit);
+        if let Some(program) = &mut call.program {
+            program.forget_redirects();
+        }
+        if let Some(call) = self.calls.get_mut(&child) {
+            call.program = None;
+        }
+        connect(parent, parent, Speaks::Everyone, true, ctx);
+        connect(parent, child, Speaks::Everyone, true, ctx);
+        self.touch(parent);
+        self.touch(child);
+    }
+
+    /// Whom a call hears by a `<Dial>`, its own or another's.
+    pub(crate) fn bridged_with(&self, sid: CallSid) -> Option<CallSid> {
+        let call = self.calls.get(&sid)?;
+        let bridged = |call: &Call| {
+            let dialled = call.dialled.as_ref().filter(|dialled| dialled.bridged)?;
+            dialled.answered
+        };
+        bridged(call).or_else(|| {
+            let parent = call.dialled_by?;
+            (bridged(self.calls.get(&parent)?) == Some(sid)).then_some(parent)
+        })
+    }
+
+    /// Presses a key towards the other end of a bridge.
+    pub(crate) fn pass_on(&self, other: CallSid, digit: char, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get(&other) else { return };
+        let play = ctx.names.beep();
+        ctx.push(Effect::Play {
+            play,
+            account: call.record.account,
+            audience: Audience::Call(other),
+            sound: Sound::Digits(digit.to_string()),
+            loops: 1,
+            paused: false,
+        });
+    }
+
+    /// Hangs up on all phones that a call has dialled; its `<Dial>` is over then.
+    pub(crate) fn hang_up_callees(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        let Some(dialled) = &mut call.dialled else { return };
+        dialled.next = usize::MAX;
+        for child in dialled.legs() {
+            self.hang_up(child, LeaveReason::HungUp, ctx);
+        }
+    }
+
+    /// Takes a call out of the `<Dial>` that it runs, and out of the one that dialled it: what it does
+    /// next is the caller's business.
+    pub(crate) fn leave_bridge(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        let dialled = call.dialled.take();
+        call.leaves_at = call.leaves_at.filter(|_| dialled.is_none());
+        let over = Over::of(call, true);
+        let parent = call.dialled_by.take();
+        if let Some(mut dialled) = dialled {
+            Self::stop_tone(&mut dialled, ctx);
+            if dialled.bridged || dialled.early.is_some() {
+                Self::unroute(sid, ctx);
+            }
+            for child in dialled.legs() {
+                self.hang_up(child, LeaveReason::HungUp, ctx);
+            }
+        }
+        if let Some(parent) = parent {
+            Self::unroute(sid, ctx);
+            self.callee_over(parent, over, ctx);
+        }
+    }
+
+    /// Sees to those whom the end of a call concerns: who dialled it, and whom it dialled. `base` is
+    /// what its document's addresses were relative to.
+    pub(crate) fn after_end(&mut self, call: Call, base: &str, ctx: &mut Context<'_>) {
+        if let Some(parent) = call.dialled_by {
+            self.callee_over(parent, Over::of(&call, false), ctx);
+        }
+        let client = call.client();
+        let Some(mut dialled) = call.dialled else { return };
+        for child in dialled.legs() {
+            self.hang_up(child, LeaveReason::HungUp, ctx);
+            let bridged = dialled.bridged;
+            dialled.over = ctx.last_written(child).map(|record| Over {
+                call: child,
+                status: record.status,
+                seconds: record.duration_seconds().unwrap_or(0),
+                bridged,
+                sip_status: None,
+            });
+        }
+        // Its action is told, whatever it answers.
+        let action = dialled.dial.action.as_deref();
+        if let Some(url) = action.and_then(|action| twiml::resolve(base, action).ok()) {
+            let document = Document { url, method: dialled.dial.method.clone() };
+            let mut client = client;
+            client.params.extend(dialled.params());
+            Program::tell(document, &client, ctx);
+        }
+    }
+
+    /// A phone that was dialled is gone, or does something else.
+    fn callee_over(&mut self, parent: CallSid, mut over: Over, ctx: &mut Context<'_>) {
+        let child = over.call;
+        let Some(call) = self.calls.get_mut(&parent) else { return };
+        let Some(dialled) = &mut call.dialled else { return };
+        let had_answered = dialled.answered == Some(child);
+        if !had_answered && !dialled.ringing.contains(&child) {
+            return; // Another has answered.
+        }
+        over.bridged = had_answered && dialled.bridged;
+        let noun = match &dialled.dial.noun {
+            Noun::Callees(callees) => callees.iter().any(|callee| callee.kind == CalleeKind::Sip),
+            Noun::Conference(_) | Noun::Queue(_) => false,
+        };
+        over.sip_status = over.sip_status.filter(|_| noun);
+        let is_done = over.bridged;
+        dialled.over = Some(over);
+        dialled.answered = None;
+        dialled.bridged = false;
+        dialled.ringing.retain(|ringing| *ringing != child);
+        let was_heard = dialled.early.take_if(|early| *early == child).is_some();
+        if was_heard || is_done {
+            Self::unroute(parent, ctx);
+        }
+        self.touch(parent);
+        let dialled = self.calls.get(&parent).and_then(|call| call.dialled.as_ref());
+        let goes_on = dialled.is_some_and(|dialled| !dialled.ringing.is_empty());
+        if !is_done && (goes_on || self.ring_next(parent, ctx)) {
+            return self.sound_tone(parent, ctx);
+        }
+        let outcome = self.after_dialled(parent, ctx);
+        self.proceed(parent, outcome, ctx);
+    }
+
+    /// Goes on with a call whose phones are gone.
+    fn after_dialled(&mut self, sid: CallSid, ctx: &mut Context<'_>) -> Outcome {
+        let Some(call) = self.calls.get_mut(&sid) else { return Outcome::Going };
+        let Some(mut dialled) = call.dialled.take() else { return Outcome::Going };
+        Self::stop_tone(&mut dialled, ctx);
+        self.touch(sid);
+        self.next_after_dial(sid, &dialled.dial, dialled.params(), ctx)
+    }
+}
+
+impl Over {
+    /// What became of a call, which may go on elsewhere.
+    fn of(call: &Call, goes_on: bool) -> Self {
+        let record = &call.record;
+        let status = if goes_on { CallStatus::Completed } else { record.status };
+        let seconds = record.duration_seconds().or_else(|| {
+            let answered = record.answered_at?;
+            let seconds = record.date_updated.since(answered).as_millis().div_ceil(1_000);
+            u64::try_from(seconds).ok()
+        });
+        let answered = record.answered_at.map(|_| 200);
+        Self {
+            call: record.sid,
+            status,
+            seconds: seconds.unwrap_or(0),
+            bridged: false,
+            sip_status: call.sip_status.or(answered),
+        }
+    }
+}
+
+/// Wires a call into the room of a `<Dial>`.
+fn connect(bridge: CallSid, call: CallSid, speaks: Speaks, hears: bool, ctx: &mut Context<'_>) {
+    let route = Route { room: Some(Room::Bridge(bridge)), speaks, hears, ducked: false };
+    ctx.push(Effect::Route { call, route });
+}
+
+/// Says who is to be shown as the caller.
+///
+/// A number is anybody's who is registered here; what is neither number nor the caller's own address is
+/// refused for a number.
+fn caller_id(call: &Call, dial: &Dial, kind: CalleeKind) -> Result<String, Failure> {
+    let record = &call.record;
+    let Some(wanted) = &dial.caller_id else { return Ok(record.from.clone()) };
+    if wanted.chars().count() > CALLER_ID_MAX {
+        let message = format!("callerId has more than {CALLER_ID_MAX} characters");
+        return Err(Failure { code: 13248, message });
+    }
+    let digits = wanted.strip_prefix('+').unwrap_or(wanted);
+    let is_number = digits.len() >= 3 && digits.bytes().all(|octet| octet.is_ascii_digit());
+    let own = [&record.from, &record.to].contains(&wanted);
+    let is_plain = wanted.chars().all(|c| c.is_alphanumeric() || "+-_.:@".contains(c));
+    if is_number || own || kind != CalleeKind::Number && is_plain {
+        return Ok(wanted.clone());
+    }
+    let message = format!("callerId {wanted:?} is no number");
+    Err(Failure { code: 13214, message })
+}
+
+/// What a phone does between its answer and its connection: keys first, then its document.
+fn before_bridge(callee: &Callee, base: &str) -> Result<Option<Instructions>, Failure> {
+    let url = callee.url.as_ref().map(|url| twiml::resolve(base, url)).transpose();
+    let url = url.map_err(|_| {
+        let message = "url names no absolute address".to_owned();
+        Failure { code: 11100, message }
+    })?;
+    let method = &callee.method;
+    let Some(digits) = &callee.send_digits else {
+        return Ok(url.map(|url| Instructions::Url {
+            document: Document { url, method: method.clone() },
+            fallback: None,
+        }));
+    };
+    let then = url.map_or_else(String::new, |url| {
+        let url = url.replace('&', "&amp;").replace('<', "&lt;");
+        format!("<Redirect method=\"{method}\">{url}</Redirect>")
+    });
+    let text = format!("<Response><Play digits=\"{digits}\"/>{then}</Response>");
+    Ok(Some(Instructions::Twiml(text)))
+}
