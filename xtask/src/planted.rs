@@ -150,7 +150,7 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a time limit is not bounded",
-        file: "crates/twiml/src/verb.rs",
+        file: "crates/twiml/src/dial.rs",
         old: "Duration::from_secs(seconds.min(TIME_LIMIT_MAX_S))",
         new: "Duration::from_secs(seconds.max(TIME_LIMIT_MAX_S))",
         package: "twiml",
