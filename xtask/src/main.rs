@@ -7,6 +7,7 @@
 mod bench;
 mod faults;
 mod planted;
+mod schema;
 mod shell;
 mod stages;
 mod start;
@@ -23,11 +24,13 @@ const USAGE: &str = "\
 usage: cargo xtask test [--fast] [--install]
        cargo xtask walk
        cargo xtask faults
+       cargo xtask schema
        cargo xtask deep [--install]
        cargo xtask bench [--write]
 
   test       everything that CI runs; all stages run, and the failed ones are named at the end
   faults     plants faults in a copy of the tree, one by one: each must be caught by a test that it names
+  schema     every operation of Twilio's OpenAPI description, tried at the borders of its schema
   walk       the last commit's README, done as it says
   deep       what needs volume, in release mode with SIDETONE_DEEP=1: hours, not minutes
   bench      a fixed set of loads beside their floors, against the table in docs/performance.md
@@ -73,6 +76,7 @@ impl Plan {
             "test" => {}
             "walk" => plan.stages = stages::WALK,
             "faults" => plan.stages = stages::FAULTS,
+            "schema" => plan.stages = stages::SCHEMA,
             "deep" => plan.stages = stages::DEEP,
             "bench" => plan.stages = stages::BENCH,
             "help" | "--help" | "-h" => plan.help = true,
@@ -103,7 +107,7 @@ mod tests {
         check(
             "test",
             Some(
-                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests fuzz readme-walk",
+                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests schema fuzz readme-walk",
             ),
         );
         check("test --fast", Some("format clippy tests-fast stop"));
@@ -112,9 +116,10 @@ mod tests {
         check("bench --write", Some("bench-write"));
         check("walk", Some("python-sdk node-sdk readme-walk"));
         check("faults", Some("faults"));
+        check("schema", Some("python-sdk node-sdk schema"));
         check(
             "deep --install",
-            Some("python-sdk node-sdk sip-phones tests-deep faults fuzz-deep install"),
+            Some("python-sdk node-sdk sip-phones tests-deep faults schema-deep fuzz-deep install"),
         );
     }
 

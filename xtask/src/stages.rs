@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::shell::Shell;
-use crate::{bench, faults, tools, walk};
+use crate::{bench, faults, schema, tools, walk};
 
 /// One check. What it returns, if it passed, is a remark for the report; a failure is one line.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub const TEST: &[Stage] = &[
     Stage { name: "node-sdk", run: tools::node_sdk },
     Stage { name: "sip-phones", run: tools::sip_phones },
     Stage { name: "tests", run: tests },
+    Stage { name: "schema", run: schema::borders },
     Stage { name: "fuzz", run: fuzz },
     Stage { name: "readme-walk", run: walk::readme },
 ];
@@ -44,6 +45,13 @@ pub const WALK: &[Stage] = &[
     Stage { name: "readme-walk", run: walk::readme },
 ];
 
+/// The OpenAPI description as judge.
+pub const SCHEMA: &[Stage] = &[
+    Stage { name: "python-sdk", run: tools::python_sdk },
+    Stage { name: "node-sdk", run: tools::node_sdk },
+    Stage { name: "schema", run: schema::borders },
+];
+
 /// What needs volume.
 pub const DEEP: &[Stage] = &[
     Stage { name: "python-sdk", run: tools::python_sdk },
@@ -51,6 +59,7 @@ pub const DEEP: &[Stage] = &[
     Stage { name: "sip-phones", run: tools::sip_phones },
     Stage { name: "tests-deep", run: tests_deep },
     Stage { name: "faults", run: faults::faults },
+    Stage { name: "schema-deep", run: schema::deep },
     Stage { name: "fuzz-deep", run: fuzz_deep },
 ];
 
