@@ -427,3 +427,24 @@ async fn a_leg_is_recorded_in_two_channels() {
     let of_call = room.server.get(&format!("/Recordings.json?CallSid={call}")).await;
     assert_eq!(of_call.body["recordings"].as_array().unwrap().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_leaves_a_message() {
+    let origin = Origin::start().await;
+    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
+    origin.answers("message", "<Record maxLength='2' trim='do-not-trim' action='/done'/>");
+    origin.serves_twiml("/done", "<Hangup/>");
+    let phone = Phone::call(server.sip(), "message", sim::tone(500)).unwrap();
+    let done = origin.wait_for("/done", |_| true).await.expect("the action is asked");
+    assert_eq!((done.param("RecordingDuration"), done.param("Digits")), ("2", ""));
+    let url = done.param("RecordingUrl").replace(server.ready("api_url"), "");
+    let response = server.request("GET", &url).send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "audio/x-wav");
+    let sound = channels(&response.bytes().await.unwrap()).remove(0);
+    check_between("the message", length(&sound), SLACK, Duration::from_secs(2));
+    let heard = pieces(&sound, 500).iter().filter(|heard| **heard).count();
+    assert!(heard + 4 >= sound.len() / PIECE, "{heard} pieces");
+    assert!(phone.wait_over(Duration::from_secs(10)), "the call goes on");
+    let source = server.get(&format!("/Recordings/{}.json", done.param("RecordingSid"))).await;
+    assert_eq!(source.text("source"), "RecordVerb");
+}

@@ -68,6 +68,8 @@ pub(crate) struct Call {
     pub(crate) leaves_at: Option<Instant>,
     /// Whether it only waits for a last sentence to end.
     pub(crate) ending: bool,
+    /// Whether the caller speaks, as far as that is known.
+    pub(crate) speaking: bool,
     /// How it is to be recorded from its answer on.
     pub(crate) recording: Option<RecordingOptions>,
 }
@@ -96,6 +98,7 @@ impl Call {
             ends_at: None,
             leaves_at: None,
             ending: false,
+            speaking: false,
             recording: None,
         }
     }
@@ -383,13 +386,18 @@ impl World {
     pub(crate) fn proceed(&mut self, sid: CallSid, outcome: Outcome, ctx: &mut Context<'_>) {
         self.touch(sid);
         let mut outcome = outcome;
-        // A `<Dial>` that fails goes on with the next verb, as often as there are verbs.
-        while let Outcome::Dial(dial) = outcome {
-            outcome = self.run_dial(sid, dial, ctx);
+        // A `<Dial>` that fails goes on with the next verb, as often as there are verbs; and so does what
+        // takes no time.
+        while let Outcome::Dial(_) | Outcome::Record(_) = outcome {
+            outcome = match outcome {
+                Outcome::Dial(dial) => self.run_dial(sid, dial, ctx),
+                Outcome::Record(step) => self.run_record(sid, step, ctx),
+                other => other,
+            };
         }
         let waits = |call: &Call| call.dialled_by.is_some() && !call.ending;
         match outcome {
-            Outcome::Going | Outcome::Dial(_) => {}
+            Outcome::Going | Outcome::Dial(_) | Outcome::Record(_) => {}
             Outcome::Ended if self.calls.get(&sid).is_some_and(waits) => self.bridge(sid, ctx),
             Outcome::Ended | Outcome::HangUp => self.hang_up(sid, LeaveReason::HungUp, ctx),
             Outcome::Reject(status) => self.reject(sid, status, ctx),
@@ -481,6 +489,7 @@ impl World {
 
     /// Takes a call out of what it does and sets it on other instructions.
     fn redirect(&mut self, sid: CallSid, instructions: Instructions, ctx: &mut Context<'_>) {
+        self.abandon_record(sid, ctx);
         if let Some(call) = self.calls.get_mut(&sid) {
             if let Some(mut program) = call.program.take() {
                 program.stop(ctx);

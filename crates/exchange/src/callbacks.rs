@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::conference::Conference;
 use crate::context::Context;
 use crate::participants::{LeaveReason, Participant};
+use crate::record::recording_url;
 use crate::recording::Recording;
 use crate::{Effect, Failure};
 
@@ -309,8 +310,7 @@ pub(crate) fn recording_event(recording: &Recording, events: &[&str], ctx: &mut 
         None => push(&mut params, "CallSid", record.call),
     }
     push(&mut params, "RecordingSid", record.sid);
-    let path = format!("/2010-04-01/Accounts/{}/Recordings/{}", record.account, record.sid);
-    push(&mut params, "RecordingUrl", ctx.names.api_url.clone() + &path);
+    push(&mut params, "RecordingUrl", recording_url(record, ctx));
     push(&mut params, "RecordingStatus", record.status);
     if let Some(seconds) = record.duration_seconds() {
         push(&mut params, "RecordingDuration", seconds);

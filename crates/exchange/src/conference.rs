@@ -330,7 +330,11 @@ impl World {
                 return;
             }
             Outcome::Failed(failure) => Some(failure),
-            Outcome::Ended | Outcome::Dial(_) | Outcome::HangUp | Outcome::Reject(_) => None,
+            Outcome::Ended
+            | Outcome::Dial(_)
+            | Outcome::Record(_)
+            | Outcome::HangUp
+            | Outcome::Reject(_) => None,
         };
         conference.announcements.current = None;
         if let Some(failure) = &failure {

@@ -77,6 +77,7 @@ impl World {
         reason: LeaveReason,
         ctx: &mut Context<'_>,
     ) {
+        self.ask_after_end(sid, status);
         let Some(call) = self.calls.get_mut(&sid) else { return };
         let base = call.program.as_ref().map_or("", Program::url).to_owned();
         if let Some(mut program) = call.program.take() {

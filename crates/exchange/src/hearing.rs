@@ -80,6 +80,7 @@ impl World {
 
     /// A participant began to speak, or stopped: told where others can hear it.
     pub(crate) fn speech(&mut self, call: CallSid, speaking: bool, ctx: &mut Context<'_>) {
+        self.speech_recorded(call, speaking, ctx);
         let Some((sid, participant)) = self.participant_mut(call) else { return };
         let record = &participant.record;
         let is_silenced = record.muted || record.hold || !participant.is_connected();
@@ -170,7 +171,11 @@ impl World {
                 return;
             }
             Outcome::Failed(failure) => Some(failure),
-            Outcome::Ended | Outcome::Dial(_) | Outcome::HangUp | Outcome::Reject(_) => None,
+            Outcome::Ended
+            | Outcome::Dial(_)
+            | Outcome::Record(_)
+            | Outcome::HangUp
+            | Outcome::Reject(_) => None,
         };
         if let Some(failure) = &failure {
             ctx.notify(client.about(program.url()), Level::Error, failure);

@@ -18,6 +18,7 @@ mod hearing;
 mod joining;
 mod participants;
 mod program;
+mod record;
 mod recording;
 mod recover;
 

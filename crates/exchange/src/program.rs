@@ -5,6 +5,7 @@
 
 mod gather;
 mod position;
+mod record;
 
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use crate::{Audience, Document, Effect, Failure, FetchId, Fetched, PlayId, Sound
 
 use gather::Gathering;
 pub(crate) use position::Position;
+pub(crate) use record::{RecordStep, Taking};
 
 /// Most redirects in a row with no sound or pause between them.
 pub const REDIRECTS_MAX: u32 = 10;
@@ -61,6 +63,8 @@ pub(crate) enum Outcome {
     Failed(Failure),
     /// A call is to dial.
     Dial(Box<Dial>),
+    /// A call is to be recorded, or no longer.
+    Record(RecordStep),
     /// A call is to hang up.
     HangUp,
     /// A call is to be turned away with this SIP status.
@@ -92,6 +96,8 @@ enum Stage {
     Pausing(Instant),
     /// A pause that was halted, and what was left of it.
     Halted(Duration),
+    /// A `<Record>` records, or its file is being closed.
+    Recording(Box<Taking>),
     /// It was interrupted by a restart before the answer came.
     Unanswered(Box<Asked>),
     /// It was interrupted by a restart while its sound played.
@@ -117,6 +123,8 @@ pub(crate) struct Program {
     paused: bool,
     /// How far the `<Gather>` that was run last has come.
     gathering: Option<Gathering>,
+    /// Whether the `<Record>` that was run last waits for its beep to end.
+    about_to_record: bool,
 }
 
 impl Program {
@@ -181,6 +189,7 @@ impl Program {
             redirects: 0,
             paused: false,
             gathering: None,
+            about_to_record: false,
         }
     }
 
@@ -217,6 +226,7 @@ impl Program {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Pausing(until) => Some(until),
+            Stage::Recording(ref taking) => taking.deadline(),
             Stage::Idle
             | Stage::Fetching(..)
             | Stage::Playing(_)
@@ -329,6 +339,7 @@ impl Program {
     pub(crate) fn handle_timeout(&mut self, client: &Client, ctx: &mut Context<'_>) -> Outcome {
         match self.stage {
             Stage::Pausing(until) if until <= ctx.now.instant => self.advance(client, ctx),
+            Stage::Recording(_) => self.record_timeout(ctx.now),
             Stage::Idle
             | Stage::Fetching(..)
             | Stage::Playing(_)
@@ -346,7 +357,7 @@ impl Program {
             self.play(sound, 1, client, ctx);
             return Outcome::Going;
         }
-        if let Some(outcome) = self.gather_on(client, ctx) {
+        if let Some(outcome) = self.record_on().or_else(|| self.gather_on(client, ctx)) {
             return outcome;
         }
         loop {
@@ -386,6 +397,11 @@ impl Program {
             Verb::Gather(gather) if client.is_call() => {
                 return self.gather(&gather, client, ctx);
             }
+            Verb::Record(record) if client.is_call() => self.record(&record, client, ctx),
+            Verb::StartRecording(start) if client.is_call() => {
+                Outcome::Record(RecordStep::Start(start))
+            }
+            Verb::StopRecording if client.is_call() => Outcome::Record(RecordStep::Stop),
             Verb::Hangup if client.is_call() => Outcome::HangUp,
             Verb::Reject { busy } if client.is_call() => {
                 Outcome::Reject(if busy { 486 } else { 603 })
@@ -396,6 +412,9 @@ impl Program {
                 message: format!("<{name}> is not built yet"),
             }),
             Verb::Gather(_)
+            | Verb::Record(_)
+            | Verb::StartRecording(_)
+            | Verb::StopRecording
             | Verb::Hangup
             | Verb::Reject { .. }
             | Verb::Dial(_)
@@ -495,6 +514,7 @@ impl Program {
                 | Stage::Fetching(..)
                 | Stage::Pausing(_)
                 | Stage::Halted(_)
+                | Stage::Recording(_)
                 | Stage::Unanswered(_)
                 | Stage::Unheard,
                 _,
@@ -507,6 +527,7 @@ impl Program {
     pub(crate) fn stop(&mut self, ctx: &mut Context<'_>) {
         self.hush(ctx);
         self.gathering = None;
+        self.about_to_record = false;
         self.verbs.clear();
     }
 
@@ -523,6 +544,7 @@ impl Program {
             Stage::Idle
             | Stage::Pausing(_)
             | Stage::Halted(_)
+            | Stage::Recording(_)
             | Stage::Unanswered(_)
             | Stage::Unheard => {}
         }

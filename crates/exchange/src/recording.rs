@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::callbacks;
 use crate::context::{About, Context};
 use crate::exchange::{Touched, World};
+use crate::record::After;
 use crate::{Audience, Effect, Failure, Refusal, Reply};
 
 /// Most recordings of one call or conference that run at the same time.
@@ -151,6 +152,8 @@ pub(crate) struct Recording {
     pub(crate) callback: RecordingCallback,
     pub(crate) trim: bool,
     pub(crate) pause: Option<PauseBehavior>,
+    /// What is asked when it is there, where its call is over by then.
+    pub(crate) after: Option<After>,
 }
 
 impl Recording {
@@ -186,6 +189,10 @@ impl Recordings {
         self.all.get(&sid)
     }
 
+    pub(crate) fn get_mut(&mut self, sid: RecordingSid) -> Option<&mut Recording> {
+        self.all.get_mut(&sid)
+    }
+
     fn remove(&mut self, sid: RecordingSid) -> Option<Recording> {
         let recording = self.all.remove(&sid)?;
         self.by_subject.remove(&(recording.subject(), sid));
@@ -201,7 +208,7 @@ impl Recordings {
     }
 
     /// Those of one conference or call that run.
-    fn running(&self, subject: Recorded) -> Vec<RecordingSid> {
+    pub(crate) fn running(&self, subject: Recorded) -> Vec<RecordingSid> {
         let first = RecordingSid::new([0; 16]);
         let of_subject = self.by_subject.range((subject, first)..);
         let of_subject = of_subject.take_while(|(other, _)| *other == subject);
@@ -277,7 +284,8 @@ impl World {
             error_code: None,
         };
         let RecordingOptions { channels, track, trim, callback } = options;
-        let recording = Recording { record: record.clone(), callback, trim, pause: None };
+        let recording =
+            Recording { record: record.clone(), callback, trim, pause: None, after: None };
         ctx.push(Effect::Record {
             recording: record.sid,
             of: conference.map_or(Audience::Call(call), Audience::Conference),
@@ -299,13 +307,13 @@ impl World {
         }
     }
 
-    fn stop_recording(
+    pub(crate) fn stop_recording(
         &mut self,
         sid: RecordingSid,
         status: RecordingStatus,
         ctx: &mut Context<'_>,
     ) {
-        let Some(recording) = self.recordings.all.get_mut(&sid) else { return };
+        let Some(recording) = self.recordings.get_mut(sid).filter(|one| one.runs()) else { return };
         recording.record.status = status;
         recording.record.date_updated = ctx.now.wall;
         recording.pause = None;
@@ -390,8 +398,10 @@ impl World {
             ctx.notify(recording.about(), level, &failure);
         }
         callbacks::recording_event(&recording, &[status.as_str()], ctx);
-        let record = Box::new(recording.record);
-        ctx.push(Effect::Write(model::Change::Recording { record, state: String::new() }));
+        let Recording { record, after, .. } = recording;
+        let (record, state) = (Box::new(record), String::new());
+        ctx.push(Effect::Write(model::Change::Recording { record: record.clone(), state }));
+        self.after_recording(&record, after, ctx);
     }
 
     /// `DELETE .../Recordings/{Sid}.json`, for a recording that `api` has found.

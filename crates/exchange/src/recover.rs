@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::exchange::{Touched, World};
 use crate::participants::{Music, Participant};
 use crate::program::{Position, Program};
+use crate::record::After;
 use crate::recording::Recording;
 use crate::{
     Beep, ConferenceCallback, Document, Effect, Exchange, Gone, Instructions, PauseBehavior,
@@ -244,6 +245,7 @@ impl CallState {
             ends_at: instant(self.ends_at_ms, now),
             leaves_at: instant(self.leaves_at_ms, now),
             ending: self.ending,
+            speaking: false,
             recording: self.recording,
         }
     }
@@ -370,6 +372,7 @@ struct RecordingState {
     callback: RecordingCallback,
     trim: bool,
     pause: Option<PauseBehavior>,
+    after: Option<After>,
 }
 
 pub(crate) fn recording_state(recording: &Recording) -> String {
@@ -377,11 +380,13 @@ pub(crate) fn recording_state(recording: &Recording) -> String {
         callback: recording.callback.clone(),
         trim: recording.trim,
         pause: recording.pause,
+        after: recording.after.clone(),
     })
 }
 
 impl RecordingState {
     fn restored(self, record: model::Recording) -> Recording {
-        Recording { record, callback: self.callback, trim: self.trim, pause: self.pause }
+        let Self { callback, trim, pause, after } = self;
+        Recording { record, callback, trim, pause, after }
     }
 }

@@ -115,6 +115,51 @@ fn a_conference_says_how_it_is_recorded() {
 }
 
 #[test]
+fn a_message_is_recorded_as_its_attributes_say() {
+    let verbs = check("<Record/>", &[]);
+    let [Verb::Record(record)] = &verbs[..] else { panic!("{verbs:?}") };
+    let seconds = Duration::from_secs;
+    assert_eq!((record.timeout, record.max_length), (seconds(5), seconds(3_600)));
+    assert_eq!((&*record.finish_on_key, record.play_beep), ("1234567890*#", true));
+    assert!(record.action.is_none() && record.recording.trim);
+    let body = r#"<Record action="/a" method="get" timeout="9" maxLength="99999999" playBeep="false"
+        finishOnKey="" trim="do-not-trim" recordingStatusCallback="/r"/>"#;
+    let verbs = check(body, &[]);
+    let [Verb::Record(record)] = &verbs[..] else { panic!("{verbs:?}") };
+    assert_eq!((record.timeout, record.max_length), (seconds(9), seconds(86_400)));
+    assert_eq!((&*record.finish_on_key, record.play_beep), ("", false));
+    assert_eq!((record.action.as_deref(), &*record.method), (Some("/a"), "GET"));
+    assert!(!record.recording.trim && record.recording.status_callback.is_some());
+    for (attribute, code) in [
+        (r#"method="FETCH""#, 13610),
+        (r#"timeout="0""#, 13611),
+        (r#"maxLength="long""#, 13612),
+        (r#"finishOnKey="A""#, 13613),
+        (r#"transcribe="true""#, 12200),
+        (r#"trim="all""#, 12200),
+    ] {
+        assert_eq!(check(&format!("<Record {attribute}/>"), &[code]), check("<Record/>", &[]));
+    }
+}
+
+#[test]
+fn start_and_stop_hold_a_recording_or_what_is_not_built() {
+    let start =
+        r#"<Start><Recording channels="dual" track="inbound" trim="trim-silence"/></Start>"#;
+    let verbs = check(start, &[]);
+    let [Verb::StartRecording(start)] = &verbs[..] else { panic!("{verbs:?}") };
+    assert_eq!((start.channels, &*start.track, start.recording.trim), (2, "inbound", true));
+    assert_eq!(check("<Stop><Recording/></Stop>", &[]), [Verb::StopRecording]);
+    for (body, name) in [
+        ("<Start><Stream url='wss://x'/></Start>", "Start><Stream"),
+        ("<Stop><Siprec/></Stop>", "Stop><Siprec"),
+        ("<Stop/>", "Stop"),
+    ] {
+        assert_eq!(check(body, &[]), [Verb::NotBuilt { name: name.to_owned() }]);
+    }
+}
+
+#[test]
 fn no_time_limit_is_longer_than_a_day() {
     let limit = u64::MAX;
     let body = format!("<Dial timeLimit='{limit}'><Conference>x</Conference></Dial>");

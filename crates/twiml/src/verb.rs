@@ -7,6 +7,7 @@ use roxmltree::Node;
 use crate::dial::{self, Dial};
 use crate::document::{Reader, text};
 use crate::gather::{self, Gather};
+use crate::recording::{self, Record, StartRecording};
 use crate::say::{self, Say};
 
 /// What an endless loop comes to. Source: Twilio, `<Play loop>`.
@@ -15,12 +16,9 @@ pub const LOOPS_MAX: u32 = 1_000;
 const PAUSE_MAX_S: u64 = 86_400;
 /// Verbs of Twilio's that are known and not built yet.
 const NOT_BUILT: &[&str] = &[
-    "Record",
     "Enqueue",
     "Leave",
     "Connect",
-    "Start",
-    "Stop",
     "Refer",
     "Sms",
     "Pay",
@@ -51,6 +49,12 @@ pub enum Verb {
     },
     /// Waits for keys.
     Gather(Box<Gather>),
+    /// Records what the caller says.
+    Record(Box<Record>),
+    /// Begins to record the call.
+    StartRecording(Box<StartRecording>),
+    /// Ends that.
+    StopRecording,
     /// Ends the call.
     Hangup,
     /// Turns the call away unanswered.
@@ -104,6 +108,9 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Option<Verb> {
         }
         "Gather" => Some(Verb::Gather(Box::new(gather::read(node, reader)))),
         "Dial" => Some(dial::read(node, reader)),
+        "Record" => Some(Verb::Record(Box::new(recording::read_record(node, reader)))),
+        "Start" => Some(recording::read_start(node, reader)),
+        "Stop" => Some(recording::read_stop(node)),
         name if NOT_BUILT.contains(&name) => Some(Verb::NotBuilt { name: name.to_owned() }),
         name => {
             reader.warn(12200, node, format!("there is no verb <{name}>"));

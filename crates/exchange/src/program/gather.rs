@@ -20,7 +20,7 @@ pub(crate) struct Gathering {
 impl Program {
     /// Whether keys are for it.
     pub(crate) fn takes_digits(&self) -> bool {
-        self.gathering.is_some()
+        self.gathering.is_some() || self.taking().is_some()
     }
 
     /// Begins a `<Gather>`; keys that came before are not kept.
@@ -66,6 +66,9 @@ impl Program {
 
     /// Takes a key: it ends the prompts, and may be the last.
     pub(crate) fn digit(&mut self, digit: char, client: &Client, ctx: &mut Context<'_>) -> Outcome {
+        if let Some(outcome) = self.record_digit(digit) {
+            return outcome;
+        }
         let gather = self.gather_verb().filter(|gather| gather.dtmf);
         let (Some(gather), Some(gathering)) = (gather, &mut self.gathering) else {
             return Outcome::Going;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use model::{Now, Timestamp};
 
-use super::{Asked, Gathering, Program, Stage};
+use super::record::TakingPosition;
+use super::{Asked, Gathering, Program, Stage, Taking};
 use crate::Document;
 
 impl Program {
@@ -22,6 +23,7 @@ impl Program {
             redirects,
             paused,
             gathering,
+            about_to_record,
         } = self;
         Position {
             source: source.clone(),
@@ -32,6 +34,7 @@ impl Program {
             redirects: *redirects,
             paused: *paused,
             gathering: gathering.clone(),
+            about_to_record: *about_to_record,
             doing: match stage {
                 Stage::Idle => Doing::Nothing,
                 Stage::Fetching(_, asked) | Stage::Unanswered(asked) => {
@@ -40,6 +43,7 @@ impl Program {
                 Stage::Playing(_) | Stage::Unheard => Doing::Playing,
                 Stage::Pausing(until) => Doing::Pausing { until_ms: now.date_of(*until).0 },
                 Stage::Halted(left) => Doing::Halted { left: *left },
+                Stage::Recording(taking) => Doing::Recording(taking.position(now)),
             },
         }
     }
@@ -47,8 +51,18 @@ impl Program {
     /// Takes up a program where a row says that it stood. What it asked for and what it played is
     /// known to be unanswered and unheard.
     pub(crate) fn restored(position: Position, now: Now) -> Self {
-        let Position { source, url, text, next, begun, redirects, paused, gathering, doing } =
-            position;
+        let Position {
+            source,
+            url,
+            text,
+            next,
+            begun,
+            redirects,
+            paused,
+            gathering,
+            doing,
+            about_to_record,
+        } = position;
         let verbs = twiml::parse(&text).map_or_else(|_| Vec::new(), |document| document.verbs);
         let stage = match doing {
             Doing::Nothing => Stage::Idle,
@@ -56,6 +70,10 @@ impl Program {
             Doing::Playing => Stage::Unheard,
             Doing::Pausing { until_ms } => Stage::Pausing(now.instant_of(Timestamp(until_ms))),
             Doing::Halted { left } => Stage::Halted(left),
+            Doing::Recording(taking) => match Taking::restored(taking, now) {
+                Some(taking) => Stage::Recording(Box::new(taking)),
+                None => Stage::Idle,
+            },
         };
         Self {
             source,
@@ -69,6 +87,7 @@ impl Program {
             redirects,
             paused,
             gathering,
+            about_to_record,
         }
     }
 }
@@ -84,6 +103,8 @@ pub(crate) struct Position {
     redirects: u32,
     paused: bool,
     gathering: Option<Gathering>,
+    #[serde(default)]
+    about_to_record: bool,
     doing: Doing,
 }
 
@@ -95,4 +116,5 @@ enum Doing {
     Playing,
     Pausing { until_ms: i64 },
     Halted { left: Duration },
+    Recording(TakingPosition),
 }

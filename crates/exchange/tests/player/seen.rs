@@ -7,7 +7,7 @@ use super::Player;
 use super::rows::is_of_recording;
 
 /// The fields of a request that are of interest beside its address.
-const REQUEST_FIELDS: [&str; 8] = [
+const REQUEST_FIELDS: [&str; 9] = [
     "DialCallStatus",
     "DialCallDuration",
     "DialBridged",
@@ -16,6 +16,7 @@ const REQUEST_FIELDS: [&str; 8] = [
     "ErrorCode",
     "ErrorUrl",
     "FinishedOnKey",
+    "RecordingDuration",
 ];
 /// The fields of a callback that are shown behind it, with what is written before them.
 const CALLBACK_FIELDS: [(&str, &str); 6] = [
@@ -93,11 +94,13 @@ impl Player {
             }
             Effect::Route { call, route } => format!("{} {}", self.who(call), self.wired(&route)),
             Effect::Play { play, audience, sound, loops, paused, .. } => {
+                // Those of a room are nobody's: their end is not waited for.
+                let of_room = matches!(audience, Audience::Conference(_));
+                let beeps = of_room && matches!(sound, Sound::EnterBeep | Sound::ExitBeep);
                 let whom = match audience {
                     Audience::Call(call) => self.who(call),
                     Audience::Conference(_) => "everyone".to_owned(),
                 };
-                let beeps = matches!(sound, Sound::EnterBeep | Sound::ExitBeep);
                 let sound = named(&sound);
                 if !beeps {
                     self.plays.push((sound.clone(), play));

@@ -1,0 +1,143 @@
+//! `<Record>`, and `<Start>` and `<Stop>` with `<Recording>`: a call that is recorded by its own TwiML.
+//!
+//! Source: TwiML `<Record>`, `<Recording>`.
+
+use model::{
+    CallSid, CallStatus, Recording as Record, RecordingSource, RecordingStatus, RecordingTrack,
+};
+
+use crate::context::{Context, Owner};
+use crate::exchange::World;
+use crate::program::{Outcome, Program, RecordStep};
+use crate::*;
+
+/// What is asked when the recording of a call that is over is there, with its form fields.
+pub(crate) type After = (Document, Vec<(String, String)>);
+
+impl World {
+    /// Does what a call's program wants of its recordings; returns what follows.
+    pub(crate) fn run_record(
+        &mut self,
+        sid: CallSid,
+        step: RecordStep,
+        ctx: &mut Context<'_>,
+    ) -> Outcome {
+        let Some(call) = self.calls.get(&sid) else { return Outcome::Going };
+        let base = call.program.as_ref().map_or("", Program::url).to_owned();
+        let (account, speaking) = (call.record.account, call.speaking);
+        match step {
+            RecordStep::Begin(record) => {
+                let options = RecordingOptions {
+                    track: RecordingTrack::Inbound,
+                    ..RecordingOptions::from_twiml(&record.recording, &base)
+                };
+                let source = RecordingSource::RecordVerb;
+                let begun = self.start_recording(account, sid, None, options, source, ctx);
+                if let Some(program) = self.calls.get_mut(&sid).and_then(|c| c.program.as_mut()) {
+                    program.recording_began(begun.sid, &record, speaking, ctx.now.instant);
+                }
+                Outcome::Going
+            }
+            RecordStep::End => {
+                let taking = call.program.as_ref().and_then(Program::taking);
+                if let Some(recording) = taking.map(|taking| taking.recording) {
+                    self.stop_recording(recording, RecordingStatus::Processing, ctx);
+                }
+                Outcome::Going
+            }
+            RecordStep::Start(start) => {
+                let options = RecordingOptions {
+                    channels: start.channels,
+                    track: start.track.parse().unwrap_or(RecordingTrack::Both),
+                    ..RecordingOptions::from_twiml(&start.recording, &base)
+                };
+                if self.recordings.running(Recorded::Call(sid)).len() < RECORDINGS_MAX {
+                    let source = RecordingSource::StartCallRecordingApi;
+                    self.start_recording(account, sid, None, options, source, ctx);
+                }
+                self.next_verb(sid, ctx)
+            }
+            RecordStep::Stop => {
+                self.stop_recordings(Recorded::Call(sid), ctx);
+                self.next_verb(sid, ctx)
+            }
+        }
+    }
+
+    fn next_verb(&mut self, sid: CallSid, ctx: &mut Context<'_>) -> Outcome {
+        let Some(call) = self.calls.get_mut(&sid) else { return Outcome::Going };
+        let client = call.client();
+        call.program.as_mut().map_or(Outcome::Ended, |program| program.advance(&client, ctx))
+    }
+
+    /// A caller began to speak, or has stopped: a `<Record>` waits for silence.
+    pub(crate) fn speech_recorded(&mut self, sid: CallSid, speaking: bool, ctx: &mut Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        call.speaking = speaking;
+        let program = call.program.as_mut();
+        if program.is_some_and(|program| program.record_speech(speaking, ctx.now.instant)) {
+            self.touch(sid);
+        }
+    }
+
+    /// Ends the `<Record>` of a call that is to do something else.
+    pub(crate) fn abandon_record(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+        let program = self.calls.get(&sid).and_then(|call| call.program.as_ref());
+        if let Some(recording) = program.and_then(Program::taking).map(|taking| taking.recording) {
+            self.stop_recording(recording, RecordingStatus::Processing, ctx);
+        }
+    }
+
+    /// Notes what is to be asked when the recording of a call is there that is over by now.
+    pub(crate) fn ask_after_end(&mut self, sid: CallSid, status: CallStatus) {
+        let Some(call) = self.calls.get(&sid) else { return };
+        let Some(program) = &call.program else { return };
+        let Some(recording) = program.taking().map(|taking| taking.recording) else { return };
+        let Ok(document) = program.record_action() else { return };
+        let record = model::Call { status, ..call.record.clone() };
+        let mut params = callbacks::voice_params(&record, &call.headers);
+        params.push(("Digits".to_owned(), "hangup".to_owned()));
+        if let Some(recording) = self.recordings.get_mut(recording) {
+            recording.after = Some((document, params));
+        }
+    }
+
+    /// Goes on with the call whose `<Record>` waited for this recording.
+    pub(crate) fn after_recording(
+        &mut self,
+        record: &Record,
+        after: Option<After>,
+        ctx: &mut Context<'_>,
+    ) {
+        let params = (record.status == RecordingStatus::Completed).then(|| told(record, ctx));
+        if let (Some((document, mut fields)), Some(params)) = (after, &params) {
+            fields.extend(params.iter().cloned());
+            let fetch = ctx.names.fetch(Owner::Call(record.call));
+            // Nobody follows the answer: the call is over.
+            ctx.names.take_fetch(fetch);
+            let (account, call) = (record.account, Some(record.call));
+            ctx.push(Effect::Fetch { fetch, account, call, document, params: fields });
+        }
+        let program = self.calls.get(&record.call).and_then(|call| call.program.as_ref());
+        if program.and_then(Program::taking).is_some_and(|t| t.recording == record.sid) {
+            self.run_call(record.call, ctx, |program, client, ctx| {
+                program.recorded(params, client, ctx)
+            });
+        }
+    }
+}
+
+fn told(record: &Record, ctx: &Context<'_>) -> Vec<(String, String)> {
+    let seconds = record.duration_seconds().unwrap_or_default();
+    vec![
+        ("RecordingUrl".to_owned(), recording_url(record, ctx)),
+        ("RecordingSid".to_owned(), record.sid.to_string()),
+        ("RecordingDuration".to_owned(), seconds.to_string()),
+    ]
+}
+
+/// Returns where a recording's sound is to be had.
+pub(crate) fn recording_url(record: &Record, ctx: &Context<'_>) -> String {
+    let Record { account, sid, .. } = record;
+    format!("{}/2010-04-01/Accounts/{account}/Recordings/{sid}", ctx.names.api_url)
+}
