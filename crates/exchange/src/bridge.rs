@@ -146,6 +146,7 @@ impl World {
         if rings {
             ctx.push(Effect::Ring(sid));
         }
+        self.record_dialled(sid, true, ctx);
         self.sound_tone(sid, ctx);
         self.touch(sid);
         Outcome::Going
@@ -305,8 +306,16 @@ impl World {
         }
         connect(parent, parent, Speaks::Everyone, true, ctx);
         connect(parent, child, Speaks::Everyone, true, ctx);
+        self.record_dialled(parent, false, ctx);
         self.touch(parent);
         self.touch(child);
+    }
+
+    fn record_dialled(&mut self, sid: CallSid, rings: bool, ctx: &mut Context<'_>) {
+        let dialled = self.calls.get(&sid).and_then(|call| call.dialled.as_ref());
+        if let Some(dial) = dialled.map(|dialled| dialled.dial.clone()) {
+            self.record_dial(sid, &dial, rings, ctx);
+        }
     }
 
     /// Whom a call hears by a `<Dial>`, its own or another's.
@@ -376,6 +385,7 @@ impl World {
             self.callee_over(parent, Over::of(&call, false), ctx);
         }
         let client = call.client();
+        let recorded = call.dial_recording.and_then(|sid| self.recording_field(sid, ctx));
         let Some(mut dialled) = call.dialled else { return };
         for child in dialled.legs() {
             self.hang_up(child, LeaveReason::HungUp, ctx);
@@ -393,7 +403,7 @@ impl World {
         if let Some(url) = action.and_then(|action| twiml::resolve(base, action).ok()) {
             let document = Document { url, method: dialled.dial.method.clone() };
             let mut client = client;
-            client.params.extend(dialled.params());
+            client.params.extend(dialled.params().into_iter().chain(recorded));
             Program::tell(document, &client, ctx);
         }
     }

@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use model::{Call as Record, CallSid, CallStatus, Change, Direction, Level, Timestamp};
+use model::{
+    Call as Record, CallSid, CallStatus, Change, Direction, Level, RecordingSid, Timestamp,
+};
 use twiml::Dial;
 
 use crate::bridge::Dialled;
@@ -68,6 +70,8 @@ pub(crate) struct Call {
     pub(crate) leaves_at: Option<Instant>,
     /// Whether it only waits for a last sentence to end.
     pub(crate) ending: bool,
+    /// What records its `<Dial>`.
+    pub(crate) dial_recording: Option<RecordingSid>,
     /// Whether the caller speaks, as far as that is known.
     pub(crate) speaking: bool,
     /// How it is to be recorded from its answer on.
@@ -98,6 +102,7 @@ impl Call {
             ends_at: None,
             leaves_at: None,
             ending: false,
+            dial_recording: None,
             speaking: false,
             recording: None,
         }
@@ -490,6 +495,7 @@ impl World {
     /// Takes a call out of what it does and sets it on other instructions.
     fn redirect(&mut self, sid: CallSid, instructions: Instructions, ctx: &mut Context<'_>) {
         self.abandon_record(sid, ctx);
+        self.end_dial_recording(sid, ctx);
         if let Some(call) = self.calls.get_mut(&sid) {
             if let Some(mut program) = call.program.take() {
                 program.stop(ctx);

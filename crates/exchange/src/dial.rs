@@ -89,6 +89,7 @@ impl World {
                         program.forget_redirects();
                     }
                 }
+                self.record_dial(sid, &dial, false, ctx);
                 self.touch(sid);
                 Outcome::Going
             }
@@ -124,6 +125,7 @@ impl World {
             // A caller who was to be answered by a phone hears what follows.
             self.answer_first(sid, ctx);
         }
+        let recorded = self.end_dial_recording(sid, ctx);
         let Some(call) = self.calls.get_mut(&sid) else { return Outcome::Going };
         call.leaves_at = None;
         let mut client = call.client();
@@ -140,7 +142,7 @@ impl World {
             let message = "the action of <Dial> is no absolute address".to_owned();
             return Outcome::Failed(Failure { code, message });
         };
-        client.params.extend(params);
+        client.params.extend(params.into_iter().chain(recorded));
         let document = Document { url, method: dial.method.clone() };
         match Program::followed_by(call.program.as_ref(), document, &client, ctx) {
             Ok(program) => {

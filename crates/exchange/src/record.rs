@@ -3,8 +3,11 @@
 //! Source: TwiML `<Record>`, `<Recording>`.
 
 use model::{
-    CallSid, CallStatus, Recording as Record, RecordingSource, RecordingStatus, RecordingTrack,
+    CallSid, CallStatus, Recording as Record, RecordingSid, RecordingSource, RecordingStatus,
+    RecordingTrack,
 };
+
+use twiml::Dial;
 
 use crate::context::{Context, Owner};
 use crate::exchange::World;
@@ -62,6 +65,51 @@ impl World {
                 self.next_verb(sid, ctx)
             }
         }
+    }
+
+    /// Records a `<Dial>` that rings, or that has connected the call, if that was asked for.
+    pub(crate) fn record_dial(
+        &mut self,
+        sid: CallSid,
+        dial: &Dial,
+        rings: bool,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(call) = self.calls.get(&sid) else { return };
+        let wanted = dial.recording.as_ref().filter(|_| call.dial_recording.is_none());
+        let Some(wanted) = wanted.filter(|wanted| wanted.from_ringing || !rings) else { return };
+        let base = call.program.as_ref().map_or("", Program::url);
+        let options = RecordingOptions {
+            channels: wanted.channels,
+            track: wanted.track.parse().unwrap_or(RecordingTrack::Both),
+            ..RecordingOptions::from_twiml(&wanted.recording, base)
+        };
+        let (account, source) = (call.record.account, RecordingSource::DialVerb);
+        let record = self.start_recording(account, sid, None, options, source, ctx);
+        if let Some(call) = self.calls.get_mut(&sid) {
+            call.dial_recording = Some(record.sid);
+        }
+    }
+
+    /// Ends the recording of a `<Dial>` that is over; returns the field that tells its action where it is.
+    pub(crate) fn end_dial_recording(
+        &mut self,
+        sid: CallSid,
+        ctx: &mut Context<'_>,
+    ) -> Option<(String, String)> {
+        let recording = self.calls.get_mut(&sid)?.dial_recording.take()?;
+        self.stop_recording(recording, RecordingStatus::Processing, ctx);
+        self.recording_field(recording, ctx)
+    }
+
+    /// Returns the field that tells where a recording is.
+    pub(crate) fn recording_field(
+        &self,
+        recording: RecordingSid,
+        ctx: &Context<'_>,
+    ) -> Option<(String, String)> {
+        let record = &self.recordings.get(recording)?.record;
+        Some(("RecordingUrl".to_owned(), recording_url(record, ctx)))
     }
 
     fn next_verb(&mut self, sid: CallSid, ctx: &mut Context<'_>) -> Outcome {

@@ -182,6 +182,7 @@ struct CallState {
     leaves_at_ms: Option<i64>,
     ending: bool,
     recording: Option<RecordingOptions>,
+    dial_recording: Option<String>,
 }
 
 pub(crate) fn call_state(call: &Call, now: Now) -> String {
@@ -203,6 +204,7 @@ pub(crate) fn call_state(call: &Call, now: Now) -> String {
         leaves_at_ms: date(call.leaves_at, now),
         ending: call.ending,
         recording: call.recording.clone(),
+        dial_recording: call.dial_recording.map(|sid| sid.to_string()),
     })
 }
 
@@ -245,6 +247,7 @@ impl CallState {
             ends_at: instant(self.ends_at_ms, now),
             leaves_at: instant(self.leaves_at_ms, now),
             ending: self.ending,
+            dial_recording: self.dial_recording.and_then(|sid| sid.parse().ok()),
             speaking: false,
             recording: self.recording,
         }

@@ -8,6 +8,7 @@ use roxmltree::Node;
 
 use crate::conference::{self, Conference};
 use crate::document::{Reader, text};
+use crate::recording::{self, DialRecording};
 use crate::{RING_TONES, Verb};
 
 /// Most phones that one `<Dial>` rings. Source: Twilio, TwiML `<Number>`, and error 13250.
@@ -84,6 +85,8 @@ pub struct Dial {
     pub ring_tone: Option<String>,
     /// Whether the phones ring one after the other.
     pub sequential: bool,
+    /// How it is recorded; none: not at all.
+    pub recording: Option<DialRecording>,
     /// Where to.
     pub noun: Noun,
 }
@@ -157,6 +160,7 @@ impl Dial {
             answer_on_bridge: false,
             ring_tone: None,
             sequential: false,
+            recording: None,
             noun,
         }
     }
@@ -173,15 +177,6 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Verb {
         Ok(noun) => noun,
         Err(name) => return Verb::NotBuilt { name: format!("Dial><{name}") },
     };
-    let records = reader.attribute(node, "record", 13217, false, |record| match record {
-        "do-not-record" | "false" => Some(false),
-        "true" | "record-from-answer" | "record-from-ringing" => Some(true),
-        "record-from-answer-dual" | "record-from-ringing-dual" => Some(true),
-        _ => None,
-    });
-    if records {
-        reader.warn(12200, node, "record: recording is not built yet");
-    }
     Verb::Dial(Box::new(Dial {
         action: reader.reference(node, "action"),
         method: reader.method(node, "method", 13210, "POST"),
@@ -200,6 +195,7 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Verb {
             RING_TONES.contains(&country).then(|| Some(country.to_owned()))
         }),
         sequential: reader.boolean(node, "sequential", 13218, false),
+        recording: recording::read_dial(node, reader),
         noun,
     }))
 }

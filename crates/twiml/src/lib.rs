@@ -22,7 +22,7 @@ pub use dial::{CALLEES_MAX, Callee, CalleeKind, Dial, Noun, Queue};
 pub use document::{Document, Error, Warning, parse};
 pub use gather::{DIGITS_MAX, Gather};
 pub use limits::{ATTRIBUTES_MAX, DEPTH_MAX, NODES_MAX, SIZE_MAX};
-pub use recording::{Record, Recording, StartRecording};
+pub use recording::{DialRecording, Record, Recording, StartRecording};
 pub use say::{Say, Segment};
 pub use verb::{LOOPS_MAX, Play, Verb};
 pub use voices::{Speaker, speaker};

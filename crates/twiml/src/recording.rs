@@ -177,3 +177,34 @@ fn not_built(node: Node<'_, '_>) -> Verb {
     let names = child.map(|child| format!("><{}", child.tag_name().name()));
     Verb::NotBuilt { name: node.tag_name().name().to_owned() + &names.unwrap_or_default() }
 }
+
+/// `record` of a `<Dial>`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialRecording {
+    /// Whether it begins with the ringing, and not with the answer.
+    pub from_ringing: bool,
+    /// One, or two: the caller on the left.
+    pub channels: u8,
+    /// `inbound`, `outbound` or `both`
+    pub track: String,
+    /// How it is recorded.
+    pub recording: Recording,
+}
+
+/// Reads how a `<Dial>` is recorded; nothing where it is not.
+pub(crate) fn read_dial(node: Node<'_, '_>, reader: &mut Reader) -> Option<DialRecording> {
+    let wanted = reader.attribute(node, "record", 13217, None, |record| match record {
+        "do-not-record" | "false" => Some(None),
+        "true" | "record-from-answer" => Some(Some((false, 1))),
+        "record-from-ringing" => Some(Some((true, 1))),
+        "record-from-answer-dual" => Some(Some((false, 2))),
+        "record-from-ringing-dual" => Some(Some((true, 2))),
+        _ => None,
+    });
+    let track = reader.attribute(node, "recordingTrack", 12200, "both".to_owned(), |track| {
+        ["inbound", "outbound", "both"].contains(&track).then(|| track.to_owned())
+    });
+    let recording = read(node, 12200, true, reader);
+    let (from_ringing, channels) = wanted?;
+    Some(DialRecording { from_ringing, channels, track, recording })
+}

@@ -1,3 +1,5 @@
+mod recording;
+
 use std::time::Duration;
 
 use super::*;
@@ -97,69 +99,6 @@ fn dial_keeps_its_own_attributes() {
 }
 
 #[test]
-fn a_conference_says_how_it_is_recorded() {
-    let quiet = r#"recordingStatusCallback="http://r/" trim="do-not-trim" record="do-not-record""#;
-    assert_eq!(conference(quiet, &[]), Conference::named("Room 1"));
-    let plain = conference(r#"record="record-from-start""#, &[]).recording.unwrap();
-    assert!(plain.trim && plain.status_callback.is_none());
-    assert_eq!(plain.status_callback_method, "POST");
-    let loud = r#"recordingStatusCallback=" http://r/ " recordingStatusCallbackMethod="get"
-        recordingStatusCallbackEvent="in-progress, absent absent" trim="do-not-trim" record="true""#;
-    let expected = Recording {
-        trim: false,
-        status_callback: Some("http://r/".to_owned()),
-        status_callback_method: "GET".to_owned(),
-        status_callback_events: vec!["in-progress".to_owned(), "absent".to_owned()],
-    };
-    assert_eq!(conference(loud, &[]).recording, Some(expected));
-}
-
-#[test]
-fn a_message_is_recorded_as_its_attributes_say() {
-    let verbs = check("<Record/>", &[]);
-    let [Verb::Record(record)] = &verbs[..] else { panic!("{verbs:?}") };
-    let seconds = Duration::from_secs;
-    assert_eq!((record.timeout, record.max_length), (seconds(5), seconds(3_600)));
-    assert_eq!((&*record.finish_on_key, record.play_beep), ("1234567890*#", true));
-    assert!(record.action.is_none() && record.recording.trim);
-    let body = r#"<Record action="/a" method="get" timeout="9" maxLength="99999999" playBeep="false"
-        finishOnKey="" trim="do-not-trim" recordingStatusCallback="/r"/>"#;
-    let verbs = check(body, &[]);
-    let [Verb::Record(record)] = &verbs[..] else { panic!("{verbs:?}") };
-    assert_eq!((record.timeout, record.max_length), (seconds(9), seconds(86_400)));
-    assert_eq!((&*record.finish_on_key, record.play_beep), ("", false));
-    assert_eq!((record.action.as_deref(), &*record.method), (Some("/a"), "GET"));
-    assert!(!record.recording.trim && record.recording.status_callback.is_some());
-    for (attribute, code) in [
-        (r#"method="FETCH""#, 13610),
-        (r#"timeout="0""#, 13611),
-        (r#"maxLength="long""#, 13612),
-        (r#"finishOnKey="A""#, 13613),
-        (r#"transcribe="true""#, 12200),
-        (r#"trim="all""#, 12200),
-    ] {
-        assert_eq!(check(&format!("<Record {attribute}/>"), &[code]), check("<Record/>", &[]));
-    }
-}
-
-#[test]
-fn start_and_stop_hold_a_recording_or_what_is_not_built() {
-    let start =
-        r#"<Start><Recording channels="dual" track="inbound" trim="trim-silence"/></Start>"#;
-    let verbs = check(start, &[]);
-    let [Verb::StartRecording(start)] = &verbs[..] else { panic!("{verbs:?}") };
-    assert_eq!((start.channels, &*start.track, start.recording.trim), (2, "inbound", true));
-    assert_eq!(check("<Stop><Recording/></Stop>", &[]), [Verb::StopRecording]);
-    for (body, name) in [
-        ("<Start><Stream url='wss://x'/></Start>", "Start><Stream"),
-        ("<Stop><Siprec/></Stop>", "Stop><Siprec"),
-        ("<Stop/>", "Stop"),
-    ] {
-        assert_eq!(check(body, &[]), [Verb::NotBuilt { name: name.to_owned() }]);
-    }
-}
-
-#[test]
 fn no_time_limit_is_longer_than_a_day() {
     let limit = u64::MAX;
     let body = format!("<Dial timeLimit='{limit}'><Conference>x</Conference></Dial>");
@@ -178,7 +117,6 @@ fn a_bad_value_of_dial_is_warned_of_under_its_code() {
         (r#"record="always""#, 13217),
         (r#"sequential="1""#, 13218),
         (r#"answerOnBridge="no""#, 13219),
-        (r#"record="record-from-ringing-dual""#, 12200),
     ] {
         let body = format!("<Dial {attribute}><Conference>x</Conference></Dial>");
         let dial = Verb::Dial(Box::new(Dial::conference("x")));

@@ -7,7 +7,7 @@ use super::Player;
 use super::rows::is_of_recording;
 
 /// The fields of a request that are of interest beside its address.
-const REQUEST_FIELDS: [&str; 9] = [
+const REQUEST_FIELDS: [&str; 10] = [
     "DialCallStatus",
     "DialCallDuration",
     "DialBridged",
@@ -17,6 +17,7 @@ const REQUEST_FIELDS: [&str; 9] = [
     "ErrorUrl",
     "FinishedOnKey",
     "RecordingDuration",
+    "RecordingUrl",
 ];
 /// The fields of a callback that are shown behind it, with what is written before them.
 const CALLBACK_FIELDS: [(&str, &str); 6] = [
@@ -88,8 +89,9 @@ impl Player {
                 let of_interest =
                     |name: &str| REQUEST_FIELDS.contains(&name) || name.starts_with("SipHeader");
                 let fields = params.iter().filter(|(name, _)| of_interest(name));
-                let fields: String =
-                    fields.map(|(name, value)| format!(" {name}={value}")).collect();
+                let fields: String = fields
+                    .map(|(name, value)| format!(" {name}={}", self.of_recording(value)))
+                    .collect();
                 format!("asks {} {}{fields}", document.method, document.url)
             }
             Effect::Route { call, route } => format!("{} {}", self.who(call), self.wired(&route)),
@@ -148,6 +150,12 @@ impl Player {
             }
             Effect::EraseRecording(_) => "erases a recording".to_owned(),
         })
+    }
+
+    /// The name of the recording whose address this is; any other text as it stands.
+    fn of_recording(&self, text: &str) -> String {
+        let sid = text.rsplit_once("/Recordings/").and_then(|(_, sid)| sid.parse().ok());
+        sid.map_or_else(|| text.to_owned(), |sid| self.recording_name(sid))
     }
 
     fn recording_name(&self, recording: RecordingSid) -> String {
