@@ -1,6 +1,6 @@
 //! `sidetone listen`: what one who is not there would hear, as a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -40,10 +40,18 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
     let octets = STANDARD.decode(pcm).map_err(|error| error.to_string())?;
     let samples: Vec<i16> =
         octets.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
-    std::fs::write(&arguments.wav, sound::wav(&samples))
-        .map_err(|error| format!("{}: {error}", arguments.wav.display()))?;
+    save(&arguments.wav, &samples)
+}
+
+/// Writes what was heard as a WAV file and says how long and how loud it is.
+///
+/// # Errors
+/// One line that names the file.
+pub fn save(file: &Path, samples: &[i16]) -> Result<(), String> {
+    std::fs::write(file, sound::wav(samples))
+        .map_err(|error| format!("{}: {error}", file.display()))?;
     let seconds = samples.len() as f64 / f64::from(sound::RATE);
-    println!("{}: {seconds:.1} s, {}", arguments.wav.display(), loudness(&samples));
+    println!("{}: {seconds:.1} s, {}", file.display(), loudness(samples));
     Ok(())
 }
 

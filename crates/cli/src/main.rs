@@ -3,6 +3,7 @@
 mod admin;
 mod authority;
 mod banner;
+mod call;
 mod client;
 mod conf;
 mod demo;
@@ -38,6 +39,8 @@ enum Command {
     Dev(dev::Arguments),
     /// Saves what one listener hears of a conference as a WAV file.
     Listen(listen::Arguments),
+    /// Calls the running server by a phone made of software: says a file, presses keys, saves what it hears.
+    Call(call::Arguments),
     /// Makes many calls with sound to a server on this machine and says what became of them.
     Load(Box<load::Arguments>),
     /// Makes, lists and removes API keys of the running server.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments)),
         Command::Listen(arguments) => runtime.block_on(listen::run(arguments)),
+        Command::Call(arguments) => call::run(&arguments),
         Command::Load(arguments) => runtime.block_on(load::run(*arguments)),
         Command::Keys(arguments) => runtime.block_on(keys::run(arguments)),
         Command::Conf(arguments) => runtime.block_on(conf::run(arguments)),

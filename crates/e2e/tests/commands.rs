@@ -43,6 +43,31 @@ fn connected(server: &Server, label: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_says_a_file_presses_keys_and_saves_what_it_hears() {
+    let origin = Origin::start().await;
+    origin.serves("/sum", "text/xml", "<Response><Play>/beep.wav</Play></Response>");
+    origin.serves("/beep.wav", "audio/wav", sound::wav(&e2e::tone(800, 1_000.0)));
+    origin.answers("line", "<Gather numDigits='2' action='/sum' timeout='20'/>");
+    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
+    let (say, heard) = (server.data().join("say.wav"), server.data().join("heard.wav"));
+    std::fs::write(&say, sound::wav(&e2e::tone(500, 1_000.0))).unwrap();
+    let (said, saved) = (say.display(), heard.display());
+    let line = format!("call --to line --from +15550199 --digits w42 --play {said} --wav {saved}");
+    let printed = run(&server, &line);
+    assert!(printed.contains("line answered\nthey hung up after "), "{printed}");
+    let asked = origin.asked("/sum").remove(0);
+    assert_eq!(asked.param("Digits"), "42");
+    assert!(asked.param("From").starts_with("sip:+15550199@127.0.0.1"));
+    let heard = sound::decode(std::fs::read(heard).unwrap()).unwrap();
+    assert!(sim::level(&heard, 800) > 50.0, "the sum was not heard");
+    origin.answers("busy", "<Reject reason='busy'/>");
+    let refused = try_run(&server, "call --to busy").unwrap_err();
+    assert_eq!(refused, "sidetone: busy answered 486\n");
+    let nothing = try_run(&server, "call --to line --play /no/such.wav").unwrap_err();
+    assert!(nothing.contains("/no/such.wav"), "{nothing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operator_does_everything_to_a_room_by_its_name() {
     let server = Server::start(&[]).await;
     let origin = Origin::start().await;

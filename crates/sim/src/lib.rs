@@ -123,7 +123,16 @@ impl Phone {
     /// # Errors
     /// When no socket can be had.
     pub fn call(server: SocketAddr, user: &str, voice: Voice) -> io::Result<Self> {
-        Self::start(server.ip(), voice, Some((server, user.to_owned())), Manner::Answers)
+        Self::call_as(server, user, "phone", voice)
+    }
+
+    /// Calls as [`Self::call`] does, under a name or number of its own.
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn call_as(server: SocketAddr, user: &str, from: &str, voice: Voice) -> io::Result<Self> {
+        let dialled = Dialled { server, user: user.to_owned(), from: from.to_owned() };
+        Self::start(server.ip(), voice, Some(dialled), Manner::Answers)
     }
 
     /// Waits to be called, and answers.
@@ -142,12 +151,7 @@ impl Phone {
         Self::start(ip, voice, None, Manner::Rings)
     }
 
-    fn start(
-        ip: IpAddr,
-        voice: Voice,
-        calls: Option<(SocketAddr, String)>,
-        manner: Manner,
-    ) -> io::Result<Self> {
+    fn start(ip: IpAddr, voice: Voice, calls: Option<Dialled>, manner: Manner) -> io::Result<Self> {
         let signalling = UdpSocket::bind((ip, 0))?;
         let sound = UdpSocket::bind((ip, 0))?;
         signalling.set_nonblocking(true)?;
@@ -303,6 +307,13 @@ impl Drop for Phone {
     }
 }
 
+/// Whom a phone calls, and as whom.
+struct Dialled {
+    server: SocketAddr,
+    user: String,
+    from: String,
+}
+
 struct Line {
     agent: Agent,
     signalling: UdpSocket,
@@ -320,11 +331,11 @@ struct Line {
 }
 
 impl Line {
-    fn run(mut self, calls: Option<(SocketAddr, String)>, hang_up: &AtomicBool) {
-        if let Some((server, user)) = calls {
+    fn run(mut self, calls: Option<Dialled>, hang_up: &AtomicBool) {
+        if let Some(Dialled { server, user, from }) = calls {
             let call = self.agent.new_call();
             let uri = format!("sip:{user}@{server}");
-            self.agent.invite(call, &uri, server, ("phone", None), self.media, Instant::now());
+            self.agent.invite(call, &uri, server, (&from, None), self.media, Instant::now());
             self.call = Some(call);
         }
         let mut reader = Reader::new();

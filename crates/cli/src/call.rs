@@ -1,0 +1,109 @@
+//! `sidetone call`: one call to a running server, by a phone made of software.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use sim::{Phone, State};
+
+use crate::client::Where;
+use crate::listen::save;
+
+/// How long it may ring.
+const RINGS: Duration = Duration::from_secs(60);
+/// What `w` among the keys stands for.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long a key takes.
+const KEY: Duration = Duration::from_millis(300);
+/// Longest call, in seconds.
+const LENGTH_MAX_S: u64 = 3_600;
+
+/// Flags of `sidetone call`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    server: Where,
+    /// Whom to call: a conference's name, or a number that the server has.
+    #[arg(long)]
+    to: String,
+    /// Who calls: a number or a name.
+    #[arg(long, default_value = "sidetone")]
+    from: String,
+    /// What it says: a WAV or an MP3, once.
+    #[arg(long)]
+    play: Option<PathBuf>,
+    /// The keys that it presses once it is answered; `w` waits for half a second.
+    #[arg(long, value_parser = keys)]
+    digits: Option<String>,
+    /// Where what it hears goes, as a WAV.
+    #[arg(long)]
+    wav: Option<PathBuf>,
+    /// When it hangs up, in seconds after the answer: `10s`.
+    #[arg(long = "for", default_value = "10s", value_parser = seconds)]
+    length: u64,
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let number = text.strip_suffix('s').unwrap_or(text).parse().ok();
+    number
+        .filter(|seconds| (1..=LENGTH_MAX_S).contains(seconds))
+        .ok_or_else(|| format!("{text:?} is not 1s to {LENGTH_MAX_S}s"))
+}
+
+fn keys(text: &str) -> Result<String, String> {
+    let is_key = |key: char| "0123456789*#ABCDw".contains(key);
+    if text.chars().all(is_key) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} are no keys"))
+    }
+}
+
+/// Calls, and says how it went.
+///
+/// # Errors
+/// One line: that no server is found, that a file cannot be read, or that nobody answered.
+pub fn run(arguments: &Arguments) -> Result<(), String> {
+    let client = arguments.server.client()?;
+    let sip = client.running.sip_address();
+    let sip = sip.ok_or("where SIP listens is known from a data folder alone: --data")?;
+    let length = Duration::from_secs(arguments.length);
+    let mut voice = match &arguments.play {
+        Some(file) => read(file)?,
+        None => Vec::new(),
+    };
+    // A phone says its voice again and again: what comes after it is silence.
+    let rest = (length.as_secs() + 2) * u64::from(sound::RATE);
+    voice.resize(voice.len() + usize::try_from(rest).unwrap_or_default(), 0);
+    let phone = Phone::call_as(sip, &arguments.to, &arguments.from, voice.into())
+        .map_err(|error| error.to_string())?;
+    if !phone.wait_up(RINGS) {
+        return Err(match phone.state() {
+            State::Over(Some(status)) => format!("{} answered {status}", arguments.to),
+            _ => format!("{} does not answer", arguments.to),
+        });
+    }
+    let answered = Instant::now();
+    phone.forget();
+    println!("{} answered", arguments.to);
+    for key in arguments.digits.iter().flat_map(|keys| keys.chars()) {
+        if key != 'w' {
+            phone.press(key.encode_utf8(&mut [0; 4]));
+        }
+        std::thread::sleep(if key == 'w' { PAUSE } else { KEY });
+    }
+    let by_them = phone.wait_over(length.saturating_sub(answered.elapsed()));
+    println!(
+        "{} hung up after {:.1} s",
+        if by_them { "they" } else { "we" },
+        answered.elapsed().as_secs_f64()
+    );
+    match &arguments.wav {
+        Some(file) => save(file, &phone.heard()),
+        None => Ok(()),
+    }
+}
+
+fn read(file: &PathBuf) -> Result<Vec<i16>, String> {
+    let octets = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    sound::decode(octets).map_err(|error| format!("{}: {error}", file.display()))
+}
