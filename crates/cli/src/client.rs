@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::output::Output;
 use crate::running::Running;
 
 /// Where the running server is, as a flag of every client sub-command.
@@ -13,6 +14,26 @@ pub struct Where {
     /// The data folder of the running server.
     #[arg(long, global = true)]
     data: Option<PathBuf>,
+}
+
+/// The flags of a client sub-command that shows rows.
+#[derive(Debug, clap::Args)]
+pub struct Flags {
+    #[command(flatten)]
+    server: Where,
+    /// How to print.
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    output: Output,
+}
+
+impl Flags {
+    /// Finds the server, and says how to print.
+    ///
+    /// # Errors
+    /// As [`Running::find`].
+    pub fn client(&self) -> Result<(Client, Output), String> {
+        Ok((self.server.client()?, self.output))
+    }
 }
 
 impl Where {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::client::{Client, Where, text};
+use crate::client::{Client, Flags, text};
 use crate::output::Output;
 use crate::part;
 
@@ -21,10 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    server: Where,
-    /// How to print.
-    #[arg(short, long, global = true, value_enum, default_value_t)]
-    output: Output,
+    flags: Flags,
     #[command(subcommand)]
     command: Command,
 }
@@ -72,7 +69,7 @@ enum Command {
 /// # Errors
 /// One line: that no server is found, or what it answered.
 pub async fn run(arguments: Arguments) -> Result<(), String> {
-    let (client, output) = (arguments.server.client()?, arguments.output);
+    let (client, output) = arguments.flags.client()?;
     match arguments.command {
         Command::Ls { status } => {
             let rows = match status {

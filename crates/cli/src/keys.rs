@@ -2,7 +2,8 @@
 
 use reqwest::Method;
 
-use crate::client::{Where, plain, text};
+use crate::client::{Flags, text};
+use crate::output::Output;
 
 /// Flags of `sidetone keys`.
 #[derive(Debug, clap::Args)]
@@ -10,7 +11,7 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    server: Where,
+    flags: Flags,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -35,20 +36,21 @@ enum Command {
 /// # Errors
 /// One line: that no server is found, or what it answered.
 pub async fn run(arguments: Arguments) -> Result<(), String> {
-    let client = arguments.server.client()?;
+    let (client, output) = arguments.flags.client()?;
     match arguments.command {
         Command::Create { name } => {
             let named = [("FriendlyName", name.as_str())];
             let form = if name.is_empty() { &[][..] } else { &named[..] };
             let key = client.ask(Method::POST, &client.account("/Keys.json"), form).await?;
-            println!("{} {}", text(&key, "sid"), text(&key, "secret"));
+            match output {
+                Output::Json => println!("{key}"),
+                Output::Text => println!("{} {}", text(&key, "sid"), text(&key, "secret")),
+            }
         }
         Command::Ls => {
             let path = client.account("/Keys.json?PageSize=1000");
-            for key in client.list(&path, "keys").await? {
-                let words = ["sid", "date_created", "friendly_name"].map(|name| text(&key, name));
-                println!("{}", plain(&words.join("  ")));
-            }
+            let rows = client.list(&path, "keys").await?;
+            output.rows(&rows, &["sid", "date_created", "friendly_name"]);
         }
         Command::Rm { sid } => {
             let path = client.account(&format!("/Keys/{sid}.json"));

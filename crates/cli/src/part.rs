@@ -3,9 +3,8 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::client::{Client, Where};
+use crate::client::{Client, Flags};
 use crate::conf;
-use crate::output::Output;
 
 /// The columns of a list.
 pub const FIELDS: [&str; 7] =
@@ -15,10 +14,7 @@ pub const FIELDS: [&str; 7] =
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    server: Where,
-    /// How to print.
-    #[arg(short, long, global = true, value_enum, default_value_t)]
-    output: Output,
+    flags: Flags,
     #[command(subcommand)]
     command: Command,
 }
@@ -104,7 +100,7 @@ enum Command {
 /// # Errors
 /// One line: that no server is found, or what it answered.
 pub async fn run(arguments: Arguments) -> Result<(), String> {
-    let (client, output) = (arguments.server.client()?, arguments.output);
+    let (client, output) = arguments.flags.client()?;
     let (whom, form) = match arguments.command {
         Command::Ls { conference } => {
             let sid = conf::find(&client, &conference).await?;

@@ -3,13 +3,14 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::client::{Client, Where, plain, text};
+use crate::client::{Client, Flags, plain, text};
+use crate::output::Output;
 
 /// Flags of `sidetone webhook`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    server: Where,
+    flags: Flags,
     #[command(subcommand)]
     command: Command,
 }
@@ -39,11 +40,14 @@ enum Command {
 /// # Errors
 /// One line that says what the server said.
 pub async fn run(arguments: Arguments) -> Result<(), String> {
-    let client = arguments.server.client()?;
+    let (client, output) = arguments.flags.client()?;
     match arguments.command {
         Command::Ls { failed } => {
             let listed = list(&client, failed).await?;
-            listed.iter().for_each(|callback| println!("{}", line(callback)));
+            match output {
+                Output::Json => println!("{}", Value::from(listed)),
+                Output::Text => listed.iter().for_each(|callback| println!("{}", line(callback))),
+            }
         }
         Command::Replay { sid: Some(sid), .. } => replay(&client, &sid).await?,
         Command::Replay { sid: None, .. } => {
