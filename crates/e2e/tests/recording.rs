@@ -433,7 +433,7 @@ async fn a_caller_leaves_a_message() {
     let origin = Origin::start().await;
     let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
     origin.answers("message", "<Record maxLength='2' trim='do-not-trim' action='/done'/>");
-    origin.serves_twiml("/done", "<Hangup/>");
+    origin.serves_twiml("/done", "<Pause length='20'/>");
     let phone = Phone::call(server.sip(), "message", sim::tone(500)).unwrap();
     let done = origin.wait_for("/done", |_| true).await.expect("the action is asked");
     assert_eq!((done.param("RecordingDuration"), done.param("Digits")), ("2", ""));
@@ -444,7 +444,18 @@ async fn a_caller_leaves_a_message() {
     check_between("the message", length(&sound), SLACK, Duration::from_secs(2));
     let heard = pieces(&sound, 500).iter().filter(|heard| **heard).count();
     assert!(heard + 4 >= sound.len() / PIECE, "{heard} pieces");
-    assert!(phone.wait_over(Duration::from_secs(10)), "the call goes on");
+    plays_back(&server, &phone, done.param("CallSid"), done.param("RecordingUrl")).await;
     let source = server.get(&format!("/Recordings/{}.json", done.param("RecordingSid"))).await;
     assert_eq!(source.text("source"), "RecordVerb");
+}
+
+/// A call plays the recording by its own address, without credentials.
+async fn plays_back(server: &Server, phone: &Phone, call: &str, url: &str) {
+    phone.forget();
+    let twiml = format!("<Response><Play>{url}</Play><Hangup/></Response>");
+    let call = format!("/Calls/{call}.json");
+    assert_eq!(server.post(&call, &[("Twiml", &twiml)]).await.status, 200);
+    assert!(phone.wait_over(Duration::from_secs(30)), "the call goes on");
+    let heard = pieces(&phone.heard(), 500).iter().filter(|heard| **heard).count();
+    assert!(heard > 10, "{heard} pieces");
 }

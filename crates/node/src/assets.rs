@@ -5,7 +5,6 @@ use std::sync::Arc;
 use exchange::{Document, Failure, Fetched};
 use model::{AccountSid, CallSid, Level};
 use sha2::{Digest, Sha256};
-use store::Store;
 use url::Url;
 use webhook::{Client, Overrides, Request, Response};
 
@@ -13,6 +12,7 @@ use crate::accounts::Accounts;
 use crate::core::Brought;
 use crate::debugger::{About, Debugger};
 use crate::decoded::Decoded;
+use crate::own::Own;
 use crate::wall;
 
 /// Longest TwiML document, decompressed.
@@ -29,12 +29,13 @@ pub struct Assets {
     accounts: Accounts,
     debugger: Debugger,
     decoded: Decoded,
+    own: Own,
 }
 
 impl Assets {
-    pub fn new(client: Client, accounts: Accounts, store: Store) -> Self {
-        let debugger = Debugger::new(store);
-        Self { client, accounts, debugger, decoded: Decoded::default() }
+    pub fn new(client: Client, accounts: Accounts, own: Own) -> Self {
+        let debugger = Debugger::new(own.store.clone());
+        Self { client, accounts, debugger, decoded: Decoded::default(), own }
     }
 
     /// Asks for a document and tells what kind it is. `call` is whose cookies go along.
@@ -89,6 +90,19 @@ impl Assets {
         params: Vec<(String, String)>,
         judge: webhook::Judge,
     ) -> Result<Response, Failure> {
+        match self.own.recording(account, &document.url).await {
+            Ok(Some(octets)) => {
+                return Ok(Response {
+                    status: 200,
+                    content_type: "audio/x-wav".to_owned(),
+                    charset: None,
+                    body: Arc::new(octets),
+                    url: document.url.clone(),
+                });
+            }
+            Ok(None) => {}
+            Err(error) => return fail(11200, format!("{}: {error}", document.url)),
+        }
         for warning in Overrides::of(&document.url).warnings {
             let about = About { account, call, conference: None, url: document.url.clone() };
             self.debugger.note(about, Level::Warning, warning.code, warning.message, wall());

@@ -22,6 +22,7 @@ mod late_tests;
 mod media_thread;
 mod narrator;
 mod outbox;
+mod own;
 mod parting;
 #[cfg(test)]
 mod parting_tests;
@@ -414,11 +415,16 @@ impl Node {
             guard: config.guard,
             api_url: config.api_url.clone(),
         };
+        let own = own::Own {
+            store: store.clone(),
+            folder: recordings.clone(),
+            api_url: config.api_url.clone(),
+        };
         let parts = driver::Parts {
             settings,
             rtp_ports: config.rtp_ports,
             store: store.clone(),
-            assets: assets::Assets::new(client, accounts.clone(), store.clone()),
+            assets: assets::Assets::new(client, accounts.clone(), own),
             speaker: speech::Speaker::new(&config.data),
             socket,
             listener,
