@@ -47,6 +47,9 @@ pub struct Arguments {
     /// Hands recordings to everyone who has their address, without credentials.
     #[arg(long)]
     open_recordings: bool,
+    /// Records conferences in two channels: the first who came on the left, everyone else on the right.
+    #[arg(long)]
+    dual_conference_recordings: bool,
     /// Written, whole or not at all, when everything listens.
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -118,6 +121,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         guard: Guard { loopback: true, private: false },
         api_url: format!("http://{}", address(&http)?),
         open_recordings: arguments.open_recordings,
+        dual_conference_recordings: arguments.dual_conference_recordings,
     };
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
     let ready = json!({

@@ -459,3 +459,32 @@ async fn plays_back(server: &Server, phone: &Phone, call: &str, url: &str) {
     let heard = pieces(&phone.heard(), 500).iter().filter(|heard| **heard).count();
     assert!(heard > 10, "{heard} pieces");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_is_recorded_in_two_channels_and_open_to_all_where_that_is_set() {
+    let origin = Origin::start().await;
+    let voice = origin.url("/voice");
+    let flags = ["--voice-url", &voice, "--dual-conference-recordings", "--open-recordings"];
+    let server = Server::start(&flags).await;
+    let attributes = "record='record-from-start' trim='do-not-trim' muted='true' \
+         recordingStatusCallback='/callback/dual'";
+    let room = Room::open(server, origin, "dual", attributes).await;
+    let path = format!("/Conferences/{}/Participants", room.conference);
+    let all = room.server.get(&format!("{path}.json")).await.body;
+    for one in all["participants"].as_array().unwrap() {
+        let one = format!("{path}/{}.json", one["call_sid"].as_str().unwrap());
+        assert_eq!(room.server.post(&one, &[("Muted", "false")]).await.status, 200);
+    }
+    pass(Duration::from_millis(1_200)).await;
+    room.change(&[("Status", "stopped")]).await;
+    let told = room.told("completed").await;
+    assert_eq!(told.param("RecordingChannels"), "2");
+    let first = told.param("RecordingUrl").to_owned() + ".wav";
+    let file = reqwest::get(first).await.unwrap().bytes().await.unwrap();
+    let sound = channels(&file);
+    let heard = |sound: &[i16], hertz| pieces(sound, hertz).iter().filter(|one| **one).count() > 5;
+    let left = [500, 900].map(|hertz| heard(&sound[0], hertz));
+    let right = [500, 900].map(|hertz| heard(&sound[1], hertz));
+    assert_eq!(left.map(|one| !one), right, "each is on a side of its own");
+    assert_ne!(left[0], left[1]);
+}

@@ -34,6 +34,8 @@ pub(crate) struct Names {
     plays: BTreeMap<PlayId, Owner>,
     /// Where the API is reached.
     pub(crate) api_url: String,
+    /// How many channels the recordings of conferences have.
+    pub(crate) conference_channels: u8,
 }
 
 impl Names {
@@ -44,6 +46,7 @@ impl Names {
             fetches: BTreeMap::new(),
             plays: BTreeMap::new(),
             api_url: String::new(),
+            conference_channels: 1,
         }
     }
 

@@ -193,6 +193,11 @@ impl Exchange {
         self.names.api_url = url;
     }
 
+    /// Has conferences recorded in two channels: the first who came on the left, everyone else on the right.
+    pub fn record_conferences_in_two_channels(&mut self) {
+        self.names.conference_channels = 2;
+    }
+
     /// Hangs up every call: the server goes down.
     pub fn hang_up_all(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let ctx = &mut Context { now, names: &mut self.names, effects, told: Vec::new() };

@@ -221,7 +221,8 @@ impl World {
     /// Records a conference that has just started, if that was asked for.
     pub(crate) fn record_conference(&mut self, sid: ConferenceSid, ctx: &mut Context<'_>) {
         let Some(conference) = self.conferences.get(&sid) else { return };
-        let Some(options) = conference.recording.clone() else { return };
+        let Some(mut options) = conference.recording.clone() else { return };
+        options.channels = ctx.names.conference_channels;
         let connected = |call: &CallSid| conference.members[call].is_connected();
         let Some(first) = conference.in_order().into_iter().find(connected) else { return };
         let (account, source) = (conference.record.account, RecordingSource::Conference);

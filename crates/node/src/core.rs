@@ -163,6 +163,8 @@ pub struct Settings {
     pub guard: webhook::Guard,
     /// Where the API is reached, without a slash at its end.
     pub api_url: String,
+    /// Whether conferences are recorded in two channels.
+    pub dual_conference_recordings: bool,
 }
 
 /// One call's names on both sides.
@@ -247,6 +249,9 @@ impl Core {
         let open = sip::Config::open(settings.sip, seed);
         let mut exchange = Exchange::new(random.next_u64());
         exchange.set_api_url(settings.api_url.clone());
+        if settings.dual_conference_recordings {
+            exchange.record_conferences_in_two_channels();
+        }
         Self {
             exchange,
             agent: Agent::new(sip::Config { access: Some(access), ..open }),

@@ -115,6 +115,8 @@ pub struct Config {
     pub api_url: String,
     /// Whether recordings are handed to everyone who has their address.
     pub open_recordings: bool,
+    /// Whether conferences are recorded in two channels: the first who came on the left, everyone else on the right.
+    pub dual_conference_recordings: bool,
 }
 
 /// Why the server could not start: one line that names the fix.
@@ -414,6 +416,7 @@ impl Node {
             voice_url: config.voice_url,
             guard: config.guard,
             api_url: config.api_url.clone(),
+            dual_conference_recordings: config.dual_conference_recordings,
         };
         let own = own::Own {
             store: store.clone(),

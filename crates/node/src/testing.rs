@@ -40,6 +40,7 @@ pub fn core(now: Now) -> Core {
         voice_url: None,
         guard: webhook::Guard { loopback: true, private: false },
         api_url: String::new(),
+        dual_conference_recordings: false,
     };
     Core::new(settings, [1; 32], Box::new(Ports))
 }

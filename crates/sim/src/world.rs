@@ -435,6 +435,7 @@ impl World {
             voice_url: (!self.random.one_in(5)).then(|| format!("{}/voice", web::HOST)),
             guard: Guard { loopback: true, private: true },
             api_url: format!("{}/api", web::HOST),
+            dual_conference_recordings: false,
         };
         let ports = Box::new(self.ports.clone());
         let mut core = Core::new(settings, self.random.seed(), ports);
