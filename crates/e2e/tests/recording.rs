@@ -393,7 +393,7 @@ async fn a_leg_is_recorded_in_two_channels() {
     let inbound = [("RecordingTrack", "inbound"), ("RecordingStatusCallback", &callback)];
     let second = room.server.post(&format!("{recordings}.json"), &inbound).await;
     assert_eq!((second.status, second.text("track")), (201, "inbound".to_owned()));
-    pass(Duration::from_millis(1_200)).await;
+    pass(Duration::from_secs(3)).await;
     callee.hang_up();
     let list = format!("{recordings}.json");
     let whole = |body: &Value| {
