@@ -1,7 +1,7 @@
 //! The Account resource.
 
 use axum::http::{Method, StatusCode};
-use model::{Account, AccountSid, AccountStatus, Change};
+use model::{Account, AccountSid, AccountStatus, Change, Kind};
 use node::{ACCOUNTS_MAX, AccountFilter, Command};
 use serde_json::{Value, json};
 
@@ -124,7 +124,16 @@ async fn update(request: &Request) -> Answer {
     }
     account.friendly_name = name.unwrap_or(account.friendly_name);
     account.date_updated = request.node.date();
-    request.write(Change::Account(account.clone())).await?;
+    let mut changes = vec![Change::Account(account.clone())];
+    if account.status == AccountStatus::Closed {
+        // Its numbers go back to the stock.
+        let kind = Kind::IncomingPhoneNumber;
+        let numbers = request.ask(move |node| node.store().resources_of_kind(kind)).await?;
+        let its = numbers.into_iter().filter(|number| number.account == account.sid);
+        changes.extend(its.map(|number| Change::DeleteResource(Box::new(number))));
+    }
+    request.node.write(changes).await?;
+    request.node.refresh().await?;
     if account.status == AccountStatus::Closed {
         request.node.submit(Command::EndCalls { account: account.sid }).await?;
     }

@@ -3,7 +3,8 @@
 use axum::http::{Method, StatusCode};
 use model::{Call, CallSid};
 use node::{
-    CallChanges, CallFilter, Command, CreateCall, Document, End, Instructions, Refusal, Reply,
+    CallChanges, CallFilter, Command, CreateCall, Dialling, Document, End, Instructions, Refusal,
+    Reply, StatusCallback,
 };
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use crate::dates::{self, Precision};
 use crate::error::{ApiError, code};
 use crate::form::Form;
 use crate::paging::{Asked, List};
-use crate::{Answer, Request, dialling};
+use crate::{Answer, Request, dialling, numbers, rule};
 
 const LIST: List = List {
     name: "calls",
@@ -65,21 +66,43 @@ pub async fn all(request: Request) -> Answer {
         let sid = |record: &Call| record.sid.to_string();
         return Ok((StatusCode::OK, asked.render(&LIST, form, &path, page, sid, view)?));
     }
-    dialling::check(form, dialling::ACCEPTED_OF_CALL)?;
-    let dialling = dialling::read(form, 0..=600)?;
-    if let Some(application) = form.filled("ApplicationSid") {
-        let message = format!("there is no application {application:?}");
-        return Err(ApiError::coded(code::INVALID_APPLICATION, "ApplicationSid", &message));
-    }
-    let create = CreateCall {
-        account,
-        dialling,
-        instructions: instructions(form)?
-            .ok_or_else(|| ApiError::missing("Url", code::INVALID_URL))?,
-        send_digits: send_digits(form)?,
+    rule::check(form, dialling::ACCEPTED_OF_CALL)?;
+    let mut dialling = dialling::read(form, 0..=600)?;
+    let written = instructions(form)?;
+    let instructions = match form.filled("ApplicationSid") {
+        Some(sid) => by_application(&request, sid, &mut dialling).await?,
+        None => written.ok_or_else(|| ApiError::missing("Url", code::INVALID_URL))?,
     };
+    let create = CreateCall { account, dialling, instructions, send_digits: send_digits(form)? };
     let reply = request.node.submit(Command::CreateCall(Box::new(create))).await?;
     render(reply, StatusCode::CREATED)
+}
+
+/// Returns what an application says of a call; what the request says of it does not count then.
+async fn by_application(
+    request: &Request,
+    sid: &str,
+    dialling: &mut Dialling,
+) -> Result<Instructions, ApiError> {
+    let unknown =
+        |message: String| ApiError::coded(code::INVALID_APPLICATION, "ApplicationSid", &message);
+    let application = numbers::application(request, sid).await?;
+    let application = application.ok_or_else(|| unknown(format!("there is no {sid:?}")))?;
+    let document = |url: &str, method: &str| {
+        let (url, method) = (application.text(url)?, application.text(method).unwrap_or("POST"));
+        Some(Document { url: url.to_owned(), method: method.to_owned() })
+    };
+    let voice = document("voice_url", "voice_method");
+    let told = document("status_callback", "status_callback_method");
+    dialling.status_callback = told.map_or_else(StatusCallback::default, |told| StatusCallback {
+        url: Some(told.url),
+        method: told.method,
+        events: Vec::new(),
+    });
+    Ok(Instructions::Url {
+        document: voice.ok_or_else(|| unknown(format!("{sid} has no VoiceUrl")))?,
+        fallback: document("voice_fallback_url", "voice_fallback_method"),
+    })
 }
 
 /// `GET`, `POST` and `DELETE .../Calls/{Sid}.json`

@@ -7,6 +7,7 @@ use node::{Dialling, StatusCallback};
 use crate::error::{ApiError, code};
 use crate::form::Form;
 use crate::recordings;
+use crate::rule::{self, Rule};
 
 /// Longest duration of a call, in seconds. Source: Twilio, `TimeLimit`.
 pub const TIME_LIMIT: RangeInclusive<u64> = 1..=86_400;
@@ -24,24 +25,12 @@ pub const CONFERENCE_RECORDING_EVENTS: [&str; 4] = ["in-progress", "completed", 
 /// What becomes of silence at both ends of a recording.
 pub const TRIM: [&str; 2] = ["trim-silence", "do-not-trim"];
 
-/// What a parameter's value must be.
-pub enum Rule {
-    Flag,
-    Url,
-    Method,
-    Word(&'static [&'static str]),
-    Number(RangeInclusive<u64>),
-    /// A SID that begins so.
-    Sid(&'static str),
-    Line(RangeInclusive<usize>),
-}
-
 /// What a call and a participant may carry that nothing comes of yet; it must be valid all the same.
 ///
 /// Source: Twilio, Participant resource and Call resource.
 const ACCEPTED: &[(&str, Rule)] = &[
     ("Byoc", Rule::Sid("BY")),
-    ("CallReason", Rule::Line(1..=256)),
+    ("CallReason", Rule::Line(1..=256, code::BAD_REQUEST)),
     ("ClientNotificationUrl", Rule::Url),
     ("MachineDetection", Rule::Word(&["Enable", "DetectMessageEnd"])),
     ("MachineDetectionTimeout", Rule::Number(3..=59)),
@@ -61,33 +50,6 @@ pub const ACCEPTED_OF_CALL: &[(&str, Rule)] = &[
     ("AsyncAmdStatusCallbackMethod", Rule::Method),
 ];
 
-/// Holds parameters to their rules.
-///
-/// # Errors
-/// 400 naming the first whose value cannot be.
-pub fn check(form: &Form, rules: &[(&str, Rule)]) -> Result<(), ApiError> {
-    for (name, rule) in rules {
-        match rule {
-            Rule::Flag => drop(form.flag(name)?),
-            Rule::Url => drop(form.url(name)?),
-            Rule::Method => drop(form.method(name, "POST")?),
-            Rule::Word(words) => drop(form.word(name, words)?),
-            Rule::Number(range) => drop(form.number(name, range.clone(), code::BAD_REQUEST)?),
-            Rule::Line(length) => drop(form.line(name, length.clone(), code::BAD_REQUEST)?),
-            Rule::Sid(prefix) => {
-                let fits = |value: &str| {
-                    let digits = value.strip_prefix(prefix).unwrap_or_default();
-                    digits.len() == 32 && digits.bytes().all(|octet| octet.is_ascii_hexdigit())
-                };
-                if let Some(value) = form.filled(name).filter(|value| !fits(value)) {
-                    return Err(ApiError::invalid(name, &format!("{value:?}")));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Reads whom to dial and how; `timeout` is what `Timeout` may be.
 ///
 /// # Errors
@@ -97,7 +59,7 @@ pub fn read(form: &Form, timeout: RangeInclusive<u64>) -> Result<Dialling, ApiEr
     let from = form.line("From", ADDRESS, code::INVALID_FROM)?;
     let to = to.ok_or_else(|| ApiError::missing("To", code::NO_TO))?;
     let from = from.ok_or_else(|| ApiError::missing("From", code::NO_FROM))?;
-    check(form, ACCEPTED)?;
+    rule::check(form, ACCEPTED)?;
     let record = form.flag("Record")?.unwrap_or(false);
     let recording = recordings::leg_options(form, true)?;
     let user = form.line("SipAuthUsername", ADDRESS, code::BAD_REQUEST)?;

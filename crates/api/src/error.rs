@@ -37,6 +37,9 @@ pub mod code {
     pub const UNREACHABLE: u32 = 21214;
     pub const INVALID_APPLICATION: u32 = 21218;
     pub const CALL_NOT_IN_PROGRESS: u32 = 21220;
+    pub const INVALID_NUMBER: u32 = 21421;
+    pub const NUMBER_NOT_AVAILABLE: u32 = 21422;
+    pub const NO_NUMBER_IN_AREA: u32 = 21452;
     pub const CONFERENCE_FULL: u32 = 16020;
     pub const CONFERENCE_COMPLETED: u32 = 16022;
     pub const INVALID_LABEL: u32 = 16024;

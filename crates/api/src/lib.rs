@@ -5,7 +5,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod accounts;
+mod applications;
 mod auth;
+mod available;
 mod callbacks;
 mod calls;
 mod conferences;
@@ -19,10 +21,13 @@ mod limits;
 mod listen;
 mod media;
 mod notifications;
+mod numbers;
 mod paging;
 mod participants;
 mod paths;
 mod recordings;
+mod resource;
+mod rule;
 mod sidetone;
 mod stats;
 mod timeline;
@@ -278,6 +283,13 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
     match resource {
         Resource::Accounts => accounts::all(request).await,
         Resource::Account => accounts::one(request).await,
+        Resource::List(table) => resource::all(table, request).await,
+        Resource::Item(table) => resource::one(table, request).await,
+        Resource::Numbers(only) => numbers::all(request, only).await,
+        Resource::Number => numbers::one(request).await,
+        Resource::Countries => available::countries(request).await,
+        Resource::Country => available::country(request).await,
+        Resource::Available(of_type) => available::of_type(request, of_type).await,
         Resource::Calls => calls::all(request).await,
         Resource::Call => calls::one(request).await,
         Resource::Conferences => conferences::all(request).await,

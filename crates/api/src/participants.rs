@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::error::{ApiError, code};
 use crate::form::Form;
 use crate::paging::{Asked, List};
-use crate::{Answer, Request, dialling, recordings};
+use crate::{Answer, Request, dialling, recordings, rule};
 
 const LIST: List = List {
     name: "participants",
@@ -79,7 +79,7 @@ async fn create(request: &Request, key: &str) -> Answer {
         }
         Err(_) => ConferenceKey::Name(name.to_owned()),
     };
-    dialling::check(form, dialling::ACCEPTED_OF_PARTICIPANT)?;
+    rule::check(form, dialling::ACCEPTED_OF_PARTICIPANT)?;
     let create = CreateParticipant {
         account: request.account,
         conference,

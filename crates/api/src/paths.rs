@@ -3,10 +3,22 @@
 //! Source: Twilio's OpenAPI description, version 2010-04-01; a test holds the table to it.
 
 use axum::http::Method;
+use node::NumberType;
+
+use crate::applications;
+use crate::resource::Table;
 
 /// What is built, by the name of its resource; one of a list has the singular.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
+    /// What is only kept, by its table.
+    List(&'static Table),
+    Item(&'static Table),
+    Numbers(Option<NumberType>),
+    Number,
+    Countries,
+    Country,
+    Available(NumberType),
     Accounts,
     Account,
     Calls,
@@ -101,21 +113,34 @@ static PATHS: &[Path] = &[
     built("Recordings", "G", Resource::Recordings),
     built("Keys/{Sid}", "GPD", Resource::Key),
     built("Keys", "GP", Resource::Keys),
+    built("Applications/{Sid}", "GPD", Resource::Item(&applications::TABLE)),
+    built("Applications", "GP", Resource::List(&applications::TABLE)),
+    built("IncomingPhoneNumbers/Local", "GP", Resource::Numbers(Some(NumberType::Local))),
+    built("IncomingPhoneNumbers/Mobile", "GP", Resource::Numbers(Some(NumberType::Mobile))),
+    built("IncomingPhoneNumbers/TollFree", "GP", Resource::Numbers(Some(NumberType::TollFree))),
+    built("IncomingPhoneNumbers/{Sid}", "GPD", Resource::Number),
+    built("IncomingPhoneNumbers", "GP", Resource::Numbers(None)),
+    built("AvailablePhoneNumbers/{CountryCode}/Local", "G", Resource::Available(NumberType::Local)),
+    built(
+        "AvailablePhoneNumbers/{CountryCode}/Mobile",
+        "G",
+        Resource::Available(NumberType::Mobile),
+    ),
+    built(
+        "AvailablePhoneNumbers/{CountryCode}/TollFree",
+        "G",
+        Resource::Available(NumberType::TollFree),
+    ),
+    built("AvailablePhoneNumbers/{CountryCode}", "G", Resource::Country),
+    built("AvailablePhoneNumbers", "G", Resource::Countries),
     waiting("Addresses", "GP"),
     waiting("Addresses/{AddressSid}/DependentPhoneNumbers", "G"),
     waiting("Addresses/{Sid}", "GPD"),
-    waiting("Applications", "GP"),
-    waiting("Applications/{Sid}", "GPD"),
     waiting("AuthorizedConnectApps", "G"),
     waiting("AuthorizedConnectApps/{ConnectAppSid}", "G"),
-    waiting("AvailablePhoneNumbers", "G"),
-    waiting("AvailablePhoneNumbers/{CountryCode}", "G"),
-    waiting("AvailablePhoneNumbers/{CountryCode}/Local", "G"),
     waiting("AvailablePhoneNumbers/{CountryCode}/MachineToMachine", "G"),
-    waiting("AvailablePhoneNumbers/{CountryCode}/Mobile", "G"),
     waiting("AvailablePhoneNumbers/{CountryCode}/National", "G"),
     waiting("AvailablePhoneNumbers/{CountryCode}/SharedCost", "G"),
-    waiting("AvailablePhoneNumbers/{CountryCode}/TollFree", "G"),
     waiting("AvailablePhoneNumbers/{CountryCode}/Voip", "G"),
     waiting("Balance", "G"),
     waiting("Calls/{CallSid}/Events", "G"),
@@ -132,10 +157,6 @@ static PATHS: &[Path] = &[
     waiting("Calls/{CallSid}/UserDefinedMessages", "P"),
     waiting("ConnectApps", "G"),
     waiting("ConnectApps/{Sid}", "GPD"),
-    waiting("IncomingPhoneNumbers", "GP"),
-    waiting("IncomingPhoneNumbers/Local", "GP"),
-    waiting("IncomingPhoneNumbers/Mobile", "GP"),
-    waiting("IncomingPhoneNumbers/TollFree", "GP"),
     waiting("IncomingPhoneNumbers/{ResourceSid}/AssignedAddOns", "GP"),
     waiting("IncomingPhoneNumbers/{ResourceSid}/AssignedAddOns/{AssignedAddOnSid}/Extensions", "G"),
     waiting(
@@ -143,7 +164,6 @@ static PATHS: &[Path] = &[
         "G",
     ),
     waiting("IncomingPhoneNumbers/{ResourceSid}/AssignedAddOns/{Sid}", "GD"),
-    waiting("IncomingPhoneNumbers/{Sid}", "GPD"),
     waiting("Messages", "GP"),
     waiting("Messages/{MessageSid}/Feedback", "P"),
     waiting("Messages/{MessageSid}/Media", "G"),

@@ -118,6 +118,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         sip_md5_alone: arguments.sip_digest == "md5",
         voice_url: arguments.voice_url,
         callbacks: arguments.callbacks_delivery.into(),
+        stock: node::fictional_numbers(),
         guard: Guard { loopback: true, private: false },
         api_url: format!("http://{}", address(&http)?),
         open_recordings: arguments.open_recordings,

@@ -15,7 +15,19 @@ use sim::{Phone, tone};
 const BASE: &str = "/2010-04-01/Accounts/{AccountSid}";
 
 /// Operations that are built, by path below the account.
-const BUILT: [(&str, &str); 18] = [
+const BUILT: &[(&str, &str)] = &[
+    ("/Applications.json", "GET POST"),
+    ("/Applications/{Sid}.json", "GET POST DELETE"),
+    ("/AvailablePhoneNumbers.json", "GET"),
+    ("/AvailablePhoneNumbers/{CountryCode}.json", "GET"),
+    ("/AvailablePhoneNumbers/{CountryCode}/Local.json", "GET"),
+    ("/AvailablePhoneNumbers/{CountryCode}/Mobile.json", "GET"),
+    ("/AvailablePhoneNumbers/{CountryCode}/TollFree.json", "GET"),
+    ("/IncomingPhoneNumbers.json", "GET POST"),
+    ("/IncomingPhoneNumbers/Local.json", "GET POST"),
+    ("/IncomingPhoneNumbers/Mobile.json", "GET POST"),
+    ("/IncomingPhoneNumbers/TollFree.json", "GET POST"),
+    ("/IncomingPhoneNumbers/{Sid}.json", "GET POST DELETE"),
     ("/Calls.json", "GET POST"),
     ("/Calls/{Sid}.json", "GET POST DELETE"),
     ("/Calls/{CallSid}/Notifications.json", "GET"),
@@ -230,6 +242,54 @@ impl Golden {
         }
     }
 
+    /// Makes, reads, changes and deletes a resource that is only kept; `list` is its template.
+    async fn kept(
+        &mut self,
+        list: &str,
+        path: &str,
+        form: &[(&str, &str)],
+        change: &[(&str, &str)],
+    ) {
+        let at = format!("{path}.json");
+        let template = format!("{list}.json");
+        self.check("GET", &template, &at, &[]).await;
+        let made = self.check("POST", &template, &at, form).await;
+        self.check("GET", &template, &format!("{at}?PageSize=1"), &[]).await;
+        let one = format!("{path}/{}.json", made.text("sid"));
+        let template = format!("{list}/{{Sid}}.json");
+        self.check("GET", &template, &one, &[]).await;
+        if !change.is_empty() {
+            self.check("POST", &template, &one, change).await;
+        }
+        self.check("DELETE", &template, &one, &[]).await;
+    }
+
+    async fn numbers(&mut self) {
+        let url = "http://127.0.0.1:9/voice";
+        let form = [("FriendlyName", "golden"), ("VoiceUrl", url), ("SmsUrl", url)];
+        self.kept("/Applications", "/Applications", &form, &[("StatusCallback", url)]).await;
+        let numbers = "/AvailablePhoneNumbers";
+        self.check("GET", &format!("{numbers}.json"), &format!("{numbers}.json"), &[]).await;
+        let country = format!("{numbers}/{{CountryCode}}");
+        self.check("GET", &format!("{country}.json"), &format!("{numbers}/US.json"), &[]).await;
+        for (kind, of) in [("Local", "US"), ("Mobile", "GB"), ("TollFree", "US"), ("Mobile", "US")]
+        {
+            let path = format!("{numbers}/{of}/{kind}.json");
+            self.check("GET", &format!("{country}/{kind}.json"), &path, &[]).await;
+        }
+        let numbers = "/IncomingPhoneNumbers";
+        for (kind, number) in
+            [("Local", "+14155550100"), ("Mobile", "+447700900000"), ("TollFree", "+18005550100")]
+        {
+            let path = format!("{numbers}/{kind}.json");
+            self.check("GET", &path, &path, &[]).await;
+            self.check("POST", &path, &path, &[("PhoneNumber", number), ("VoiceUrl", url)]).await;
+            self.check("GET", &path, &path, &[]).await;
+        }
+        let form = [("AreaCode", "415"), ("VoiceUrl", url)];
+        self.kept(numbers, numbers, &form, &[("VoiceUrl", "")]).await;
+    }
+
     async fn keys(&mut self) {
         self.check("GET", "/Keys.json", "/Keys.json", &[]).await;
         let made =
@@ -275,6 +335,7 @@ async fn every_body_is_as_twilio_s_examples_and_schemas_have_it() {
     golden.conferences(&conference, &sound).await;
     golden.calls(&phones[2], &origin.url("/missing")).await;
     golden.keys().await;
+    golden.numbers().await;
     assert!(golden.faults.is_empty(), "{}", golden.faults.join("\n"));
     for (path, methods) in BUILT {
         for method in methods.split(' ') {
@@ -353,6 +414,12 @@ fn filled(template: &str, account: &str) -> String {
             ("Sid", "Keys") => "SK",
             ("Sid", "Notifications") => "NO",
             ("Sid", "Recordings") => "RE",
+            ("CountryCode", _) => {
+                filled.push_str(before);
+                filled.push_str("US");
+                rest = after;
+                continue;
+            }
             _ => "XX",
         };
         filled.push_str(before);

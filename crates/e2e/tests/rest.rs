@@ -209,6 +209,50 @@ const DIALS: &[Refused] = &[
     ("POST", "/Keys.json", "FriendlyName={129}", 400, 20002, "FriendlyName"),
 ];
 
+const KEPT: &[Refused] = &[
+    ("POST", "/Applications.json", "VoiceUrl=ftp://x", 400, 21205, "VoiceUrl"),
+    ("POST", "/Applications.json", "VoiceMethod=TRACE", 400, 21209, "VoiceMethod"),
+    ("POST", "/Applications.json", "FriendlyName={129}", 400, 20002, "FriendlyName"),
+    ("POST", "/Applications.json", "FriendlyName=a%0ab", 400, 20002, "FriendlyName"),
+    ("POST", "/Applications.json", "VoiceCallerIdLookup=maybe", 400, 20001, "VoiceCallerIdLookup"),
+    ("POST", "/Applications.json", "ApiVersion=1999-01-01", 400, 20001, "ApiVersion"),
+    ("GET", "/Applications.json?PageToken=PA{CF}", "", 400, 20001, "PageToken"),
+    ("GET", "/Applications/{CF}.json", "", 404, 20404, "not found"),
+    ("DELETE", "/Applications/AP{32}.json", "", 404, 20404, "not found"),
+    ("GET", "/AvailablePhoneNumbers/XX.json", "", 404, 20404, "not found"),
+    ("GET", "/AvailablePhoneNumbers/XX/Local.json", "", 404, 20404, "not found"),
+    ("GET", "/AvailablePhoneNumbers/US/Local.json?AreaCode=12", "", 400, 20001, "AreaCode"),
+    ("GET", "/AvailablePhoneNumbers/US/Local.json?Contains=4_5", "", 400, 21421, "Contains"),
+    ("GET", "/AvailablePhoneNumbers/US/Local.json?SmsEnabled=so", "", 400, 20001, "SmsEnabled"),
+    ("GET", "/AvailablePhoneNumbers/US/Local.json?NearLatLong=91,0", "", 400, 20001, "NearLatLong"),
+    ("GET", "/AvailablePhoneNumbers/US/Local.json?Distance=501", "", 400, 20001, "Distance"),
+    ("POST", "/IncomingPhoneNumbers.json", "", 400, 21421, "'PhoneNumber'"),
+    ("POST", "/IncomingPhoneNumbers.json", "PhoneNumber=desk", 400, 21421, "PhoneNumber"),
+    ("POST", "/IncomingPhoneNumbers.json", "PhoneNumber=14155550100", 400, 21421, "PhoneNumber"),
+    (
+        "POST",
+        "/IncomingPhoneNumbers.json",
+        "PhoneNumber=%2B14155551000",
+        400,
+        21422,
+        "+14155551000",
+    ),
+    ("POST", "/IncomingPhoneNumbers.json", "AreaCode=999", 400, 21452, "999"),
+    ("POST", "/IncomingPhoneNumbers/Local.json", "AreaCode=415", 400, 21421, "'PhoneNumber'"),
+    (
+        "POST",
+        "/IncomingPhoneNumbers.json",
+        "AreaCode=415&VoiceApplicationSid=AP{32}",
+        400,
+        21218,
+        "VoiceApplicationSid",
+    ),
+    ("POST", "/IncomingPhoneNumbers.json", "AreaCode=415&TrunkSid=TK1", 400, 20001, "TrunkSid"),
+    ("POST", "/IncomingPhoneNumbers.json", "AreaCode=415&VoiceUrl=x", 400, 21205, "VoiceUrl"),
+    ("GET", "/IncomingPhoneNumbers.json?PhoneNumber=%25", "", 400, 20001, "PhoneNumber"),
+    ("GET", "/IncomingPhoneNumbers.json?Origin=mars", "", 400, 20001, "Origin"),
+];
+
 /// A server with a room of two, a full room and a call, all up.
 struct House {
     server: Server,
@@ -268,6 +312,7 @@ impl House {
         text.replace("{CF0}", &format!("CF{}", "0".repeat(32)))
             .replace("{NOBODY}", &format!("CA{}", "0".repeat(32)))
             .replace("{129}", &"x".repeat(129))
+            .replace("{32}", &"0".repeat(32))
             .replace("{CF}", &self.conference)
             .replace("{CALL}", &self.call)
             .replace("{CA}", &self.calls[0])
@@ -290,7 +335,9 @@ impl House {
     /// Returns all that can be seen.
     async fn seen(&self) -> Vec<Value> {
         let mut seen = Vec::new();
-        for path in [ALL, "/Conferences.json", "/Calls.json", "/Keys.json", "/Notifications.json"] {
+        let kept = ["/Applications.json", "/IncomingPhoneNumbers.json"];
+        let lists = ["/Conferences.json", "/Calls.json", "/Keys.json", "/Notifications.json"];
+        for path in [ALL].into_iter().chain(lists).chain(kept) {
             seen.push(self.ask("GET", path, "").await.1);
         }
         seen
@@ -325,6 +372,7 @@ async fn what_is_refused_names_the_parameter_and_changes_nothing() {
     house.check(UPDATES).await;
     house.check(LISTS).await;
     house.check(DIALS).await;
+    house.check(KEPT).await;
     assert_eq!(house.free.state(), sim::State::Idle, "somebody was rung");
     house.server.post(&house.filled("/Calls/{CALL}.json"), &[("Status", "completed")]).await;
     for _ in 0..400 {

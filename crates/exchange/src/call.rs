@@ -18,7 +18,7 @@ use crate::participants::LeaveReason;
 use crate::program::{BeforeAnswer, Client, Outcome, Program};
 use crate::{
     Audience, CallChanges, CreateCall, Dialling, Document, Effect, End, Failure, Fetched,
-    Instructions, RecordingOptions, Refusal, Reply, Speech, StatusCallback,
+    Instructions, Offer, RecordingOptions, Refusal, Reply, Speech, StatusCallback,
 };
 
 /// How long an outbound call rings where the caller does not say. Source: Twilio, `Timeout`.
@@ -158,26 +158,17 @@ fn record(
 
 impl World {
     /// Takes a call that a phone makes to us.
-    #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
-    pub(crate) fn offered(
-        &mut self,
-        call: CallSid,
-        account: model::AccountSid,
-        from: String,
-        to: String,
-        caller_name: Option<String>,
-        instructions: Instructions,
-        headers: Vec<(String, String)>,
-        ctx: &mut Context<'_>,
-    ) {
+    pub(crate) fn offered(&mut self, offer: Offer, ctx: &mut Context<'_>) {
+        let call = offer.call;
         let mut record =
-            record(call, account, Direction::Inbound, CallStatus::Ringing, ctx.now.wall);
-        record.from = from;
-        record.to = to;
-        record.caller_name = caller_name;
+            record(call, offer.account, Direction::Inbound, CallStatus::Ringing, ctx.now.wall);
+        record.from = offer.from;
+        record.to = offer.to;
+        record.caller_name = offer.caller_name;
         record.start_time = Some(ctx.now.wall);
-        let mut entry = Call::new(record, Some(instructions));
-        entry.headers = headers;
+        let mut entry = Call::new(record, Some(offer.instructions));
+        entry.headers = offer.headers;
+        entry.status_callback = offer.status_callback;
         self.calls.insert(call, entry);
         self.touch(call);
         self.begin(call, ctx);
@@ -202,7 +193,7 @@ impl World {
         let sip = to.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"));
         let user = to.strip_prefix("client:").unwrap_or(to);
         let user = user.split('?').next().unwrap_or(user);
-        if sip || self.registered.contains(user) {
+        if sip || self.registered.contains(user) || self.numbers.contains(user) {
             Ok(())
         } else {
             Err(Refusal::Unreachable(to.to_owned()))

@@ -3,7 +3,7 @@
 use model::{AccountSid, CallSid, Change, ConferenceSid, RecordingSid, RecordingTrack};
 
 use crate::recording::{PauseBehavior, RecordingEnd};
-use crate::{Document, Instructions};
+use crate::{Document, Instructions, StatusCallback};
 
 /// One request for a document; its answer comes as [`Event::Fetched`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,22 +57,7 @@ pub enum Gone {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A phone calls us. `node` drew the SID.
-    CallOffered {
-        /// The new call.
-        call: CallSid,
-        /// Whose call.
-        account: AccountSid,
-        /// Who calls.
-        from: String,
-        /// Who is called.
-        to: String,
-        /// The name that the caller gave itself.
-        caller_name: Option<String>,
-        /// What to do with it.
-        instructions: Instructions,
-        /// `SipHeader_X-…` and the like, for its voice requests.
-        headers: Vec<(String, String)>,
-    },
+    CallOffered(Box<Offer>),
     /// The phone we dial rings.
     CallRinging {
         /// Which call.
@@ -151,6 +136,27 @@ pub enum Event {
         /// The user's name.
         user: String,
     },
+}
+
+/// A call that a phone makes to us.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    /// The new call.
+    pub call: CallSid,
+    /// Whose call.
+    pub account: AccountSid,
+    /// Who calls.
+    pub from: String,
+    /// Who is called.
+    pub to: String,
+    /// The name that the caller gave itself.
+    pub caller_name: Option<String>,
+    /// What to do with it.
+    pub instructions: Instructions,
+    /// Who is told of the call's progress.
+    pub status_callback: StatusCallback,
+    /// `SipHeader_X-…` and the like, for its voice requests.
+    pub headers: Vec<(String, String)>,
 }
 
 /// To whom somebody's voice goes.

@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) recordings: Recordings,
     /// The users who have registered a phone.
     pub(crate) registered: BTreeSet<String>,
+    /// What of ours can be dialled as if it were a phone: numbers and applications.
+    pub(crate) numbers: BTreeSet<String>,
     pub(crate) touched: BTreeSet<Touched>,
     /// The deadlines in order, and each one's by its owner.
     due: BTreeSet<(Instant, Touched)>,
@@ -100,9 +102,7 @@ impl Exchange {
         let ctx = &mut Context { now, names: &mut self.names, effects, told: Vec::new() };
         let world = &mut self.world;
         match event {
-            Event::CallOffered { call, account, from, to, caller_name, instructions, headers } => {
-                world.offered(call, account, from, to, caller_name, instructions, headers, ctx)
-            }
+            Event::CallOffered(offer) => world.offered(*offer, ctx),
             Event::CallRinging { call, early_media } => world.ringing(call, early_media, ctx),
             Event::CallAnswered { call } => world.answered(call, ctx),
             Event::CallFailed { call, status } => world.failed(call, status, ctx),
@@ -166,6 +166,11 @@ impl Exchange {
             && self.world.conferences.is_empty()
             && self.recordings() == 0
             && self.names.is_quiet()
+    }
+
+    /// Takes what of ours can be dialled as if it were a phone.
+    pub fn set_numbers(&mut self, numbers: BTreeSet<String>) {
+        self.world.numbers = numbers;
     }
 
     /// How many calls are not over.

@@ -2,7 +2,7 @@
 
 use crate::{
     Account, ApiKey, Call, CallSid, Callback, Conference, KeySid, Moment, Notification,
-    Participant, Recording, RecordingSid, Timestamp,
+    Participant, Recording, RecordingSid, Resource, Timestamp,
 };
 
 /// One row to write. A command's changes are committed together or not at all.
@@ -57,6 +57,10 @@ pub enum Change {
         /// When.
         date: Timestamp,
     },
+    /// Inserts or replaces what the API keeps.
+    Resource(Box<Resource>),
+    /// Deletes a resource, and all that is a part of it.
+    DeleteResource(Box<Resource>),
     /// Appends to the debugger log.
     Notification(Box<Notification>),
     /// Inserts or replaces what it takes to end or take up a call's SIP dialog.

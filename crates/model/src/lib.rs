@@ -12,6 +12,7 @@ mod notification;
 mod outbox;
 mod participant;
 mod recording;
+mod resource;
 mod sid;
 mod time;
 mod words;
@@ -25,6 +26,7 @@ pub use notification::{Level, Notification};
 pub use outbox::{Callback, CallbackState, Delivery};
 pub use participant::{Participant, ParticipantStatus};
 pub use recording::{Recording, RecordingSource, RecordingStatus, RecordingTrack};
+pub use resource::{Kind, Resource};
 pub use sid::{
     AccountSid, CallSid, CallbackSid, ConferenceSid, KeySid, NotificationSid, ParseSidError,
     ParticipantSid, RecordingSid, RequestSid,

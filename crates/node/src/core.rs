@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use exchange::{
     AudioId, Command, Document, Effect, Event, Exchange, Failure, FetchId, Fetched, Gone, Hearing,
-    Instructions, PlayId, RecordingEnd, Refusal, Reply, Room, Sound,
+    PlayId, RecordingEnd, Refusal, Reply, Room, Sound,
 };
 use media::{LegId, LegOptions, PlayTo, PlayerId, RecordingId, RoomId};
 use model::{Account, AccountSid, CallSid, Callback, Change, ConferenceSid, Now, RecordingSid};
@@ -20,6 +20,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sip::{Agent, CallId, Ended, Peer, Transmit};
 
+use crate::directory::Directory;
 use crate::dispatch::After;
 use crate::parting::PARTING_LIMIT;
 use crate::target::Target;
@@ -75,6 +76,8 @@ pub enum Input {
     Loaded(PlayId, Result<Arc<[i16]>, Failure>),
     /// A recording's file is closed.
     RecordingEnded(RecordingSid, RecordingEnd),
+    /// The numbers, applications and domains as they are from now on.
+    Directory(Box<Directory>),
     /// The server goes down: every call is hung up, [`Output::Stopped`] follows the last commit.
     Stop,
 }
@@ -212,12 +215,13 @@ pub struct Core {
     pub(crate) late: VecDeque<(BatchId, bool, Vec<Callback>)>,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) last: u64,
-    random: ChaCha12Rng,
-    stopping: Stopping,
+    pub(crate) random: ChaCha12Rng,
+    pub(crate) stopping: Stopping,
+    pub(crate) directory: Directory,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stopping {
+pub(crate) enum Stopping {
     No,
     /// Calls are still being ended; from then on without the consent of their phones.
     Draining(Instant),
@@ -274,6 +278,7 @@ impl Core {
             last: 0,
             random,
             stopping: Stopping::No,
+            directory: Directory::default(),
         }
     }
 
@@ -309,6 +314,10 @@ impl Core {
             }
             Input::Loaded(play, result) => self.loaded(play, result, now),
             Input::RecordingEnded(recording, end) => self.recording_ended(recording, end, now),
+            Input::Directory(directory) => {
+                self.exchange.set_numbers(directory.names());
+                self.directory = *directory;
+            }
             Input::Stop => {
                 let mut effects = Vec::new();
                 self.exchange.hang_up_all(now, &mut effects);
@@ -499,41 +508,6 @@ impl Core {
         }
     }
 
-    fn offered(&mut self, invitation: sip::Invitation, now: Now) {
-        let mut octets = [0; 16];
-        self.random.fill_bytes(&mut octets);
-        let call = CallSid::new(octets);
-        if self.stopping != Stopping::No || !self.open(call, invitation.call) {
-            return self.agent.reject(invitation.call, 503, now.instant);
-        }
-        if let Some(session) = &invitation.offer {
-            self.wire(call, session);
-        }
-        let user = sip::user_of(&invitation.to);
-        let instructions = match &self.settings.voice_url {
-            Some(url) => Instructions::Url {
-                document: Document { url: url.clone(), method: "POST".to_owned() },
-                fallback: None,
-            },
-            None if user.is_empty() => Instructions::Join("default".to_owned()),
-            None => Instructions::Join(user),
-        };
-        let event = Event::CallOffered {
-            call,
-            account: self.settings.account.sid,
-            from: invitation.from,
-            to: invitation.to,
-            caller_name: invitation.display_name,
-            instructions,
-            headers: invitation
-                .headers
-                .into_iter()
-                .map(|(name, value)| (format!("SipHeader_{name}"), value))
-                .collect(),
-        };
-        self.event(event, now);
-    }
-
     /// Opens a call's ports and notes its names.
     pub(crate) fn open(&mut self, call: CallSid, sip: CallId) -> bool {
         self.last += 1;
@@ -547,7 +521,7 @@ impl Core {
     }
 
     /// Connects a call's sound as it was agreed on.
-    fn wire(&mut self, call: CallSid, session: &sip::Session) {
+    pub(crate) fn wire(&mut self, call: CallSid, session: &sip::Session) {
         let Some(wired) = self.calls.get_mut(&call) else { return };
         let codec = |codec| match codec {
             sip::Codec::Pcmu => media::Codec::Pcmu,

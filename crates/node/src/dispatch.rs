@@ -316,7 +316,7 @@ impl Core {
         let Some(target) = Target::parse(&to) else {
             let user = to.strip_prefix("client:").unwrap_or(&to);
             let user = user.split('?').next().unwrap_or(user);
-            let binding = self.agent.binding(user);
+            let binding = self.agent.binding(user).or_else(|| self.own_line(user));
             return self.invite(effect, binding, now);
         };
         match &target.host {

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::assets::Assets;
 use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written};
+use crate::directory::Directory;
 use crate::media_thread::{self, Lateness};
 use crate::narrator::Narrator;
 use crate::outbox::Owed;
@@ -52,6 +53,7 @@ pub enum Request {
     OpenTap(ConferenceSid, oneshot::Sender<Option<TapId>>),
     ReadTap(TapId, oneshot::Sender<Vec<i16>>),
     CloseTap(TapId),
+    Directory(Box<Directory>, oneshot::Sender<()>),
     Stats(oneshot::Sender<Stats>),
     Stop(oneshot::Sender<()>),
 }
@@ -71,6 +73,7 @@ pub struct Parts {
     pub dialogs: Vec<(CallSid, sip::Dialog)>,
     /// Where recordings are kept.
     pub recordings: PathBuf,
+    pub directory: Directory,
 }
 
 /// The core's task and all that it owns.
@@ -130,6 +133,7 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
     let ports = OpenPorts { ports: Ports::new(listens, parts.rtp_ports), media: media.clone() };
     let (streams, arrived) = Streams::start(parts.listener);
     let mut core = Core::new(parts.settings, seed, Box::new(ports));
+    core.handle(Input::Directory(Box::new(parts.directory)), now());
     for (call, dialog) in parts.dialogs {
         core.end_dialog(call, dialog, now());
     }
@@ -225,6 +229,10 @@ impl Driver {
             }
             Request::ReadTap(tap, reply) => {
                 let _ = self.media.try_send(media_thread::Input::ReadTap(tap, reply));
+            }
+            Request::Directory(directory, done) => {
+                self.core.handle(Input::Directory(directory), now());
+                let _ = done.send(());
             }
             Request::CloseTap(tap) => self.core.close_tap(tap),
             Request::Stats(reply) => self.stats(reply),

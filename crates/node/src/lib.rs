@@ -15,12 +15,14 @@ mod decoded;
 mod delivery;
 #[cfg(test)]
 mod dial_tests;
+mod directory;
 mod dispatch;
 mod driver;
 #[cfg(test)]
 mod late_tests;
 mod media_thread;
 mod narrator;
+mod offered;
 mod outbox;
 mod own;
 mod parting;
@@ -31,6 +33,7 @@ mod recorder;
 mod recording;
 mod recovery;
 mod speech;
+mod stock;
 mod streams;
 mod target;
 #[cfg(test)]
@@ -59,7 +62,9 @@ pub use crate::census::Census;
 pub use crate::core::{
     BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written,
 };
+pub use crate::directory::{Directory, e164};
 pub use crate::recovery::{Closing, close};
+pub use crate::stock::{Locality, NumberRange, NumberType, fictional_numbers};
 pub use delivery::{Note, Outbox, ROWS_MAX};
 pub use exchange::{Beep, ConferenceCallback, DEFAULT_MUSIC_URL, PARTICIPANTS_MAX};
 pub use exchange::{
@@ -78,7 +83,8 @@ pub use sound::wav_header;
 pub use store::Backlog;
 pub use store::{
     AccountFilter, COMMIT_BOUNDS_S, CallFilter, ConferenceFilter, DateFilter, NotificationFilter,
-    Page, ParticipantFilter, Place, RecordingFilter, StoreFailed, StoreStats,
+    Page, ParticipantFilter, Place, RecordingFilter, ResourceFilter, Shelf, StoreFailed,
+    StoreStats,
 };
 pub use webhook::Guard;
 
@@ -117,6 +123,8 @@ pub struct Config {
     pub open_recordings: bool,
     /// Whether conferences are recorded in two channels: the first who came on the left, everyone else on the right.
     pub dual_conference_recordings: bool,
+    /// The numbers that accounts can have.
+    pub stock: Vec<NumberRange>,
 }
 
 /// Why the server could not start: one line that names the fix.
@@ -206,6 +214,7 @@ pub struct Handle {
     main: AccountSid,
     accounts: Accounts,
     changing: Arc<Mutex<()>>,
+    stock: Arc<[NumberRange]>,
     sip: SocketAddr,
     api_url: Arc<str>,
     recordings: PathBuf,
@@ -240,6 +249,24 @@ impl Handle {
     /// Returns every account.
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// Returns the numbers that accounts can have.
+    pub fn stock(&self) -> &[NumberRange] {
+        &self.stock
+    }
+
+    /// Lets calls find what was written: the next one in is for whom the tables say.
+    ///
+    /// # Errors
+    /// [`Refusal::StoreUnavailable`] where they cannot be read.
+    pub async fn refresh(&self) -> Result<(), Refusal> {
+        let (store, accounts) = (self.store.clone(), self.accounts.clone());
+        let read = tokio::task::spawn_blocking(move || Directory::read(&store, &accounts)).await;
+        let Ok(Ok(directory)) = read else { return Err(Refusal::StoreUnavailable) };
+        let directory = Box::new(directory);
+        self.ask(|reply| driver::Request::Directory(directory, reply)).await;
+        Ok(())
     }
 
     /// Waits until nobody else changes what the API alone changes: whoever reads a row to write it
@@ -435,6 +462,7 @@ impl Node {
             callbacks: callbacks.clone(),
             dialogs,
             recordings: recordings.clone(),
+            directory: Directory::read(&store, &accounts).map_err(told)?,
         };
         driver::start(parts, inbox).map_err(io("the media thread".to_owned(), "fewer threads"))?;
         let (api_url, open_recordings) = (config.api_url.into(), config.open_recordings);
@@ -445,6 +473,7 @@ impl Node {
             main,
             accounts,
             changing: Arc::default(),
+            stock: config.stock.into(),
             sip,
             api_url,
             recordings,

@@ -10,6 +10,7 @@ mod moments;
 mod outbox;
 mod query;
 mod recordings;
+mod resource;
 mod row;
 mod writer;
 
@@ -28,6 +29,7 @@ pub use query::{
     PAGE_SIZE_MAX, Page, ParticipantFilter, Place,
 };
 pub use recordings::RecordingFilter;
+pub use resource::{ResourceFilter, Shelf};
 pub use writer::{COMMIT_BOUNDS_S, Committed, QUEUE_MAX, StoreStats};
 
 /// The store could not be opened: the message names the folder and the fix.
@@ -49,13 +51,14 @@ impl From<rusqlite::Error> for StoreFailed {
     }
 }
 
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_keys.sql"),
     include_str!("../migrations/0003_outbox.sql"),
     include_str!("../migrations/0004_accounts.sql"),
     include_str!("../migrations/0005_moments.sql"),
     include_str!("../migrations/0006_recordings.sql"),
+    include_str!("../migrations/0007_resources.sql"),
 ];
 /// Questions that are answered at the same time; more wait for one of them.
 const READERS: usize = 4;

@@ -8,7 +8,7 @@ use model::{
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
-use crate::recordings;
+use crate::{recordings, resource};
 
 /// Writes one change.
 pub fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
@@ -30,6 +30,8 @@ pub fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::DeleteRecording { recording, date } => {
             recordings::delete(connection, *recording, *date)
         }
+        Change::Resource(record) => resource::write(connection, record),
+        Change::DeleteResource(record) => resource::delete(connection, record),
         Change::Notification(record) => write_notification(connection, record),
         Change::Dialog { call, state } => {
             upsert(connection, "dialogs", "call", &[("call", &call.to_string()), ("state", state)])
@@ -75,7 +77,7 @@ pub fn maybe_parsed<T: FromStr>(row: &Row<'_>, column: &str) -> rusqlite::Result
     text.map(|text| text.parse().map_err(|_| unreadable(format!("{column}: {text}")))).transpose()
 }
 
-fn unreadable(what: String) -> rusqlite::Error {
+pub fn unreadable(what: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, what.into())
 }
 

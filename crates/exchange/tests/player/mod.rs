@@ -374,7 +374,8 @@ impl Player {
     fn offered(&mut self, who: &str, instructions: Instructions) -> Event {
         let call = CallSid::new([u8::try_from(self.calls.len() + 1).unwrap(); 16]);
         self.calls.insert(who.to_owned(), call);
-        Event::CallOffered {
+        Event::CallOffered(Box::new(Offer {
+            status_callback: StatusCallback::default(),
             call,
             account: self.account,
             from: format!("sip:{who}@h"),
@@ -382,7 +383,7 @@ impl Player {
             caller_name: None,
             instructions,
             headers: Vec::new(),
-        }
+        }))
     }
 
     /// Writes `<Dial><Conference>` with the defaults and what a line says; reads it, too.

@@ -1,0 +1,102 @@
+//! Whom a call in is for: the numbers, applications and SIP domains of all accounts, as the core needs them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use exchange::{Document, Instructions, StatusCallback};
+use model::{AccountSid, Kind, Resource};
+use store::{Store, StoreFailed};
+
+use crate::accounts::Accounts;
+
+/// What is done with a call to a number, an application or a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Whose call it is.
+    pub account: AccountSid,
+    /// Whether the account may be used.
+    pub is_active: bool,
+    /// What is asked; none: what is asked for every call.
+    pub instructions: Option<Instructions>,
+    /// Who is told of the end.
+    pub status_callback: StatusCallback,
+}
+
+/// The lines of all accounts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Directory {
+    numbers: BTreeMap<String, Line>,
+    applications: BTreeMap<String, Line>,
+}
+
+impl Line {
+    fn of(resource: &Resource, accounts: &Accounts, status_callback: &str) -> Self {
+        let document = |url: &str, method: &str| {
+            let url = resource.text(url)?.to_owned();
+            let method = resource.text(method).unwrap_or("POST").to_owned();
+            Some(Document { url, method })
+        };
+        let field = status_callback.strip_suffix("_url").unwrap_or(status_callback);
+        let told = document(status_callback, &format!("{field}_method"));
+        let (url, method) = told.map(|told| (told.url, told.method)).unzip();
+        Self {
+            account: resource.account,
+            is_active: accounts.get(resource.account).is_some_and(|account| account.is_active()),
+            instructions: document("voice_url", "voice_method").map(|voice| Instructions::Url {
+                document: voice,
+                fallback: document("voice_fallback_url", "voice_fallback_method"),
+            }),
+            status_callback: StatusCallback {
+                url,
+                method: method.unwrap_or_default(),
+                events: Vec::new(),
+            },
+        }
+    }
+}
+
+impl Directory {
+    /// Reads the tables.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn read(store: &Store, accounts: &Accounts) -> Result<Self, StoreFailed> {
+        let applications: BTreeMap<String, Line> = store
+            .resources_of_kind(Kind::Application)?
+            .into_iter()
+            .map(|one| (one.sid.clone(), Line::of(&one, accounts, "status_callback")))
+            .collect();
+        let mut directory = Self { applications, ..Self::default() };
+        for number in store.resources_of_kind(Kind::IncomingPhoneNumber)? {
+            let application = number.text("voice_application_sid");
+            let line = application.and_then(|sid| directory.applications.get(sid)).cloned();
+            let line = line.unwrap_or_else(|| Line::of(&number, accounts, "status_callback"));
+            directory.numbers.insert(number.name, line);
+        }
+        Ok(directory)
+    }
+
+    /// Returns what a user's name stands for: the number in E.164 or the application, and its line.
+    pub fn line(&self, user: &str) -> Option<(String, &Line)> {
+        if let Some(number) = e164(user)
+            && let Some(line) = self.numbers.get(&number)
+        {
+            return Some((number, line));
+        }
+        let line = self.applications.get(user)?;
+        Some((format!("app:{user}"), line))
+    }
+
+    /// Returns whatever can be dialled as if it were a phone.
+    pub fn names(&self) -> BTreeSet<String> {
+        let applications = self.applications.keys().map(|sid| format!("app:{sid}"));
+        self.numbers.keys().cloned().chain(applications).collect()
+    }
+}
+
+/// Returns a number in E.164, where the text is one with or without `+`. Source: ITU-T E.164, section 6.
+pub fn e164(text: &str) -> Option<String> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let fits =
+        (7..=15).contains(&digits.len()) && digits.bytes().all(|octet| octet.is_ascii_digit());
+    fits.then(|| format!("+{digits}"))
+}

@@ -1,0 +1,78 @@
+//! Calls that come in: whom each is for, and what is to be done with it.
+
+use exchange::{Document, Event, Instructions, Offer, StatusCallback};
+use model::{CallSid, Now};
+use rand_chacha::rand_core::RngCore;
+use sip::Peer;
+
+use crate::core::{Core, Stopping};
+use crate::directory::e164;
+
+/// The status of a call to an account that may not be used: temporarily unavailable.
+const NOT_ACTIVE: u16 = 480;
+
+impl Core {
+    pub(crate) fn offered(&mut self, invitation: sip::Invitation, now: Now) {
+        let user = sip::user_of(&invitation.to);
+        let line = self.directory.line(&user).map(|(to, line)| (to, line.clone()));
+        if line.as_ref().is_some_and(|(_, line)| !line.is_active) {
+            return self.agent.reject(invitation.call, NOT_ACTIVE, now.instant);
+        }
+        let mut octets = [0; 16];
+        self.random.fill_bytes(&mut octets);
+        let call = CallSid::new(octets);
+        if self.stopping != Stopping::No || !self.open(call, invitation.call) {
+            return self.agent.reject(invitation.call, 503, now.instant);
+        }
+        if let Some(session) = &invitation.offer {
+            self.wire(call, session);
+        }
+        let headers = invitation.headers.into_iter();
+        let headers = headers.map(|(name, value)| (format!("SipHeader_{name}"), value)).collect();
+        let by_name = self.by_name(user);
+        let offer = match line {
+            Some((to, line)) => Offer {
+                call,
+                account: line.account,
+                // Telephones have numbers, wherever they are.
+                from: e164(&sip::user_of(&invitation.from)).unwrap_or(invitation.from),
+                to,
+                caller_name: invitation.display_name,
+                instructions: line.instructions.unwrap_or(by_name),
+                status_callback: line.status_callback,
+                headers,
+            },
+            None => Offer {
+                call,
+                account: self.settings.account.sid,
+                from: invitation.from,
+                to: invitation.to,
+                caller_name: invitation.display_name,
+                instructions: by_name,
+                status_callback: StatusCallback::default(),
+                headers,
+            },
+        };
+        self.event(Event::CallOffered(Box::new(offer)), now);
+    }
+
+    /// What is done with a call that nothing else is said of.
+    fn by_name(&self, user: String) -> Instructions {
+        match &self.settings.voice_url {
+            Some(url) => Instructions::Url {
+                document: Document { url: url.clone(), method: "POST".to_owned() },
+                fallback: None,
+            },
+            None if user.is_empty() => Instructions::Join("default".to_owned()),
+            None => Instructions::Join(user),
+        }
+    }
+
+    /// Returns where a number or an application of ours is called: here.
+    pub(crate) fn own_line(&self, name: &str) -> Option<(String, Peer)> {
+        let user = name.strip_prefix("app:").unwrap_or(name);
+        self.directory.line(user)?;
+        let here = self.settings.sip;
+        Some((format!("sip:{user}@{here}"), Peer::from(here)))
+    }
+}
