@@ -39,7 +39,13 @@ pub mod code {
     pub const CALL_NOT_IN_PROGRESS: u32 = 21220;
     pub const INVALID_NUMBER: u32 = 21421;
     pub const NUMBER_NOT_AVAILABLE: u32 = 21422;
+    pub const ALREADY_VALIDATED: u32 = 21450;
     pub const NO_NUMBER_IN_AREA: u32 = 21452;
+    pub const NO_BODY: u32 = 21602;
+    pub const NO_MESSAGE_FROM: u32 = 21603;
+    pub const NO_MESSAGE_TO: u32 = 21604;
+    pub const MESSAGE_TOO_LONG: u32 = 21617;
+    pub const NOT_CANCELABLE: u32 = 30409;
     pub const CONFERENCE_FULL: u32 = 16020;
     pub const CONFERENCE_COMPLETED: u32 = 16022;
     pub const INVALID_LABEL: u32 = 16024;

@@ -65,6 +65,11 @@ impl Form {
         self.get(name).filter(|value| !value.is_empty())
     }
 
+    /// Returns every value of a field.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// Returns every value of a field, each one of `words`; spaces and commas part several in one.
     pub fn all(&self, name: &str, words: &[&str]) -> Result<Vec<String>, ApiError> {
         let values = self.0.iter().filter(|(known, _)| known == name);

@@ -23,19 +23,34 @@ const LIST: List = List {
         "page",
     ],
 };
+const SIGNING: List = List {
+    name: "signing_keys",
+    envelope: [
+        "signing_keys",
+        "first_page_uri",
+        "end",
+        "previous_page_uri",
+        "uri",
+        "page_size",
+        "start",
+        "next_page_uri",
+        "page",
+    ],
+};
 /// Longest name of a key, in characters. Source: Twilio, Key resource.
 const NAME_MAX: usize = 64;
 
-/// `GET` and `POST .../Keys.json`; only the answer to the latter has the secret.
-pub async fn all(request: Request) -> Answer {
+/// `GET` and `POST .../Keys.json`, and of `SigningKeys`, which are the same; only the answer to the latter has the secret.
+pub async fn all(request: Request, signing: bool) -> Answer {
     let (form, account) = (&request.form, request.account);
     if request.method == Method::GET {
         let asked = Asked::read(form)?;
         let (size, place) = (asked.size, asked.place.clone());
         let page = request.ask(move |node| node.store().api_keys(account, size, &place)).await?;
-        let path = format!("/2010-04-01/Accounts/{account}/Keys.json");
+        let (list, name) = if signing { (&SIGNING, "SigningKeys") } else { (&LIST, "Keys") };
+        let path = format!("/2010-04-01/Accounts/{account}/{name}.json");
         let sid = |key: &ApiKey| key.sid.to_string();
-        return Ok((StatusCode::OK, asked.render(&LIST, form, &path, page, sid, view)?));
+        return Ok((StatusCode::OK, asked.render(list, form, &path, page, sid, view)?));
     }
     let friendly_name = form.line("FriendlyName", 1..=NAME_MAX, code::INVALID_FRIENDLY_NAME)?;
     let (sid, secret) = request.new_secret();
@@ -55,7 +70,7 @@ pub async fn all(request: Request) -> Answer {
     Ok((StatusCode::CREATED, body))
 }
 
-/// `GET`, `POST` and `DELETE .../Keys/{Sid}.json`
+/// `GET`, `POST` and `DELETE .../Keys/{Sid}.json`, and of `SigningKeys`
 pub async fn one(request: Request) -> Answer {
     let sid: KeySid = request.variables[0].parse().map_err(|_| ApiError::not_found())?;
     let key = request.ask(move |node| node.store().api_key(sid)).await?;

@@ -9,17 +9,20 @@ mod applications;
 mod auth;
 mod available;
 mod callbacks;
+mod caller_ids;
 mod calls;
 mod conferences;
 mod dates;
 mod dialling;
 mod error;
+mod events;
 mod form;
 mod head_clock;
 mod keys;
 mod limits;
 mod listen;
 mod media;
+mod messages;
 mod notifications;
 mod numbers;
 mod paging;
@@ -31,6 +34,7 @@ mod rule;
 mod sidetone;
 mod stats;
 mod timeline;
+mod usage;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -302,7 +306,16 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
         Resource::ConferenceRecording => recordings::one(request, Below::Conference).await,
         Resource::CallRecordings => recordings::all(request, Below::Call).await,
         Resource::CallRecording => recordings::one(request, Below::Call).await,
-        Resource::Keys => keys::all(request).await,
+        Resource::Keys => keys::all(request, false).await,
+        Resource::SigningKeys => keys::all(request, true).await,
+        Resource::Balance => usage::balance(&request),
+        Resource::Usage(span, below) => usage::records(request, span, below).await,
+        Resource::Messages => messages::all(request).await,
+        Resource::Message => messages::one(request).await,
+        Resource::Media => messages::media(request).await,
+        Resource::CallerIds => caller_ids::all(request).await,
+        Resource::CallerId => caller_ids::one(request).await,
+        Resource::Events => events::all(request).await,
         Resource::Key => keys::one(request).await,
         Resource::Notifications => notifications::all(request).await,
         Resource::Notification => notifications::one(request).await,

@@ -22,6 +22,8 @@ pub enum Absent {
     Null,
     Text(&'static str),
     Flag(bool),
+    /// It cannot be: the code that says so.
+    Refused(u32),
 }
 
 /// One parameter, the field that it becomes, and what it must be.
@@ -199,6 +201,7 @@ impl Table {
                     Absent::Null => Value::Null,
                     Absent::Text(text) => (*text).into(),
                     Absent::Flag(flag) => (*flag).into(),
+                    Absent::Refused(code) => return Err(ApiError::missing(name, *code)),
                 },
             };
             resource.fields.insert((*field).to_owned(), value);

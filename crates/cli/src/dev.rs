@@ -119,6 +119,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         voice_url: arguments.voice_url,
         callbacks: arguments.callbacks_delivery.into(),
         stock: node::fictional_numbers(),
+        messages: true,
         guard: Guard { loopback: true, private: false },
         api_url: format!("http://{}", address(&http)?),
         open_recordings: arguments.open_recordings,

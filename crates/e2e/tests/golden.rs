@@ -17,6 +17,24 @@ const BASE: &str = "/2010-04-01/Accounts/{AccountSid}";
 /// Operations that are built, by path below the account.
 const BUILT: &[(&str, &str)] = &[
     ("/Applications.json", "GET POST"),
+    ("/Balance.json", "GET"),
+    ("/Calls/{CallSid}/Events.json", "GET"),
+    ("/Messages.json", "GET POST"),
+    ("/Messages/{MessageSid}/Media.json", "GET"),
+    ("/Messages/{Sid}.json", "GET POST DELETE"),
+    ("/OutgoingCallerIds.json", "GET POST"),
+    ("/OutgoingCallerIds/{Sid}.json", "GET POST DELETE"),
+    ("/SigningKeys.json", "GET POST"),
+    ("/SigningKeys/{Sid}.json", "GET POST DELETE"),
+    ("/Usage/Records.json", "GET"),
+    ("/Usage/Records/AllTime.json", "GET"),
+    ("/Usage/Records/Daily.json", "GET"),
+    ("/Usage/Records/LastMonth.json", "GET"),
+    ("/Usage/Records/Monthly.json", "GET"),
+    ("/Usage/Records/ThisMonth.json", "GET"),
+    ("/Usage/Records/Today.json", "GET"),
+    ("/Usage/Records/Yearly.json", "GET"),
+    ("/Usage/Records/Yesterday.json", "GET"),
     ("/Applications/{Sid}.json", "GET POST DELETE"),
     ("/AvailablePhoneNumbers.json", "GET"),
     ("/AvailablePhoneNumbers/{CountryCode}.json", "GET"),
@@ -290,6 +308,38 @@ impl Golden {
         self.kept(numbers, numbers, &form, &[("VoiceUrl", "")]).await;
     }
 
+    async fn beside(&mut self) {
+        self.check("GET", "/Balance.json", "/Balance.json", &[]).await;
+        let form = [("FriendlyName", "golden")];
+        self.kept("/SigningKeys", "/SigningKeys", &form, &[("FriendlyName", "renamed")]).await;
+        let below = ["", "/AllTime", "/Daily", "/LastMonth", "/Monthly", "/ThisMonth", "/Today"];
+        for below in below.into_iter().chain(["/Yearly", "/Yesterday"]) {
+            let template = format!("/Usage/Records{below}.json");
+            let path = format!("{template}?Category=calls&PageSize=1");
+            self.check("GET", &template, &path, &[]).await;
+            self.check("GET", &template, &format!("{template}?Category=none"), &[]).await;
+        }
+        let form = [("From", "+14155550199"), ("To", "+14155550198"), ("Body", "golden")];
+        self.kept("/Messages", "/Messages", &form, &[("Body", "")]).await;
+        let sid = self.server.post("/Messages.json", &form).await.text("sid");
+        let path = format!("/Messages/{sid}/Media.json");
+        self.check("GET", "/Messages/{MessageSid}/Media.json", &path, &[]).await;
+        let number = self.server.post("/IncomingPhoneNumbers.json", &[("AreaCode", "212")]).await;
+        let list = "/OutgoingCallerIds.json";
+        self.check("GET", list, list, &[]).await;
+        let form = [("PhoneNumber", &*number.text("phone_number")), ("FriendlyName", "golden")];
+        let asked = self.check("POST", list, list, &form).await;
+        let listed = self.check("GET", list, list, &[]).await;
+        let sid = listed.body["outgoing_caller_ids"][0]["sid"].as_str().unwrap().to_owned();
+        let (one, template) =
+            (format!("/OutgoingCallerIds/{sid}.json"), "/OutgoingCallerIds/{Sid}.json");
+        self.check("GET", template, &one, &[]).await;
+        self.check("POST", template, &one, &[("FriendlyName", "renamed")]).await;
+        self.check("DELETE", template, &one, &[]).await;
+        let path = format!("/Calls/{}/Events.json", asked.text("call_sid"));
+        self.check("GET", "/Calls/{CallSid}/Events.json", &path, &[]).await;
+    }
+
     async fn keys(&mut self) {
         self.check("GET", "/Keys.json", "/Keys.json", &[]).await;
         let made =
@@ -336,6 +386,7 @@ async fn every_body_is_as_twilio_s_examples_and_schemas_have_it() {
     golden.calls(&phones[2], &origin.url("/missing")).await;
     golden.keys().await;
     golden.numbers().await;
+    golden.beside().await;
     assert!(golden.faults.is_empty(), "{}", golden.faults.join("\n"));
     for (path, methods) in BUILT {
         for method in methods.split(' ') {

@@ -251,6 +251,36 @@ const KEPT: &[Refused] = &[
     ("POST", "/IncomingPhoneNumbers.json", "AreaCode=415&VoiceUrl=x", 400, 21205, "VoiceUrl"),
     ("GET", "/IncomingPhoneNumbers.json?PhoneNumber=%25", "", 400, 20001, "PhoneNumber"),
     ("GET", "/IncomingPhoneNumbers.json?Origin=mars", "", 400, 20001, "Origin"),
+    ("POST", "/Messages.json", "From=a&Body=b", 400, 21604, "'To'"),
+    ("POST", "/Messages.json", "To=a&Body=b", 400, 21603, "'From'"),
+    ("POST", "/Messages.json", "To=a&From=b", 400, 21602, "'Body'"),
+    ("POST", "/Messages.json", "To=a&From=b&Body={1601}", 400, 21617, "Body"),
+    ("POST", "/Messages.json", "To=a&From=b&Body=c&ValidityPeriod=0", 400, 20001, "ValidityPeriod"),
+    (
+        "POST",
+        "/Messages.json",
+        "To=a&From=b&Body=c&StatusCallback=ftp://x",
+        400,
+        21205,
+        "StatusCallback",
+    ),
+    ("GET", "/Messages.json?DateSent=yesterday", "", 400, 20001, "DateSent"),
+    ("GET", "/Messages/SM{32}.json", "", 404, 20404, "not found"),
+    ("GET", "/Messages/SM{32}/Media.json", "", 404, 20404, "not found"),
+    ("POST", "/OutgoingCallerIds.json", "", 400, 21421, "'PhoneNumber'"),
+    ("POST", "/OutgoingCallerIds.json", "PhoneNumber=desk", 400, 21421, "PhoneNumber"),
+    ("POST", "/OutgoingCallerIds.json", "PhoneNumber=%2B14155551234", 400, 21214, "+14155551234"),
+    (
+        "POST",
+        "/OutgoingCallerIds.json",
+        "PhoneNumber=%2B14155551234&CallDelay=61",
+        400,
+        20001,
+        "CallDelay",
+    ),
+    ("GET", "/Usage/Records.json?StartDate=soon", "", 400, 20001, "StartDate"),
+    ("GET", "/Usage/Records/Daily.json?PageToken=PA99", "", 400, 20001, "PageToken"),
+    ("GET", "/Calls/CA{32}/Events.json", "", 404, 20404, "not found"),
 ];
 
 /// A server with a room of two, a full room and a call, all up.
@@ -312,6 +342,7 @@ impl House {
         text.replace("{CF0}", &format!("CF{}", "0".repeat(32)))
             .replace("{NOBODY}", &format!("CA{}", "0".repeat(32)))
             .replace("{129}", &"x".repeat(129))
+            .replace("{1601}", &"x".repeat(1_601))
             .replace("{32}", &"0".repeat(32))
             .replace("{CF}", &self.conference)
             .replace("{CALL}", &self.call)
@@ -335,7 +366,12 @@ impl House {
     /// Returns all that can be seen.
     async fn seen(&self) -> Vec<Value> {
         let mut seen = Vec::new();
-        let kept = ["/Applications.json", "/IncomingPhoneNumbers.json"];
+        let kept = [
+            "/Applications.json",
+            "/IncomingPhoneNumbers.json",
+            "/Messages.json",
+            "/OutgoingCallerIds.json",
+        ];
         let lists = ["/Conferences.json", "/Calls.json", "/Keys.json", "/Notifications.json"];
         for path in [ALL].into_iter().chain(lists).chain(kept) {
             seen.push(self.ask("GET", path, "").await.1);

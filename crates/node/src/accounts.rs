@@ -25,6 +25,11 @@ impl Accounts {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&sid).cloned()
     }
 
+    /// Returns all of them.
+    pub fn all(&self) -> Vec<Account> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     /// Returns the key of an account's signatures.
     pub fn token(&self, sid: AccountSid) -> String {
         self.get(sid).map(|account| account.auth_token).unwrap_or_default()

@@ -81,10 +81,11 @@ pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::Delivery;
 pub use sound::wav_header;
 pub use store::Backlog;
+pub use store::Peer as UsagePeer;
 pub use store::{
-    AccountFilter, COMMIT_BOUNDS_S, CallFilter, ConferenceFilter, DateFilter, NotificationFilter,
-    Page, ParticipantFilter, Place, RecordingFilter, ResourceFilter, Shelf, StoreFailed,
-    StoreStats,
+    AccountFilter, COMMIT_BOUNDS_S, CallFilter, CallUsage, ConferenceFilter, DateFilter,
+    NotificationFilter, Page, ParticipantFilter, Place, RecordingFilter, ResourceFilter, Shelf,
+    StoreFailed, StoreStats,
 };
 pub use webhook::Guard;
 
@@ -125,6 +126,8 @@ pub struct Config {
     pub dual_conference_recordings: bool,
     /// The numbers that accounts can have.
     pub stock: Vec<NumberRange>,
+    /// Whether messages are kept, though none reaches a phone.
+    pub messages: bool,
 }
 
 /// Why the server could not start: one line that names the fix.
@@ -215,6 +218,7 @@ pub struct Handle {
     accounts: Accounts,
     changing: Arc<Mutex<()>>,
     stock: Arc<[NumberRange]>,
+    messages: bool,
     sip: SocketAddr,
     api_url: Arc<str>,
     recordings: PathBuf,
@@ -254,6 +258,11 @@ impl Handle {
     /// Returns the numbers that accounts can have.
     pub fn stock(&self) -> &[NumberRange] {
         &self.stock
+    }
+
+    /// Whether messages are kept, though none reaches a phone.
+    pub fn keeps_messages(&self) -> bool {
+        self.messages
     }
 
     /// Lets calls find what was written: the next one in is for whom the tables say.
@@ -474,6 +483,7 @@ impl Node {
             accounts,
             changing: Arc::default(),
             stock: config.stock.into(),
+            messages: config.messages,
             sip,
             api_url,
             recordings,

@@ -16,3 +16,7 @@ CREATE INDEX resources_of_list ON resources (list, seq);
 CREATE INDEX resources_of_parent ON resources (parent);
 CREATE UNIQUE INDEX resources_known_by_name ON resources (kind, name)
     WHERE kind IN ('incoming-phone-number', 'domain');
+
+-- What a call's receivers were told, and what it used, is asked for.
+CREATE INDEX callbacks_of_call ON callbacks (call, seq);
+CREATE INDEX calls_by_end ON calls (account, end_time);

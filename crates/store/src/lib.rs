@@ -12,6 +12,7 @@ mod query;
 mod recordings;
 mod resource;
 mod row;
+mod usage;
 mod writer;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use query::{
 };
 pub use recordings::RecordingFilter;
 pub use resource::{ResourceFilter, Shelf};
+pub use usage::{CallUsage, Peer};
 pub use writer::{COMMIT_BOUNDS_S, Committed, QUEUE_MAX, StoreStats};
 
 /// The store could not be opened: the message names the folder and the fix.

@@ -324,6 +324,23 @@ impl Store {
         self.page(&list, wanted, page_size, place, row::callback)
     }
 
+    /// Lists the callbacks that tell of one call.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn callbacks_of_call(
+        &self,
+        account: AccountSid,
+        call: CallSid,
+        page_size: usize,
+        place: &Place,
+    ) -> Listed<Callback> {
+        let mut wanted = Where::default();
+        wanted.and("call =", Some(call.to_string()));
+        let list = List { table: "callbacks", owner: ("account", account.to_string()), seq: "seq" };
+        self.page(&list, wanted, page_size, place, row::callback)
+    }
+
     /// Returns whoever takes part in a conference under this call or this label.
     ///
     /// # Errors
