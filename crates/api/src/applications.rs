@@ -39,6 +39,7 @@ pub static TABLE: Table = Table {
     prefix: "AP",
     path: "Applications",
     part_of: None,
+    maps: None,
     known_by: "friendly_name",
     parameters: &[
         P(

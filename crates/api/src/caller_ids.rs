@@ -29,6 +29,7 @@ pub static TABLE: Table = Table {
     prefix: "PN",
     path: "OutgoingCallerIds",
     part_of: None,
+    maps: None,
     known_by: "phone_number",
     parameters: &[
         P("FriendlyName", "friendly_name", Rule::Line(1..=64, code::INVALID_FRIENDLY_NAME), Absent::Null),

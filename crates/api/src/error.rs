@@ -22,6 +22,7 @@ pub mod code {
     pub const PAGE_SIZE_TOO_LARGE: u32 = 20007;
     pub const NOT_COMPLETE: u32 = 20009;
     pub const NOT_FOUND: u32 = 20404;
+    pub const CONFLICT: u32 = 20409;
     pub const TOO_MANY_REQUESTS: u32 = 20429;
     /// Ours: what is not built yet.
     pub const NOT_BUILT: u32 = 20501;

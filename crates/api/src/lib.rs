@@ -32,6 +32,7 @@ mod recordings;
 mod resource;
 mod rule;
 mod sidetone;
+mod sip;
 mod stats;
 mod timeline;
 mod usage;
@@ -289,6 +290,9 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
         Resource::Account => accounts::one(request).await,
         Resource::List(table) => resource::all(table, request).await,
         Resource::Item(table) => resource::one(table, request).await,
+        Resource::Mappings(table) => sip::mappings(table, request).await,
+        Resource::Mapping(table) => sip::one_mapping(table, request).await,
+        Resource::SipList(table) => sip::one_list(table, request).await,
         Resource::Numbers(only) => numbers::all(request, only).await,
         Resource::Number => numbers::one(request).await,
         Resource::Countries => available::countries(request).await,

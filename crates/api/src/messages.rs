@@ -34,6 +34,7 @@ pub static TABLE: Table = Table {
     prefix: "SM",
     path: "Messages",
     part_of: None,
+    maps: None,
     known_by: "to",
     parameters: &[
         P("To", "to", Rule::Line(1..=512, code::INVALID_TO), Absent::Refused(code::NO_MESSAGE_TO)),

@@ -41,6 +41,7 @@ pub static TABLE: Table = Table {
     prefix: "PN",
     path: "IncomingPhoneNumbers",
     part_of: None,
+    maps: None,
     known_by: "phone_number",
     parameters: &[
         P("FriendlyName", "friendly_name", NAME, Absent::Null),

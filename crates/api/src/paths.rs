@@ -5,9 +5,9 @@
 use axum::http::Method;
 use node::NumberType;
 
-use crate::applications;
 use crate::resource::Table;
 use crate::usage::Span;
+use crate::{applications, sip};
 
 /// What is built, by the name of its resource; one of a list has the singular.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub enum Resource {
     /// What is only kept, by its table.
     List(&'static Table),
     Item(&'static Table),
+    Mappings(&'static Table),
+    Mapping(&'static Table),
+    SipList(&'static Table),
     Numbers(Option<NumberType>),
     Number,
     Countries,
@@ -161,6 +164,82 @@ static PATHS: &[Path] = &[
     built("OutgoingCallerIds", "GP", Resource::CallerIds),
     built("OutgoingCallerIds/{Sid}", "GPD", Resource::CallerId),
     built("Calls/{CallSid}/Events", "G", Resource::Events),
+    built("SIP/CredentialLists", "GP", Resource::List(&sip::CREDENTIAL_LISTS)),
+    built(
+        "SIP/CredentialLists/{CredentialListSid}/Credentials",
+        "GP",
+        Resource::List(&sip::CREDENTIALS),
+    ),
+    built(
+        "SIP/CredentialLists/{CredentialListSid}/Credentials/{Sid}",
+        "GPD",
+        Resource::Item(&sip::CREDENTIALS),
+    ),
+    built("SIP/CredentialLists/{Sid}", "GPD", Resource::SipList(&sip::CREDENTIAL_LISTS)),
+    built("SIP/Domains", "GP", Resource::List(&sip::DOMAINS)),
+    built(
+        "SIP/Domains/{DomainSid}/Auth/Calls/CredentialListMappings",
+        "GP",
+        Resource::Mappings(&sip::CALLS_CREDENTIAL_MAPPINGS),
+    ),
+    built(
+        "SIP/Domains/{DomainSid}/Auth/Calls/CredentialListMappings/{Sid}",
+        "GD",
+        Resource::Mapping(&sip::CALLS_CREDENTIAL_MAPPINGS),
+    ),
+    built(
+        "SIP/Domains/{DomainSid}/Auth/Calls/IpAccessControlListMappings",
+        "GP",
+        Resource::Mappings(&sip::CALLS_IP_MAPPINGS),
+    ),
+    built(
+        "SIP/Domains/{DomainSid}/Auth/Calls/IpAccessControlListMappings/{Sid}",
+        "GD",
+        Resource::Mapping(&sip::CALLS_IP_MAPPINGS),
+    ),
+    built(
+        "SIP/Domains/{DomainSid}/Auth/Registrations/CredentialListMappings",
+        "GP",
+        Resource::Mappings(&sip::REGISTRATIONS_CREDENTIAL_MAPPINGS),
+    ),
+    built(
+        "SIP/Domains/{DomainSid}/Auth/Registrations/CredentialListMappings/{Sid}",
+        "GD",
+        Resource::Mapping(&sip::REGISTRATIONS_CREDENTIAL_MAPPINGS),
+    ),
+    built(
+        "SIP/Domains/{DomainSid}/CredentialListMappings",
+        "GP",
+        Resource::Mappings(&sip::CREDENTIAL_MAPPINGS),
+    ),
+    built(
+        "SIP/Domains/{DomainSid}/CredentialListMappings/{Sid}",
+        "GD",
+        Resource::Mapping(&sip::CREDENTIAL_MAPPINGS),
+    ),
+    built(
+        "SIP/Domains/{DomainSid}/IpAccessControlListMappings",
+        "GP",
+        Resource::Mappings(&sip::IP_MAPPINGS),
+    ),
+    built(
+        "SIP/Domains/{DomainSid}/IpAccessControlListMappings/{Sid}",
+        "GD",
+        Resource::Mapping(&sip::IP_MAPPINGS),
+    ),
+    built("SIP/Domains/{Sid}", "GPD", Resource::Item(&sip::DOMAINS)),
+    built("SIP/IpAccessControlLists", "GP", Resource::List(&sip::IP_LISTS)),
+    built(
+        "SIP/IpAccessControlLists/{IpAccessControlListSid}/IpAddresses",
+        "GP",
+        Resource::List(&sip::IP_ADDRESSES),
+    ),
+    built(
+        "SIP/IpAccessControlLists/{IpAccessControlListSid}/IpAddresses/{Sid}",
+        "GPD",
+        Resource::Item(&sip::IP_ADDRESSES),
+    ),
+    built("SIP/IpAccessControlLists/{Sid}", "GPD", Resource::SipList(&sip::IP_LISTS)),
     waiting("Addresses", "GP"),
     waiting("Addresses/{AddressSid}/DependentPhoneNumbers", "G"),
     waiting("Addresses/{Sid}", "GPD"),
@@ -207,29 +286,9 @@ static PATHS: &[Path] = &[
     waiting("Recordings/{ReferenceSid}/AddOnResults/{AddOnResultSid}/Payloads/{Sid}", "GD"),
     waiting("Recordings/{ReferenceSid}/AddOnResults/{Sid}", "GD"),
     waiting("SIP", ""),
-    waiting("SIP/CredentialLists", "GP"),
-    waiting("SIP/CredentialLists/{CredentialListSid}/Credentials", "GP"),
-    waiting("SIP/CredentialLists/{CredentialListSid}/Credentials/{Sid}", "GPD"),
-    waiting("SIP/CredentialLists/{Sid}", "GPD"),
-    waiting("SIP/Domains", "GP"),
     waiting("SIP/Domains/{DomainSid}/Auth", ""),
     waiting("SIP/Domains/{DomainSid}/Auth/Calls", ""),
-    waiting("SIP/Domains/{DomainSid}/Auth/Calls/CredentialListMappings", "GP"),
-    waiting("SIP/Domains/{DomainSid}/Auth/Calls/CredentialListMappings/{Sid}", "GD"),
-    waiting("SIP/Domains/{DomainSid}/Auth/Calls/IpAccessControlListMappings", "GP"),
-    waiting("SIP/Domains/{DomainSid}/Auth/Calls/IpAccessControlListMappings/{Sid}", "GD"),
     waiting("SIP/Domains/{DomainSid}/Auth/Registrations", ""),
-    waiting("SIP/Domains/{DomainSid}/Auth/Registrations/CredentialListMappings", "GP"),
-    waiting("SIP/Domains/{DomainSid}/Auth/Registrations/CredentialListMappings/{Sid}", "GD"),
-    waiting("SIP/Domains/{DomainSid}/CredentialListMappings", "GP"),
-    waiting("SIP/Domains/{DomainSid}/CredentialListMappings/{Sid}", "GD"),
-    waiting("SIP/Domains/{DomainSid}/IpAccessControlListMappings", "GP"),
-    waiting("SIP/Domains/{DomainSid}/IpAccessControlListMappings/{Sid}", "GD"),
-    waiting("SIP/Domains/{Sid}", "GPD"),
-    waiting("SIP/IpAccessControlLists", "GP"),
-    waiting("SIP/IpAccessControlLists/{IpAccessControlListSid}/IpAddresses", "GP"),
-    waiting("SIP/IpAccessControlLists/{IpAccessControlListSid}/IpAddresses/{Sid}", "GPD"),
-    waiting("SIP/IpAccessControlLists/{Sid}", "GPD"),
     waiting("SMS/ShortCodes", "G"),
     waiting("SMS/ShortCodes/{Sid}", "GP"),
     waiting("Tokens", "P"),

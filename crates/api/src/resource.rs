@@ -42,6 +42,8 @@ pub struct Table {
     pub path: &'static str,
     /// What it is a part of, and the field that says so.
     pub part_of: Option<(&'static Table, &'static str)>,
+    /// What it maps to what it is a part of: the parameter, and the kind; its SID is the mapped one's.
+    pub maps: Option<(&'static str, &'static Table)>,
     /// The field by which the world knows it.
     pub known_by: &'static str,
     pub parameters: &'static [Parameter],

@@ -26,6 +26,29 @@ const BUILT: &[(&str, &str)] = &[
     ("/OutgoingCallerIds/{Sid}.json", "GET POST DELETE"),
     ("/SigningKeys.json", "GET POST"),
     ("/SigningKeys/{Sid}.json", "GET POST DELETE"),
+    ("/SIP/CredentialLists.json", "GET POST"),
+    ("/SIP/CredentialLists/{CredentialListSid}/Credentials.json", "GET POST"),
+    ("/SIP/CredentialLists/{CredentialListSid}/Credentials/{Sid}.json", "GET POST DELETE"),
+    ("/SIP/CredentialLists/{Sid}.json", "GET POST DELETE"),
+    ("/SIP/Domains.json", "GET POST"),
+    ("/SIP/Domains/{DomainSid}/Auth/Calls/CredentialListMappings.json", "GET POST"),
+    ("/SIP/Domains/{DomainSid}/Auth/Calls/CredentialListMappings/{Sid}.json", "GET DELETE"),
+    ("/SIP/Domains/{DomainSid}/Auth/Calls/IpAccessControlListMappings.json", "GET POST"),
+    ("/SIP/Domains/{DomainSid}/Auth/Calls/IpAccessControlListMappings/{Sid}.json", "GET DELETE"),
+    ("/SIP/Domains/{DomainSid}/Auth/Registrations/CredentialListMappings.json", "GET POST"),
+    ("/SIP/Domains/{DomainSid}/Auth/Registrations/CredentialListMappings/{Sid}.json", "GET DELETE"),
+    ("/SIP/Domains/{DomainSid}/CredentialListMappings.json", "GET POST"),
+    ("/SIP/Domains/{DomainSid}/CredentialListMappings/{Sid}.json", "GET DELETE"),
+    ("/SIP/Domains/{DomainSid}/IpAccessControlListMappings.json", "GET POST"),
+    ("/SIP/Domains/{DomainSid}/IpAccessControlListMappings/{Sid}.json", "GET DELETE"),
+    ("/SIP/Domains/{Sid}.json", "GET POST DELETE"),
+    ("/SIP/IpAccessControlLists.json", "GET POST"),
+    ("/SIP/IpAccessControlLists/{IpAccessControlListSid}/IpAddresses.json", "GET POST"),
+    (
+        "/SIP/IpAccessControlLists/{IpAccessControlListSid}/IpAddresses/{Sid}.json",
+        "GET POST DELETE",
+    ),
+    ("/SIP/IpAccessControlLists/{Sid}.json", "GET POST DELETE"),
     ("/Usage/Records.json", "GET"),
     ("/Usage/Records/AllTime.json", "GET"),
     ("/Usage/Records/Daily.json", "GET"),
@@ -340,6 +363,45 @@ impl Golden {
         self.check("GET", "/Calls/{CallSid}/Events.json", &path, &[]).await;
     }
 
+    async fn sip(&mut self) {
+        let (credentials, addresses) = ("/SIP/CredentialLists", "/SIP/IpAccessControlLists");
+        let name = [("FriendlyName", "golden")];
+        let mut lists = Vec::new();
+        for list in [credentials, addresses] {
+            self.kept(list, list, &name, &name).await;
+            lists.push(self.server.post(&format!("{list}.json"), &name).await.text("sid"));
+        }
+        let template = format!("{credentials}/{{CredentialListSid}}/Credentials");
+        let path = format!("{credentials}/{}/Credentials", lists[0]);
+        let password = [("Password", "Golden-Password-1")];
+        let form = [("Username", "golden"), password[0]];
+        self.kept(&template, &path, &form, &password).await;
+        let template = format!("{addresses}/{{IpAccessControlListSid}}/IpAddresses");
+        let path = format!("{addresses}/{}/IpAddresses", lists[1]);
+        let form = [name[0], ("IpAddress", "192.0.2.1")];
+        self.kept(&template, &path, &form, &[("CidrPrefixLength", "24")]).await;
+        let url = [("VoiceUrl", "http://127.0.0.1:9/voice")];
+        let form = [("DomainName", "golden.example"), url[0]];
+        self.kept("/SIP/Domains", "/SIP/Domains", &form, &url).await;
+        let domain = self.server.post("/SIP/Domains.json", &form).await.text("sid");
+        for below in ["", "/Auth/Calls", "/Auth/Registrations"] {
+            for (index, (name, parameter)) in [
+                ("CredentialListMappings", "CredentialListSid"),
+                ("IpAccessControlListMappings", "IpAccessControlListSid"),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                if below.ends_with("Registrations") && index == 1 {
+                    continue;
+                }
+                let template = format!("/SIP/Domains/{{DomainSid}}{below}/{name}");
+                let path = format!("/SIP/Domains/{domain}{below}/{name}");
+                self.kept(&template, &path, &[(parameter, &*lists[index])], &[]).await;
+            }
+        }
+    }
+
     async fn keys(&mut self) {
         self.check("GET", "/Keys.json", "/Keys.json", &[]).await;
         let made =
@@ -387,6 +449,7 @@ async fn every_body_is_as_twilio_s_examples_and_schemas_have_it() {
     golden.keys().await;
     golden.numbers().await;
     golden.beside().await;
+    golden.sip().await;
     assert!(golden.faults.is_empty(), "{}", golden.faults.join("\n"));
     for (path, methods) in BUILT {
         for method in methods.split(' ') {

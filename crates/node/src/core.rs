@@ -316,6 +316,7 @@ impl Core {
             Input::RecordingEnded(recording, end) => self.recording_ended(recording, end, now),
             Input::Directory(directory) => {
                 self.exchange.set_numbers(directory.names());
+                self.agent.set_domains(directory.access());
                 self.directory = *directory;
             }
             Input::Stop => {

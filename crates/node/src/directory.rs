@@ -26,6 +26,8 @@ pub struct Line {
 pub struct Directory {
     numbers: BTreeMap<String, Line>,
     applications: BTreeMap<String, Line>,
+    /// By name, in lower case: what is done with a call, and who may make it.
+    domains: BTreeMap<String, (Line, sip::Domain)>,
 }
 
 impl Line {
@@ -72,7 +74,23 @@ impl Directory {
             let line = line.unwrap_or_else(|| Line::of(&number, accounts, "status_callback"));
             directory.numbers.insert(number.name, line);
         }
+        let lists = Lists::read(store)?;
+        for domain in store.resources_of_kind(Kind::Domain)? {
+            let line = Line::of(&domain, accounts, "voice_status_callback_url");
+            let access = lists.access(&domain);
+            directory.domains.insert(domain.name, (line, access));
+        }
         Ok(directory)
+    }
+
+    /// Returns what is done with a call to a SIP domain.
+    pub fn domain(&self, host: &str) -> Option<&Line> {
+        self.domains.get(host).map(|(line, _)| line)
+    }
+
+    /// Returns who may call and register under each domain.
+    pub fn access(&self) -> BTreeMap<String, sip::Domain> {
+        self.domains.iter().map(|(name, (_, access))| (name.clone(), access.clone())).collect()
     }
 
     /// Returns what a user's name stands for: the number in E.164 or the application, and its line.
@@ -90,6 +108,63 @@ impl Directory {
     pub fn names(&self) -> BTreeSet<String> {
         let applications = self.applications.keys().map(|sid| format!("app:{sid}"));
         self.numbers.keys().cloned().chain(applications).collect()
+    }
+}
+
+/// The lists of all accounts, by SID, and which opens which domain.
+struct Lists {
+    credentials: BTreeMap<String, Vec<sip::Credentials>>,
+    networks: BTreeMap<String, Vec<sip::Network>>,
+    mappings: Vec<Resource>,
+}
+
+impl Lists {
+    fn read(store: &Store) -> Result<Self, StoreFailed> {
+        let mut credentials: BTreeMap<String, Vec<sip::Credentials>> = BTreeMap::new();
+        for one in store.resources_of_kind(Kind::Credential)? {
+            let password = one.text("password").unwrap_or_default().to_owned();
+            let known = sip::Credentials { user: one.name.clone(), password };
+            credentials.entry(one.parent).or_default().push(known);
+        }
+        let mut networks: BTreeMap<String, Vec<sip::Network>> = BTreeMap::new();
+        for one in store.resources_of_kind(Kind::IpAddress)? {
+            let prefix = one.fields.get("cidr_prefix_length").and_then(|prefix| prefix.as_u64());
+            let prefix = prefix.and_then(|prefix| u8::try_from(prefix).ok());
+            if let (Ok(address), Some(prefix)) = (one.name.parse(), prefix) {
+                networks.entry(one.parent).or_default().push(sip::Network { address, prefix });
+            }
+        }
+        let mut mappings = Vec::new();
+        for kind in [
+            Kind::CallsCredentialListMapping,
+            Kind::CallsIpAccessControlListMapping,
+            Kind::RegistrationsCredentialListMapping,
+        ] {
+            mappings.extend(store.resources_of_kind(kind)?);
+        }
+        Ok(Self { credentials, networks, mappings })
+    }
+
+    fn access(&self, domain: &Resource) -> sip::Domain {
+        let of = |kind: Kind| {
+            let its = move |one: &&Resource| one.kind == kind && one.parent == domain.sid;
+            self.mappings.iter().filter(its).map(|one| one.sid.as_str())
+        };
+        let known = |kind: Kind| -> Vec<sip::Credentials> {
+            of(kind).filter_map(|list| self.credentials.get(list)).flatten().cloned().collect()
+        };
+        let registers = domain.fields.get("sip_registration").is_some_and(|flag| flag == true);
+        let lists = of(Kind::CallsIpAccessControlListMapping);
+        sip::Domain {
+            asks_networks: of(Kind::CallsIpAccessControlListMapping).next().is_some(),
+            networks: lists.filter_map(|list| self.networks.get(list)).flatten().copied().collect(),
+            asks_callers: of(Kind::CallsCredentialListMapping).next().is_some(),
+            callers: known(Kind::CallsCredentialListMapping),
+            registrars: match registers {
+                true => known(Kind::RegistrationsCredentialListMapping),
+                false => Vec::new(),
+            },
+        }
     }
 }
 

@@ -313,6 +313,9 @@ impl Core {
     fn dial(&mut self, effect: Effect, now: Now) {
         let Effect::Dial { call, to, .. } = &effect else { return };
         let (call, to) = (*call, to.clone());
+        if let Some(binding) = self.in_domain(&to) {
+            return self.invite(effect, binding, now);
+        }
         let Some(target) = Target::parse(&to) else {
             let user = to.strip_prefix("client:").unwrap_or(&to);
             let user = user.split('?').next().unwrap_or(user);

@@ -14,7 +14,12 @@ const NOT_ACTIVE: u16 = 480;
 impl Core {
     pub(crate) fn offered(&mut self, invitation: sip::Invitation, now: Now) {
         let user = sip::user_of(&invitation.to);
-        let line = self.directory.line(&user).map(|(to, line)| (to, line.clone()));
+        let domain = self.directory.domain(&sip::host_of(&invitation.to));
+        let line = match domain {
+            Some(line) => Some((invitation.to.clone(), line.clone())),
+            None => self.directory.line(&user).map(|(to, line)| (to, line.clone())),
+        };
+        let is_domain = domain.is_some();
         if line.as_ref().is_some_and(|(_, line)| !line.is_active) {
             return self.agent.reject(invitation.call, NOT_ACTIVE, now.instant);
         }
@@ -35,7 +40,9 @@ impl Core {
                 call,
                 account: line.account,
                 // Telephones have numbers, wherever they are.
-                from: e164(&sip::user_of(&invitation.from)).unwrap_or(invitation.from),
+                from: e164(&sip::user_of(&invitation.from))
+                    .filter(|_| !is_domain)
+                    .unwrap_or(invitation.from),
                 to,
                 caller_name: invitation.display_name,
                 instructions: line.instructions.unwrap_or(by_name),
@@ -66,6 +73,14 @@ impl Core {
             None if user.is_empty() => Instructions::Join("default".to_owned()),
             None => Instructions::Join(user),
         }
+    }
+
+    /// Returns where a phone is that registered under a domain of ours: the outer nothing where the
+    /// address is of no such domain.
+    pub(crate) fn in_domain(&self, uri: &str) -> Option<Option<(String, Peer)>> {
+        let host = sip::host_of(uri);
+        self.directory.domain(&host)?;
+        Some(self.agent.binding(&format!("{}@{host}", sip::user_of(uri))))
     }
 
     /// Returns where a number or an application of ours is called: here.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::{Call, State};
 use crate::deadline::{Deadlines, Timer};
 use crate::digest::{Credentials, Gate};
+use crate::domain::Domain;
 use crate::gate;
 use crate::guard::{Guard, Shares};
 use crate::message::{Message, ParseError, Start};
@@ -185,6 +186,8 @@ pub struct Agent {
     pub(crate) clients: BTreeMap<Key, Client>,
     pub(crate) deadlines: Deadlines,
     pub(crate) bindings: Bindings,
+    /// By name, in lower case.
+    pub(crate) domains: BTreeMap<String, Domain>,
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) next_call: u64,
@@ -205,6 +208,7 @@ impl Agent {
         random.fill_bytes(&mut secret);
         Self {
             gate: Gate::new(nonces),
+            domains: BTreeMap::new(),
             secret,
             random,
             config,
@@ -303,6 +307,11 @@ impl Agent {
             bindings: self.bindings.len(),
             ..self.stats.clone()
         }
+    }
+
+    /// Takes the names, in lower case, under which we ask for other proofs than under our address.
+    pub fn set_domains(&mut self, domains: BTreeMap<String, Domain>) {
+        self.domains = domains;
     }
 
     /// Returns a number for a call of ours.

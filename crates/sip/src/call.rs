@@ -139,6 +139,15 @@ pub fn user_of(uri: &str) -> String {
     unescape(user)
 }
 
+/// Returns the host of a SIP address, in lower case and without its port.
+pub fn host_of(uri: &str) -> String {
+    let rest = uri.split_once(':').map_or("", |(_, rest)| rest);
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let host = host.split([';', '?', '>']).next().unwrap_or_default();
+    let end = if host.starts_with('[') { host.find(']').map(|at| at + 1) } else { host.find(':') };
+    host[..end.unwrap_or(host.len())].to_ascii_lowercase()
+}
+
 fn unescape(text: &str) -> String {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

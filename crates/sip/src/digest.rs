@@ -102,23 +102,25 @@ impl Gate {
         ALGORITHMS.into_iter().filter(offered).map(challenge).collect()
     }
 
-    /// Judges the value of an `Authorization`.
+    /// Judges the value of an `Authorization`: one of `known` proves itself.
     pub fn judge(
         &mut self,
         authorization: Option<&str>,
         (method, uri): (&str, &str),
-        known: &Credentials,
+        known: &[Credentials],
         now: Instant,
     ) -> Result<(), Denied> {
         let fields = authorization.and_then(parse).ok_or(Denied::Unproven)?;
         let field = |name: &str| fields.get(name).map(String::as_str);
+        let user = field("username");
+        let known = known.iter().find(|one| user == Some(&one.user)).ok_or(Denied::Unproven)?;
         let algorithm = Algorithm::named(field("algorithm")).ok_or(Denied::Unproven)?;
         let (Some(nonce), Some(response)) = (field("nonce"), field("response")) else {
             return Err(Denied::Unproven);
         };
         let issued = self.issued(nonce).ok_or(Denied::Unproven)?;
         let wanted = answer(algorithm, known, (method, uri), &fields);
-        let named = field("username") == Some(&known.user) && field("realm") == Some(REALM);
+        let named = field("realm") == Some(REALM);
         if !named || field("uri") != Some(uri) || !wanted.eq_ignore_ascii_case(response) {
             return Err(Denied::Unproven);
         }
@@ -308,26 +310,26 @@ mod tests {
             let mut gate = Gate { epoch: gate.epoch, ..Gate::new([7; 32]) };
             let other = ("INVITE", asked.1);
             assert_eq!(
-                gate.judge(Some(&proof), other, &mufasa(), now),
+                gate.judge(Some(&proof), other, &[mufasa()], now),
                 Err(Denied::Unproven),
                 "a proof for another method"
             );
-            assert_eq!(gate.judge(Some(&proof), asked, &mufasa(), now), Ok(()));
-            assert_eq!(gate.judge(Some(&proof), asked, &mufasa(), now), Err(Denied::Stale));
+            assert_eq!(gate.judge(Some(&proof), asked, &[mufasa()], now), Ok(()));
+            assert_eq!(gate.judge(Some(&proof), asked, &[mufasa()], now), Err(Denied::Stale));
         }
         let proof = prove(&challenges[0], &mufasa());
         let later = now + NONCE_LIFETIME + Duration::from_secs(1);
-        assert_eq!(gate.judge(Some(&proof), asked, &mufasa(), later), Err(Denied::Stale));
+        assert_eq!(gate.judge(Some(&proof), asked, &[mufasa()], later), Err(Denied::Stale));
         let wrong = Credentials { password: "wrong".to_owned(), ..mufasa() };
         let proof = prove(&challenges[0], &wrong);
-        assert_eq!(gate.judge(Some(&proof), asked, &mufasa(), now), Err(Denied::Unproven));
-        assert_eq!(gate.judge(None, asked, &mufasa(), now), Err(Denied::Unproven));
+        assert_eq!(gate.judge(Some(&proof), asked, &[mufasa()], now), Err(Denied::Unproven));
+        assert_eq!(gate.judge(None, asked, &[mufasa()], now), Err(Denied::Unproven));
         let realm = prove(&challenges[0].replace("realm=\"sidetone\"", "realm=\"x\""), &mufasa());
-        assert_eq!(gate.judge(Some(&realm), asked, &mufasa(), now), Err(Denied::Unproven));
+        assert_eq!(gate.judge(Some(&realm), asked, &[mufasa()], now), Err(Denied::Unproven));
         let elsewhere = ("REGISTER", "sip:elsewhere");
         let proof = prove(&challenges[1], &mufasa());
-        assert_eq!(gate.judge(Some(&proof), elsewhere, &mufasa(), now), Err(Denied::Unproven));
+        assert_eq!(gate.judge(Some(&proof), elsewhere, &[mufasa()], now), Err(Denied::Unproven));
         let forged = prove(&challenges[0].replace("nonce=\"0", "nonce=\"1"), &mufasa());
-        assert_eq!(gate.judge(Some(&forged), asked, &mufasa(), now), Err(Denied::Unproven));
+        assert_eq!(gate.judge(Some(&forged), asked, &[mufasa()], now), Err(Denied::Unproven));
     }
 }

@@ -10,6 +10,7 @@ mod call;
 mod deadline;
 mod dialog;
 mod digest;
+mod domain;
 mod gate;
 mod guard;
 mod headers;
@@ -32,9 +33,10 @@ pub use agent::{
     Access, Agent, CALLS_MAX, CallId, Config, EVENTS_MAX, Ended, Event, Invitation, Peer,
     TRANSACTIONS_MAX, TRANSMITS_MAX, Transmit, Transport,
 };
-pub use call::user_of;
+pub use call::{host_of, user_of};
 pub use dialog::Dialog;
 pub use digest::Credentials;
+pub use domain::{Domain, Network};
 pub use guard::{
     BLOCK, CALLS_OF_SOURCE_MAX, FAILURES_MAX, FAILURES_WINDOW, SOURCES_MAX,
     TRANSACTIONS_OF_SOURCE_MAX,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::agent::*;
-use crate::call::user_of;
+use crate::call::{host_of, user_of};
 use crate::deadline::Timer;
 use crate::message::{Message, parameter_after_address, uri_of};
 use crate::transaction::Key;
@@ -68,7 +68,14 @@ impl Agent {
         let tag = self.token();
         let to = uri_of(message.header("To").unwrap_or_default());
         let is_sip = to.split(':').next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip"));
-        let user: Arc<str> = Arc::from(if is_sip { user_of(to) } else { String::new() });
+        let user = if is_sip { user_of(to) } else { String::new() };
+        // Each domain has users of its own.
+        let host = host_of(to);
+        let user = match self.domains.contains_key(&host) {
+            true if !user.is_empty() => format!("{user}@{host}"),
+            _ => user,
+        };
+        let user: Arc<str> = Arc::from(user);
         let status = match self.rebind(&user, from, message, now) {
             Ok(bindings) => {
                 self.bind(&user, bindings);

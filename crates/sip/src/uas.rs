@@ -9,10 +9,10 @@ use std::time::Instant;
 use rand_chacha::rand_core::RngCore;
 
 use crate::agent::*;
-use crate::call::{Call, State};
+use crate::call::{Call, State, host_of, user_of};
 use crate::deadline::Timer;
 use crate::dialog::Dialog;
-use crate::digest::{self, Denied};
+use crate::digest::{self, Credentials, Denied};
 use crate::gate;
 use crate::guard::source_of;
 use crate::message::{Message, uri_of};
@@ -199,9 +199,15 @@ impl Agent {
             return true;
         }
         let opens = message.tag("To").is_none() && matches!(method, "INVITE" | "REGISTER");
-        let Some(access) = &self.config.access else { return false };
+        if !opens {
+            return false;
+        }
         let source = source_of(from.address);
-        if !opens || access.loopback_is_free && source.is_loopback() {
+        let Some(known) = self.asked(from, message, method, uri) else {
+            self.reply_with(from, message, 403, &[]);
+            return true;
+        };
+        if known.is_empty() {
             return false;
         }
         if self.guard.blocks(source, now) {
@@ -209,7 +215,7 @@ impl Agent {
             return true;
         }
         let ours = message.all("Authorization").find(|value| digest::is_digest(value));
-        let denied = match self.gate.judge(ours, (method, uri), &access.credentials, now) {
+        let denied = match self.gate.judge(ours, (method, uri), &known, now) {
             Ok(()) => return false,
             Err(denied) => denied,
         };
@@ -217,11 +223,35 @@ impl Agent {
             self.stats.unproven += 1;
             self.guard.failed(source, now);
         }
-        let challenges = self.gate.challenges(denied == Denied::Stale, access.md5_alone, now);
+        let md5_alone = self.config.access.as_ref().is_some_and(|access| access.md5_alone);
+        let challenges = self.gate.challenges(denied == Denied::Stale, md5_alone, now);
         let challenges: Vec<_> =
             challenges.iter().map(|value| ("WWW-Authenticate", value.as_str())).collect();
         self.reply_with(from, message, 401, &challenges);
         true
+    }
+
+    /// Returns whose proof is asked for a request that opens something: an empty list where nothing is
+    /// asked, none where it is refused. A domain asks for itself, also on loopback.
+    fn asked(
+        &self,
+        from: Peer,
+        message: &Message,
+        method: &str,
+        uri: &str,
+    ) -> Option<Vec<Credentials>> {
+        let to = uri_of(message.header("To").unwrap_or_default());
+        let of = if method == "REGISTER" { to } else { uri };
+        if let Some(domain) = self.domains.get(&host_of(of)) {
+            return match method {
+                "REGISTER" => domain.asks_registrar(&user_of(to)),
+                _ => domain.asks_callers(from.address.ip()),
+            };
+        }
+        let access = self.config.access.as_ref();
+        let asking = access
+            .filter(|access| !(access.loopback_is_free && source_of(from.address).is_loopback()));
+        Some(asking.map(|access| access.credentials.clone()).into_iter().collect())
     }
 
     fn invited(&mut self, from: Peer, key: &Key, message: Message, uri: &str, now: Instant) {
