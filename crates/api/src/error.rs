@@ -170,9 +170,12 @@ impl From<Refusal> for ApiError {
             Refusal::CallNotFound
             | Refusal::ConferenceNotFound
             | Refusal::ParticipantNotFound
-            | Refusal::RecordingNotFound => Self::not_found(),
+            | Refusal::RecordingNotFound
+            | Refusal::QueueNotFound
+            | Refusal::MemberNotFound => Self::not_found(),
             Refusal::RecordingsAtOnce => told(400, code::RECORDINGS_AT_ONCE),
             Refusal::RecordingNotRunning => told(400, code::RECORDING_NOT_RUNNING),
+            Refusal::QueueNotEmpty => told(400, code::BAD_REQUEST),
             Refusal::ConferenceCompleted => told(400, code::CONFERENCE_COMPLETED),
             Refusal::CoachedNotPresent => {
                 Self::new(400, code::COACHED_NOT_PRESENT, "Participant to coach not found")

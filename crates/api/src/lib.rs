@@ -28,6 +28,7 @@ mod numbers;
 mod paging;
 mod participants;
 mod paths;
+mod queues;
 mod recordings;
 mod resource;
 mod rule;
@@ -323,6 +324,10 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
         Resource::Key => keys::one(request).await,
         Resource::Notifications => notifications::all(request).await,
         Resource::Notification => notifications::one(request).await,
+        Resource::Queues => queues::all(request).await,
+        Resource::Queue => queues::one(request).await,
+        Resource::QueueMembers => queues::members(request).await,
+        Resource::QueueMember => queues::member(request).await,
         Resource::Audibility => sidetone::audibility(request).await,
         Resource::Timeline => timeline::all(request).await,
         Resource::Listen => sidetone::listen(request).await,

@@ -87,6 +87,10 @@ const BUILT: &[(&str, &str)] = &[
     ("/Keys/{Sid}.json", "GET POST DELETE"),
     ("/Notifications.json", "GET"),
     ("/Notifications/{Sid}.json", "GET"),
+    ("/Queues.json", "GET POST"),
+    ("/Queues/{Sid}.json", "GET POST DELETE"),
+    ("/Queues/{QueueSid}/Members.json", "GET"),
+    ("/Queues/{QueueSid}/Members/{CallSid}.json", "GET POST"),
 ];
 
 /// A running server and the description that its answers are held to.
@@ -402,6 +406,34 @@ impl Golden {
         }
     }
 
+    async fn queues(&mut self, phone: &Phone, document: &str) {
+        const ONE: &str = "/Queues/{Sid}.json";
+        const MEMBERS: &str = "/Queues/{QueueSid}/Members.json";
+        const MEMBER: &str = "/Queues/{QueueSid}/Members/{CallSid}.json";
+        self.check("GET", "/Queues.json", "/Queues.json", &[]).await;
+        let form = [("FriendlyName", "golden"), ("MaxSize", "3")];
+        let made = self.check("POST", "/Queues.json", "/Queues.json", &form).await;
+        self.server.post("/Queues.json", &[("FriendlyName", "second")]).await;
+        self.check("GET", "/Queues.json", "/Queues.json?PageSize=1", &[]).await;
+        let path = format!("/Queues/{}.json", made.text("sid"));
+        self.check("GET", ONE, &path, &[]).await;
+        self.check("POST", ONE, &path, &[("FriendlyName", "renamed"), ("MaxSize", "100")]).await;
+        let members = path.replace(".json", "/Members.json");
+        self.check("GET", MEMBERS, &members, &[]).await;
+        let wait = "<Response><Enqueue waitUrl=''>renamed</Enqueue></Response>";
+        let form = [("From", "golden"), ("To", phone.uri.as_str()), ("Twiml", wait)];
+        let call = self.server.post("/Calls.json", &form).await.text("sid");
+        self.wait(&path, |body| body["current_size"] == 1).await;
+        self.check("GET", MEMBERS, &members, &[]).await;
+        let member = path.replace(".json", &format!("/Members/{call}.json"));
+        self.check("GET", MEMBER, &member, &[]).await;
+        let front = path.replace(".json", "/Members/Front.json");
+        self.check("GET", MEMBER, &front, &[]).await;
+        self.check("POST", MEMBER, &front, &[("Url", document), ("Method", "GET")]).await;
+        self.check("DELETE", ONE, &path, &[]).await;
+        assert_eq!(self.server.get(&path).await.status, 404);
+    }
+
     async fn keys(&mut self) {
         self.check("GET", "/Keys.json", "/Keys.json", &[]).await;
         let made =
@@ -450,6 +482,8 @@ async fn every_body_is_as_twilio_s_examples_and_schemas_have_it() {
     golden.numbers().await;
     golden.beside().await;
     golden.sip().await;
+    let phone = Phone::listen(Ipv4Addr::LOCALHOST.into(), tone(500)).unwrap();
+    golden.queues(&phone, &origin.url("/missing")).await;
     assert!(golden.faults.is_empty(), "{}", golden.faults.join("\n"));
     for (path, methods) in BUILT {
         for method in methods.split(' ') {
@@ -534,6 +568,7 @@ fn filled(template: &str, account: &str) -> String {
                 rest = after;
                 continue;
             }
+            ("QueueSid", _) | ("Sid", "Queues") => "QU",
             _ => "XX",
         };
         filled.push_str(before);

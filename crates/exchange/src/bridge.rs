@@ -3,7 +3,7 @@
 //!
 //! Source: TwiML `<Dial>`, `<Number>`, `<Sip>`, `<Client>`.
 
-use model::{CallSid, CallStatus, Level};
+use model::{CallSid, CallStatus, Level, Timestamp};
 use serde::{Deserialize, Serialize};
 use twiml::{Callee, CalleeKind, Dial, Noun};
 
@@ -27,8 +27,8 @@ pub(crate) struct Dialled {
     next: usize,
     ringing: Vec<CallSid>,
     pub(crate) answered: Option<CallSid>,
-    /// Whether the two hear each other.
-    pub(crate) bridged: bool,
+    /// Since when the two hear each other.
+    bridged_at: Option<Timestamp>,
     /// Who is heard before it has answered.
     early: Option<CallSid>,
     /// The ringing that the caller hears.
@@ -53,23 +53,29 @@ pub(crate) struct DialledState {
     next: usize,
     ringing: Vec<String>,
     answered: Option<String>,
-    bridged: bool,
+    bridged_ms: Option<i64>,
     early: Option<String>,
     over: Option<(String, String, u64, bool, Option<u16>)>,
 }
 
 impl Dialled {
-    fn new(dial: Box<Dial>) -> Self {
+    pub(crate) fn new(dial: Box<Dial>) -> Self {
         Self {
             dial,
             next: 0,
             ringing: Vec::new(),
             answered: None,
-            bridged: false,
+            bridged_at: None,
             early: None,
             tone: None,
             over: None,
         }
+    }
+
+    /// For how many seconds the two have heard each other.
+    fn bridged_s(&self, ctx: &Context<'_>) -> Option<u64> {
+        let since = ctx.now.wall.since(self.bridged_at?);
+        u64::try_from(since.as_millis().div_ceil(1_000)).ok()
     }
 
     /// All phones that ring or have answered.
@@ -83,7 +89,7 @@ impl Dialled {
             next: self.next,
             ringing: self.ringing.iter().map(ToString::to_string).collect(),
             answered: self.answered.map(|sid| sid.to_string()),
-            bridged: self.bridged,
+            bridged_ms: self.bridged_at.map(|at| at.0),
             early: self.early.map(|sid| sid.to_string()),
             over: over.map(|over| {
                 let Over { call, status, seconds, bridged, sip_status } = over;
@@ -99,7 +105,7 @@ impl Dialled {
             next: state.next,
             ringing: state.ringing.into_iter().filter_map(sid).collect(),
             answered: state.answered.and_then(sid),
-            bridged: state.bridged,
+            bridged_at: state.bridged_ms.map(Timestamp),
             early: state.early.and_then(sid),
             tone: None,
             over: state.over.and_then(|(call, status, seconds, bridged, sip_status)| {
@@ -215,7 +221,7 @@ impl World {
     }
 
     /// Lets a caller hear that it rings, once.
-    fn sound_tone(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
+    pub(crate) fn sound_tone(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
         let Some(call) = self.calls.get_mut(&sid).filter(|call| call.is_up()) else { return };
         let account = call.record.account;
         let Some(dialled) = call.dialled.as_mut().filter(|dialled| dialled.tone.is_none()) else {
@@ -234,7 +240,7 @@ impl World {
         });
     }
 
-    fn stop_tone(dialled: &mut Dialled, ctx: &mut Context<'_>) {
+    pub(crate) fn stop_tone(dialled: &mut Dialled, ctx: &mut Context<'_>) {
         if let Some(play) = dialled.tone.take() {
             ctx.push(Effect::Stop(play));
         }
@@ -294,7 +300,7 @@ impl World {
         self.answer(parent, ctx);
         let Some(call) = self.calls.get_mut(&parent) else { return };
         let Some(dialled) = &mut call.dialled else { return };
-        dialled.bridged = true;
+        dialled.bridged_at = Some(ctx.now.wall);
         dialled.early = None;
         Self::stop_tone(dialled, ctx);
         call.leaves_at = dialled.dial.time_limit.map(|limit| ctx.now.instant + limit);
@@ -302,7 +308,14 @@ impl World {
             program.forget_redirects();
         }
         if let Some(call) = self.calls.get_mut(&child) {
-            call.program = None;
+            match &mut call.queued {
+                // Its own document goes on when the two have parted.
+                Some(queued) => {
+                    queued.program = None;
+                    queued.bridged = true;
+                }
+                None => call.program = None,
+            }
         }
         connect(parent, parent, Speaks::Everyone, true, ctx);
         connect(parent, child, Speaks::Everyone, true, ctx);
@@ -322,7 +335,7 @@ impl World {
     pub(crate) fn bridged_with(&self, sid: CallSid) -> Option<CallSid> {
         let call = self.calls.get(&sid)?;
         let bridged = |call: &Call| {
-            let dialled = call.dialled.as_ref().filter(|dialled| dialled.bridged)?;
+            let dialled = call.dialled.as_ref().filter(|dialled| dialled.bridged_at.is_some())?;
             dialled.answered
         };
         bridged(call).or_else(|| {
@@ -351,6 +364,17 @@ impl World {
         let Some(dialled) = &mut call.dialled else { return };
         dialled.next = usize::MAX;
         for child in dialled.legs() {
+            self.let_go(child, ctx);
+        }
+    }
+
+    /// Hangs up on a phone that was dialled; a call that waited in a queue goes on by itself.
+    fn let_go(&mut self, child: CallSid, ctx: &mut Context<'_>) {
+        if self.calls.get(&child).is_some_and(|call| call.queued.is_some()) {
+            let result = self.queue_result(child, "bridging-in-process", "bridged");
+            self.leave_bridge(child, ctx);
+            self.left_queue(child, result, ctx);
+        } else {
             self.hang_up(child, LeaveReason::HungUp, ctx);
         }
     }
@@ -359,18 +383,22 @@ impl World {
     /// next is the caller's business.
     pub(crate) fn leave_bridge(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
         let Some(call) = self.calls.get_mut(&sid) else { return };
+        let takes = Self::is_taking(call);
         let dialled = call.dialled.take();
         call.leaves_at = call.leaves_at.filter(|_| dialled.is_none());
         let over = Over::of(call, true);
         let parent = call.dialled_by.take();
         if let Some(mut dialled) = dialled {
             Self::stop_tone(&mut dialled, ctx);
-            if dialled.bridged || dialled.early.is_some() {
+            if dialled.bridged_at.is_some() || dialled.early.is_some() {
                 Self::unroute(sid, ctx);
             }
             for child in dialled.legs() {
-                self.hang_up(child, LeaveReason::HungUp, ctx);
+                self.let_go(child, ctx);
             }
+        }
+        if takes {
+            self.stop_taking(sid);
         }
         if let Some(parent) = parent {
             Self::unroute(sid, ctx);
@@ -384,26 +412,31 @@ impl World {
         if let Some(parent) = call.dialled_by {
             self.callee_over(parent, Over::of(&call, false), ctx);
         }
+        let takes = Self::is_taking(&call);
+        if takes {
+            self.stop_taking(call.record.sid);
+        }
         let client = call.client();
         let recorded = call.dial_recording.and_then(|sid| self.recording_field(sid, ctx));
         let Some(mut dialled) = call.dialled else { return };
         for child in dialled.legs() {
-            self.hang_up(child, LeaveReason::HungUp, ctx);
-            let bridged = dialled.bridged;
-            dialled.over = ctx.last_written(child).map(|record| Over {
-                call: child,
-                status: record.status,
-                seconds: record.duration_seconds().unwrap_or(0),
-                bridged,
-                sip_status: None,
-            });
+            let bridged_s = dialled.bridged_s(ctx);
+            self.let_go(child, ctx);
+            let record = ctx.last_written(child).filter(|record| record.status.is_final());
+            let status = record.as_ref().map_or(CallStatus::Completed, |record| record.status);
+            let seconds = record.and_then(|record| record.duration_seconds());
+            let seconds = seconds.or(bridged_s).unwrap_or(0);
+            let bridged = bridged_s.is_some();
+            dialled.over = Some(Over { call: child, status, seconds, bridged, sip_status: None });
         }
         // Its action is told, whatever it answers.
         let action = dialled.dial.action.as_deref();
         if let Some(url) = action.and_then(|action| twiml::resolve(base, action).ok()) {
             let document = Document { url, method: dialled.dial.method.clone() };
             let mut client = client;
-            client.params.extend(dialled.params().into_iter().chain(recorded));
+            let canceled = || dial::status(CallStatus::Canceled.as_str());
+            let params = if takes { canceled() } else { dialled.params() };
+            client.params.extend(params.into_iter().chain(recorded));
             Program::tell(document, &client, ctx);
         }
     }
@@ -417,16 +450,22 @@ impl World {
         if !had_answered && !dialled.ringing.contains(&child) {
             return; // Another has answered.
         }
-        over.bridged = had_answered && dialled.bridged;
-        let noun = match &dialled.dial.noun {
+        over.bridged = had_answered && dialled.bridged_at.is_some();
+        let has_sip = match &dialled.dial.noun {
             Noun::Callees(callees) => callees.iter().any(|callee| callee.kind == CalleeKind::Sip),
-            Noun::Conference(_) | Noun::Queue(_) => false,
+            Noun::Conference(_) => false,
+            Noun::Queue(_) => {
+                // It was answered long before.
+                over.seconds = dialled.bridged_s(ctx).unwrap_or(0);
+                over.status = CallStatus::Completed;
+                false
+            }
         };
-        over.sip_status = over.sip_status.filter(|_| noun);
+        over.sip_status = over.sip_status.filter(|_| has_sip);
         let is_done = over.bridged;
         dialled.over = Some(over);
         dialled.answered = None;
-        dialled.bridged = false;
+        dialled.bridged_at = None;
         dialled.ringing.retain(|ringing| *ringing != child);
         let was_heard = dialled.early.take_if(|early| *early == child).is_some();
         if was_heard || is_done {

@@ -13,9 +13,11 @@ use crate::bridge::Dialled;
 use crate::callbacks::{self, CallProgress};
 use crate::context::{Context, Owner};
 use crate::dial::ANSWERED;
+use crate::enqueue::Queued;
 use crate::exchange::World;
 use crate::participants::LeaveReason;
 use crate::program::{BeforeAnswer, Client, Outcome, Program};
+
 use crate::{
     Audience, CallChanges, CreateCall, Dialling, Document, Effect, End, Failure, Fetched,
     Instructions, Offer, RecordingOptions, Refusal, Reply, Speech, StatusCallback,
@@ -57,6 +59,8 @@ pub(crate) struct Call {
     pub(crate) dialled: Option<Box<Dialled>>,
     /// Whose `<Dial>` has dialled it, or connects it.
     pub(crate) dialled_by: Option<CallSid>,
+    /// The `<Enqueue>` that it waits in, or talks after.
+    pub(crate) queued: Option<Box<Queued>>,
     /// What its phone answered in place of taking the call; known when it ends, never written.
     pub(crate) sip_status: Option<u16>,
     pub(crate) send_digits: Option<String>,
@@ -94,6 +98,7 @@ impl Call {
             joined: None,
             dialled: None,
             dialled_by: None,
+            queued: None,
             sip_status: None,
             send_digits: None,
             headers: Vec::new(),
@@ -111,7 +116,11 @@ impl Call {
     /// Its own deadlines; its participant's programs have theirs.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let program = self.program.as_ref().and_then(Program::deadline);
-        [self.rings_until, self.ends_at, self.leaves_at, program].into_iter().flatten().min()
+        let queued = self.queued.as_ref().and_then(|queued| queued.deadline());
+        [self.rings_until, self.ends_at, self.leaves_at, program, queued]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -384,16 +393,21 @@ impl World {
         let mut outcome = outcome;
         // A `<Dial>` that fails goes on with the next verb, as often as there are verbs; and so does what
         // takes no time.
-        while let Outcome::Dial(_) | Outcome::Record(_) = outcome {
+        loop {
             outcome = match outcome {
                 Outcome::Dial(dial) => self.run_dial(sid, dial, ctx),
+                Outcome::Enqueue(enqueue) => self.enqueue(sid, *enqueue, ctx),
                 Outcome::Record(step) => self.run_record(sid, step, ctx),
-                other => other,
+                _ => break,
             };
         }
         let waits = |call: &Call| call.dialled_by.is_some() && !call.ending;
         match outcome {
-            Outcome::Going | Outcome::Dial(_) | Outcome::Record(_) => {}
+            Outcome::Going
+            | Outcome::Dial(_)
+            | Outcome::Enqueue(_)
+            | Outcome::Leave
+            | Outcome::Record(_) => {}
             Outcome::Ended if self.calls.get(&sid).is_some_and(waits) => self.bridge(sid, ctx),
             Outcome::Ended | Outcome::HangUp => self.hang_up(sid, LeaveReason::HungUp, ctx),
             Outcome::Reject(status) => self.reject(sid, status, ctx),
@@ -484,11 +498,19 @@ impl World {
     }
 
     /// Takes a call out of what it does and sets it on other instructions.
-    fn redirect(&mut self, sid: CallSid, instructions: Instructions, ctx: &mut Context<'_>) {
+    pub(crate) fn redirect(
+        &mut self,
+        sid: CallSid,
+        instructions: Instructions,
+        ctx: &mut Context<'_>,
+    ) {
         self.abandon_record(sid, ctx);
         self.end_dial_recording(sid, ctx);
+        let mut base = String::new();
+        let result = self.queue_result(sid, "redirected", "redirected-from-bridged");
         if let Some(call) = self.calls.get_mut(&sid) {
             if let Some(mut program) = call.program.take() {
+                program.url().clone_into(&mut base);
                 program.stop(ctx);
             }
             if let Instructions::Url { fallback: Some(fallback), .. } = &instructions {
@@ -499,6 +521,7 @@ impl World {
         }
         self.leave(sid, LeaveReason::CallUpdated, ctx);
         self.leave_bridge(sid, ctx);
+        self.leave_queue(sid, result, &base, ctx);
         if let Some(call) = self.calls.get_mut(&sid) {
             call.joined = None;
         }
@@ -532,7 +555,11 @@ impl World {
             self.hang_up(sid, LeaveReason::HungUp, ctx);
         } else if due(call.leaves_at) {
             call.leaves_at = None;
+            let takes = Self::is_taking(call);
             self.touch(sid);
+            if takes {
+                return self.nobody_came(sid, CallStatus::NoAnswer.as_str(), ctx);
+            }
             self.hang_up_callees(sid, ctx);
             self.leave(sid, LeaveReason::HungUp, ctx);
             self.after_conference(sid, ANSWERED, ctx);
@@ -540,6 +567,8 @@ impl World {
             // A leading pause has delayed the answer for long enough.
             self.answer(sid, ctx);
             self.run_call(sid, ctx, |program, client, ctx| program.handle_timeout(client, ctx));
+        } else {
+            self.run_queued(sid, ctx, |program, client, ctx| program.handle_timeout(client, ctx));
         }
     }
 }

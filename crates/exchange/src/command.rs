@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use model::{
-    AccountSid, Call, CallSid, Conference, ConferenceSid, Participant, Recording, RecordingSid,
+    AccountSid, Call, CallSid, Conference, ConferenceSid, Participant, QueueSid, Recording,
+    RecordingSid,
 };
 
 use crate::recording::{Recorded, RecordingChange, RecordingKey, RecordingOptions};
@@ -90,6 +91,44 @@ pub enum Command {
         /// Whose calls.
         account: AccountSid,
     },
+    /// Makes a queue.
+    CreateQueue {
+        /// Whose queue.
+        account: AccountSid,
+        /// `FriendlyName`.
+        friendly_name: String,
+        /// `MaxSize`.
+        max_size: u32,
+    },
+    /// Renames a queue, or lets more or fewer in.
+    UpdateQueue {
+        /// Whose queue.
+        account: AccountSid,
+        /// Which queue.
+        queue: QueueSid,
+        /// `FriendlyName`.
+        friendly_name: Option<String>,
+        /// `MaxSize`.
+        max_size: Option<u32>,
+    },
+    /// Forgets a queue in which nobody waits.
+    DeleteQueue {
+        /// Whose queue.
+        account: AccountSid,
+        /// Which queue.
+        queue: QueueSid,
+    },
+    /// Takes a call out of a queue, to a document.
+    Dequeue {
+        /// Whose queue.
+        account: AccountSid,
+        /// Which queue.
+        queue: QueueSid,
+        /// Who waits in it.
+        call: CallSid,
+        /// `Url` and `Method`.
+        document: Document,
+    },
     /// Ends a conference, or announces something to it.
     UpdateConference {
         /// Whose conference.
@@ -136,6 +175,8 @@ pub enum Reply {
     Conference(Box<Conference>),
     /// The recording as it is now.
     Recording(Box<Recording>),
+    /// The queue, which the tables show as it is now.
+    Queue(QueueSid),
     /// Nothing is left to show.
     Done,
 }
@@ -405,6 +446,15 @@ pub enum Refusal {
     /// The call is not over and cannot be deleted.
     #[error("the call is not over")]
     CallNotFinished,
+    /// No such queue in this account.
+    #[error("the queue was not found")]
+    QueueNotFound,
+    /// Somebody waits in the queue, which cannot be deleted.
+    #[error("the queue is not empty")]
+    QueueNotEmpty,
+    /// The call does not wait in the queue.
+    #[error("the call does not wait in the queue")]
+    MemberNotFound,
     /// Nobody answers to this number or name.
     #[error("{0} cannot be reached")]
     Unreachable(String),

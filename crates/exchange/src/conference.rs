@@ -333,6 +333,8 @@ impl World {
             Outcome::Ended
             | Outcome::Dial(_)
             | Outcome::Record(_)
+            | Outcome::Enqueue(_)
+            | Outcome::Leave
             | Outcome::HangUp
             | Outcome::Reject(_) => None,
         };

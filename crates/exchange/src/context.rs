@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use model::{
     AccountSid, Call, CallSid, CallbackSid, Change, ConferenceSid, Level, Notification,
-    NotificationSid, Now, ParticipantSid, RecordingSid,
+    NotificationSid, Now, ParticipantSid, QueueSid, RecordingSid,
 };
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -17,6 +17,8 @@ use crate::{Effect, Failure, FetchId, PlayId};
 pub(crate) enum Owner {
     /// A call's TwiML.
     Call(CallSid),
+    /// What a call hears in a queue.
+    Queue(CallSid),
     /// What a participant hears before the start, or while it is held.
     Music(CallSid),
     /// An announcement to one participant.
@@ -70,6 +72,10 @@ impl Names {
 
     pub(crate) fn recording(&mut self) -> RecordingSid {
         RecordingSid::new(self.octets())
+    }
+
+    pub(crate) fn queue(&mut self) -> QueueSid {
+        QueueSid::new(self.octets())
     }
 
     pub(crate) fn callback(&mut self) -> CallbackSid {

@@ -26,6 +26,11 @@ impl World {
             return self
                 .run_call(sid, ctx, |program, client, ctx| program.digit(digit, client, ctx));
         }
+        let queued = self.calls.get(&sid).and_then(|call| call.queued.as_ref());
+        if queued.and_then(|queued| queued.program.as_ref()).is_some_and(Program::takes_digits) {
+            return self
+                .run_queued(sid, ctx, |program, client, ctx| program.digit(digit, client, ctx));
+        }
         let dialled = self.calls.get(&sid).and_then(|call| call.dialled.as_ref());
         if digit == '*' && dialled.is_some_and(|dialled| dialled.dial.hangup_on_star) {
             return self.hang_up_callees(sid, ctx);
@@ -59,10 +64,7 @@ impl World {
                 self.join_by_dial(sid, dial, &noun, ctx)
             }
             Noun::Callees(_) => self.dial_callees(sid, dial, ctx),
-            Noun::Queue(_) => Outcome::Failed(Failure {
-                code: 12200,
-                message: "<Dial><Queue> is not built yet".to_owned(),
-            }),
+            Noun::Queue(_) => self.dial_queue(sid, dial, ctx),
         }
     }
 
@@ -121,7 +123,20 @@ impl World {
         params: Vec<(String, String)>,
         ctx: &mut Context<'_>,
     ) -> Outcome {
-        if dial.action.is_none() {
+        let then =
+            Then { verb: "Dial", action: dial.action.as_deref(), method: dial.method.as_str() };
+        self.next_after(sid, then, params, ctx)
+    }
+
+    /// Asks the action of a verb that is over, or runs the next one.
+    pub(crate) fn next_after(
+        &mut self,
+        sid: CallSid,
+        then: Then<'_>,
+        params: Vec<(String, String)>,
+        ctx: &mut Context<'_>,
+    ) -> Outcome {
+        if then.action.is_none() {
             // A caller who was to be answered by a phone hears what follows.
             self.answer_first(sid, ctx);
         }
@@ -129,7 +144,7 @@ impl World {
         let Some(call) = self.calls.get_mut(&sid) else { return Outcome::Going };
         call.leaves_at = None;
         let mut client = call.client();
-        let Some(action) = &dial.action else {
+        let Some(action) = then.action else {
             return match &mut call.program {
                 Some(program) => program.advance(&client, ctx),
                 None => Outcome::Ended,
@@ -139,11 +154,11 @@ impl World {
         let Ok(url) = twiml::resolve(base, action) else {
             // TwiML that came with a request has no address that others could be relative to.
             let code = if base.is_empty() { 15004 } else { 11100 };
-            let message = "the action of <Dial> is no absolute address".to_owned();
+            let message = format!("the action of <{}> is no absolute address", then.verb);
             return Outcome::Failed(Failure { code, message });
         };
         client.params.extend(params.into_iter().chain(recorded));
-        let document = Document { url, method: dial.method.clone() };
+        let document = Document { url, method: then.method.to_owned() };
         match Program::followed_by(call.program.as_ref(), document, &client, ctx) {
             Ok(program) => {
                 call.program = Some(program);
@@ -154,7 +169,15 @@ impl World {
     }
 }
 
-fn status(came_to: &str) -> Vec<(String, String)> {
+/// What a verb says of what follows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Then<'a> {
+    pub(crate) verb: &'static str,
+    pub(crate) action: Option<&'a str>,
+    pub(crate) method: &'a str,
+}
+
+pub(crate) fn status(came_to: &str) -> Vec<(String, String)> {
     vec![("DialCallStatus".to_owned(), came_to.to_owned())]
 }
 

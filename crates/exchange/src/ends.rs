@@ -93,6 +93,8 @@ impl World {
         }
         self.leave(sid, reason, ctx);
         self.stop_recordings(Recorded::Call(sid), ctx);
+        let result = self.queue_result(sid, "hangup", "bridged");
+        self.leave_queue(sid, result, &base, ctx);
         if let Some(call) = self.calls.remove(&sid) {
             self.forget_deadline(Touched::Call(sid));
             let record = Box::new(call.record.clone());

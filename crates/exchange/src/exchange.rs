@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use model::{AccountSid, CallSid, Change, ConferenceSid, Level, Now, RecordingSid};
+use model::{AccountSid, CallSid, Change, ConferenceSid, Level, Now, QueueSid, RecordingSid};
 
 use crate::call::Call;
 use crate::conference::Conference;
 use crate::context::{About, Context, Names, Owner};
 use crate::participants::LeaveReason;
+use crate::queues::Queue;
 use crate::recording::Recordings;
 use crate::{Command, Effect, Event, Failure, Fetched, Refusal, Reply};
 
@@ -30,6 +31,11 @@ pub(crate) struct World {
     pub(crate) names: BTreeMap<(AccountSid, String), ConferenceSid>,
     /// All recordings whose file is not closed.
     pub(crate) recordings: Recordings,
+    pub(crate) queues: BTreeMap<QueueSid, Queue>,
+    /// Each account's queues by name.
+    pub(crate) queue_names: BTreeMap<(AccountSid, String), QueueSid>,
+    /// How many have come to queues so far.
+    pub(crate) queue_arrivals: u64,
     /// The users who have registered a phone.
     pub(crate) registered: BTreeSet<String>,
     /// What of ours can be dialled as if it were a phone: numbers and applications.
@@ -81,6 +87,16 @@ impl Exchange {
             Command::EndCalls { account } => {
                 world.end_calls(|call| call.record.account == account, ctx);
                 Ok(Reply::Done)
+            }
+            Command::CreateQueue { account, friendly_name, max_size } => {
+                world.create_queue(account, &friendly_name, max_size, ctx)
+            }
+            Command::UpdateQueue { account, queue, friendly_name, max_size } => {
+                world.update_queue(account, queue, friendly_name, max_size, ctx)
+            }
+            Command::DeleteQueue { account, queue } => world.delete_queue(account, queue, ctx),
+            Command::Dequeue { account, queue, call, document } => {
+                world.dequeue(account, queue, call, document, ctx)
             }
             Command::UpdateConference { account, conference, complete, announce } => {
                 world.update_conference(account, conference, complete, announce, ctx)
@@ -249,6 +265,11 @@ impl World {
     fn fetched(&mut self, owner: Owner, result: Result<Fetched, Failure>, ctx: &mut Context<'_>) {
         match owner {
             Owner::Call(call) => self.call_fetched(call, result, ctx),
+            Owner::Queue(call) => {
+                self.run_queued(call, ctx, |program, client, ctx| {
+                    program.fetched(result, client, ctx)
+                });
+            }
             Owner::Music(call) => self.music_fetched(call, result, ctx),
             Owner::Announcement(call) => self.announcement_fetched(call, result, ctx),
             Owner::ConferenceAnnouncement(conference) => {
@@ -260,6 +281,9 @@ impl World {
     fn play_ended(&mut self, owner: Owner, result: Result<(), Failure>, ctx: &mut Context<'_>) {
         match owner {
             Owner::Call(call) => self.call_play_ended(call, result, ctx),
+            Owner::Queue(call) => self.run_queued(call, ctx, |program, client, ctx| {
+                program.play_ended(result, client, ctx)
+            }),
             Owner::Music(call) => self.run_music(call, ctx, |program, client, ctx| {
                 program.play_ended(result, client, ctx)
             }),
@@ -278,7 +302,10 @@ impl World {
 
     fn remarked(&self, owner: Owner, remark: &Failure, ctx: &mut Context<'_>) {
         let about = match owner {
-            Owner::Call(call) | Owner::Music(call) | Owner::Announcement(call) => {
+            Owner::Call(call)
+            | Owner::Queue(call)
+            | Owner::Music(call)
+            | Owner::Announcement(call) => {
                 self.calls.get(&call).map(|call| call.client().about(""))
             }
             Owner::ConferenceAnnouncement(sid) => self.conferences.get(&sid).map(|conference| {

@@ -13,11 +13,13 @@ mod context;
 mod dial;
 mod effect;
 mod ends;
+mod enqueue;
 mod exchange;
 mod hearing;
 mod joining;
 mod participants;
 mod program;
+mod queues;
 mod record;
 mod recording;
 mod recover;
@@ -29,6 +31,7 @@ pub use effect::*;
 pub use exchange::Exchange;
 pub use participants::DEFAULT_MUSIC_URL;
 pub use program::REDIRECTS_MAX;
+pub use queues::{QUEUE_NAME_MAX, QUEUE_SIZE, QUEUE_SIZE_MAX, QUEUES_MAX};
 pub use recording::{
     LENGTH_MIN, PauseBehavior, RECORDINGS_MAX, Recorded, RecordingCallback, RecordingChange,
     RecordingEnd, RecordingKey, RecordingOptions,

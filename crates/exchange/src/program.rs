@@ -3,18 +3,20 @@
 //! A call's TwiML, a wait or hold document and an announcement are all programs; they differ in
 //! the verbs they may use and in who listens.
 
+mod client;
 mod gather;
 mod position;
 mod record;
 
 use std::time::{Duration, Instant};
 
-use model::{AccountSid, CallSid, ConferenceSid, Level};
-use twiml::{Dial, Noun, Verb};
+use model::Level;
+use twiml::{Dial, Enqueue, Noun, Verb};
 
-use crate::context::{About, Context, Owner};
-use crate::{Audience, Document, Effect, Failure, FetchId, Fetched, PlayId, Sound, Speech};
+use crate::context::Context;
+use crate::{Document, Effect, Failure, FetchId, Fetched, PlayId, Sound, Speech};
 
+pub(crate) use client::Client;
 use gather::Gathering;
 pub(crate) use position::Position;
 pub(crate) use record::{RecordStep, Taking};
@@ -24,33 +26,6 @@ pub const REDIRECTS_MAX: u32 = 10;
 
 /// Most warnings of one document that reach the debugger log.
 pub const WARNINGS_MAX: usize = 10;
-
-/// For whom a program runs.
-#[derive(Debug, Clone)]
-pub(crate) struct Client {
-    pub(crate) owner: Owner,
-    pub(crate) account: AccountSid,
-    pub(crate) call: Option<CallSid>,
-    pub(crate) conference: Option<ConferenceSid>,
-    pub(crate) audience: Audience,
-    /// The form fields of its requests.
-    pub(crate) params: Vec<(String, String)>,
-}
-
-impl Client {
-    fn is_call(&self) -> bool {
-        matches!(self.owner, Owner::Call(_))
-    }
-
-    pub(crate) fn about(&self, url: &str) -> About {
-        About {
-            account: self.account,
-            call: self.call,
-            conference: self.conference,
-            url: (!url.is_empty()).then(|| url.to_owned()),
-        }
-    }
-}
 
 /// What a program came to.
 #[derive(Debug)]
@@ -65,6 +40,10 @@ pub(crate) enum Outcome {
     Dial(Box<Dial>),
     /// A call is to be recorded, or no longer.
     Record(RecordStep),
+    /// A call is to wait in a queue.
+    Enqueue(Box<Enqueue>),
+    /// A call is to leave its queue.
+    Leave,
     /// A call is to hang up.
     HangUp,
     /// A call is to be turned away with this SIP status.
@@ -327,7 +306,7 @@ impl Program {
         self.stage = Stage::Idle;
         match result {
             Ok(()) => self.redirects = 0,
-            Err(failure) if self.next >= self.verbs.len() && !client.is_call() => {
+            Err(failure) if self.next >= self.verbs.len() && client.is_room() => {
                 return Outcome::Failed(failure);
             }
             Err(failure) => ctx.notify(client.about(&self.url), Level::Error, &failure),
@@ -394,7 +373,7 @@ impl Program {
                 Ok(()) => Outcome::Going,
                 Err(failure) => Outcome::Failed(failure),
             },
-            Verb::Gather(gather) if client.is_call() => {
+            Verb::Gather(gather) if !client.is_room() => {
                 return self.gather(&gather, client, ctx);
             }
             Verb::Record(record) if client.is_call() => self.record(&record, client, ctx),
@@ -402,11 +381,37 @@ impl Program {
                 Outcome::Record(RecordStep::Start(start))
             }
             Verb::StopRecording if client.is_call() => Outcome::Record(RecordStep::Stop),
-            Verb::Hangup if client.is_call() => Outcome::HangUp,
+            Verb::Hangup if !client.is_room() => Outcome::HangUp,
+            Verb::Leave if client.is_queue() => Outcome::Leave,
+            Verb::Enqueue(enqueue) if client.is_call() => Outcome::Enqueue(enqueue),
             Verb::Reject { busy } if client.is_call() => {
                 Outcome::Reject(if busy { 486 } else { 603 })
             }
             Verb::Dial(dial) if client.is_call() => Outcome::Dial(dial),
+            Verb::Leave
+            | Verb::Enqueue(_)
+            | Verb::Dial(_)
+            | Verb::Reject { .. }
+            | Verb::Record(_)
+            | Verb::StartRecording(_)
+            | Verb::StopRecording
+            | Verb::NotBuilt { .. }
+                if client.is_queue() =>
+            {
+                let message =
+                    "a queue's wait document may hold Play, Say, Pause, Gather, Redirect, \
+                               Leave and Hangup only"
+                        .to_owned();
+                let failure = Failure { code: 12200, message };
+                ctx.notify(client.about(&self.url), Level::Warning, &failure);
+                return None;
+            }
+            Verb::Leave if client.is_call() => {
+                let message = "<Leave> is for a call in a queue".to_owned();
+                let failure = Failure { code: 12200, message };
+                ctx.notify(client.about(&self.url), Level::Warning, &failure);
+                return None;
+            }
             Verb::NotBuilt { name } if client.is_call() => Outcome::Failed(Failure {
                 code: 12200,
                 message: format!("<{name}> is not built yet"),
@@ -415,6 +420,8 @@ impl Program {
             | Verb::Record(_)
             | Verb::StartRecording(_)
             | Verb::StopRecording
+            | Verb::Enqueue(_)
+            | Verb::Leave
             | Verb::Hangup
             | Verb::Reject { .. }
             | Verb::Dial(_)
@@ -549,6 +556,14 @@ impl Program {
             | Stage::Unheard => {}
         }
         self.stage = Stage::Idle;
+    }
+
+    /// The `<Enqueue>` that was run last.
+    pub(crate) fn last_enqueue(&self) -> Option<&Enqueue> {
+        match self.verbs.get(self.next.checked_sub(1)?)? {
+            Verb::Enqueue(enqueue) => Some(enqueue),
+            _ => None,
+        }
     }
 
     /// The `<Dial>` that was run last.

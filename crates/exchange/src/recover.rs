@@ -13,9 +13,11 @@ use crate::bridge::{Dialled, DialledState};
 use crate::call::{Call, Origin};
 use crate::conference::{Announcements, Conference};
 use crate::context::Context;
+use crate::enqueue::{Queued, QueuedState};
 use crate::exchange::{Touched, World};
 use crate::participants::{Music, Participant};
 use crate::program::{Position, Program};
+use crate::queues::Queue;
 use crate::record::After;
 use crate::recording::Recording;
 use crate::{
@@ -34,6 +36,8 @@ pub struct Alive {
     pub participants: Vec<(model::Participant, String)>,
     /// Recordings that are not over.
     pub recordings: Vec<(model::Recording, String)>,
+    /// All queues; who waits in them is told by the calls.
+    pub queues: Vec<model::Queue>,
 }
 
 /// A row's state cannot be read: it was not written by this program.
@@ -64,6 +68,8 @@ impl Exchange {
             let call = CallState::restored(state, record, world, now);
             world.calls.insert(call.record.sid, call);
         }
+        world.know_queues(alive.queues);
+        world.queue_up();
         for (record, state) in alive.participants {
             let state = read(&record.sid, &state)?;
             let Some(conference) = world.conferences.get_mut(&record.conference) else { continue };
@@ -81,6 +87,11 @@ impl Exchange {
             world.set_deadline(owner, at);
         }
         Ok(())
+    }
+
+    /// Takes up queues in which nobody waits: they outlive the calls.
+    pub fn know_queues(&mut self, queues: Vec<model::Queue>) {
+        self.world.know_queues(queues);
     }
 
     /// Describes all that is alive and every deadline. Exchanges of equal descriptions behave alike, but for
@@ -101,6 +112,9 @@ impl Exchange {
         for recording in world.recordings.iter() {
             let _ = writeln!(text, "{:?} {}", recording.record, recording_state(recording));
         }
+        for queue in world.queues.values() {
+            let _ = writeln!(text, "{:?} {:?}", queue.record, queue.members);
+        }
         for (owner, at) in world.all_deadlines() {
             let _ = writeln!(text, "{owner:?} {:?}", date(at, now));
         }
@@ -115,6 +129,10 @@ impl Exchange {
             call.program = None;
             call.dialled = None;
             call.dialled_by = None;
+            if let Some(queued) = &mut call.queued {
+                queued.enqueue.action = None;
+                queued.program = None;
+            }
             if let Some((_, origin)) = &mut call.joined {
                 *origin = Origin::Api;
             }
@@ -133,6 +151,29 @@ impl Exchange {
 }
 
 impl World {
+    fn know_queues(&mut self, queues: Vec<model::Queue>) {
+        for record in queues {
+            self.queue_names.insert((record.account, record.friendly_name.clone()), record.sid);
+            self.queues.insert(record.sid, Queue::new(record));
+        }
+    }
+
+    /// Puts those who wait into their queues again, in the order in which they came.
+    fn queue_up(&mut self) {
+        let waiting = self.calls.values().filter_map(|call| {
+            let queued = call.queued.as_ref()?;
+            Some((queued.place, queued.queue, call.record.sid, queued.taker.is_none()))
+        });
+        let mut waiting: Vec<_> = waiting.collect();
+        waiting.sort_unstable();
+        for (place, queue, call, waits) in waiting {
+            self.queue_arrivals = self.queue_arrivals.max(place);
+            if let Some(queue) = self.queues.get_mut(&queue).filter(|_| waits) {
+                queue.members.push(call);
+            }
+        }
+    }
+
     fn all_deadlines(&self) -> Vec<(Touched, Option<Instant>)> {
         let calls = self.calls.iter().map(|(sid, call)| (Touched::Call(*sid), call.deadline()));
         let conferences = self.conferences.iter();
@@ -174,6 +215,7 @@ struct CallState {
     by_dial: bool,
     dialled: Option<DialledState>,
     dialled_by: Option<String>,
+    queued: Option<QueuedState>,
     send_digits: Option<String>,
     headers: Vec<(String, String)>,
     rings_until_ms: Option<i64>,
@@ -196,6 +238,7 @@ pub(crate) fn call_state(call: &Call, now: Now) -> String {
         by_dial: matches!(call.joined, Some((_, Origin::Dial(_)))),
         dialled: call.dialled.as_ref().map(|dialled| dialled.state()),
         dialled_by: call.dialled_by.map(|sid| sid.to_string()),
+        queued: call.queued.as_ref().map(|queued| queued.state(now)),
         send_digits: call.send_digits.clone(),
         headers: call.headers.clone(),
         rings_until_ms: date(call.rings_until, now),
@@ -229,8 +272,13 @@ impl CallState {
             let dial = program.as_ref().and_then(Program::last_dial)?;
             Some(Box::new(Dialled::restored(state, dial.clone())))
         });
+        let queued = self.queued.and_then(|state| {
+            let enqueue = program.as_ref().and_then(Program::last_enqueue)?;
+            Queued::restored(state, enqueue.clone(), now).map(Box::new)
+        });
         Call {
             record,
+            queued,
             dialled,
             dialled_by: self.dialled_by.and_then(|sid| sid.parse().ok()),
             sip_status: None,

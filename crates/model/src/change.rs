@@ -2,7 +2,7 @@
 
 use crate::{
     Account, ApiKey, Call, CallSid, Callback, Conference, KeySid, Moment, Notification,
-    Participant, Recording, RecordingSid, Resource, Timestamp,
+    Participant, Queue, QueueMember, QueueSid, Recording, RecordingSid, Resource, Timestamp,
 };
 
 /// One row to write. A command's changes are committed together or not at all.
@@ -39,6 +39,14 @@ pub enum Change {
         /// What a restart needs; empty once the participant has left.
         state: String,
     },
+    /// Inserts or replaces a queue.
+    Queue(Box<Queue>),
+    /// Deletes a queue in which nobody waits.
+    DeleteQueue(QueueSid),
+    /// Puts a call at the end of a queue.
+    QueueMember(QueueMember),
+    /// Takes a call out of its queue.
+    DeleteQueueMember(CallSid),
     /// Inserts or replaces a callback in the outbox.
     Callback(Box<Callback>),
     /// Appends to a conference's history.

@@ -11,6 +11,7 @@ mod moment;
 mod notification;
 mod outbox;
 mod participant;
+mod queue;
 mod recording;
 mod resource;
 mod sid;
@@ -25,11 +26,12 @@ pub use moment::{Moment, MomentOf};
 pub use notification::{Level, Notification};
 pub use outbox::{Callback, CallbackState, Delivery};
 pub use participant::{Participant, ParticipantStatus};
+pub use queue::{Queue, QueueMember};
 pub use recording::{Recording, RecordingSource, RecordingStatus, RecordingTrack};
 pub use resource::{Kind, Resource};
 pub use sid::{
     AccountSid, CallSid, CallbackSid, ConferenceSid, KeySid, NotificationSid, ParseSidError,
-    ParticipantSid, RecordingSid, RequestSid,
+    ParticipantSid, QueueSid, RecordingSid, RequestSid,
 };
 pub use time::{Iso8601, Now, Rfc2822, Timestamp};
 pub use words::UnknownWord;

@@ -75,6 +75,11 @@ sid!(
     "RE"
 );
 sid!(
+    /// A queue.
+    QueueSid,
+    "QU"
+);
+sid!(
     /// An API key.
     KeySid,
     "SK"

@@ -357,6 +357,11 @@ impl Core {
         self.outputs.pop_front().or_else(|| self.agent.poll_transmit().map(Output::Transmit))
     }
 
+    /// Takes up the queues that are in the store.
+    pub fn know_queues(&mut self, queues: Vec<model::Queue>) {
+        self.exchange.know_queues(queues);
+    }
+
     /// Returns the room in which a conference is mixed.
     pub fn room_of(&self, conference: ConferenceSid) -> Option<RoomId> {
         self.rooms.get(&Room::Conference(conference)).copied()

@@ -27,6 +27,7 @@ use crate::narrator::Narrator;
 use crate::outbox::Owed;
 use crate::ports::Ports;
 use crate::recorder::{self, Recorder};
+use crate::recovery::Closing;
 use crate::speech::{self, Speaker};
 use crate::streams::{Arrived, Streams};
 use crate::{Pair, Stats, now};
@@ -69,8 +70,8 @@ pub struct Parts {
     pub listener: TcpListener,
     pub requests: mpsc::Sender<Request>,
     pub callbacks: mpsc::UnboundedSender<Owed>,
-    /// Dialogs of the last process, which are to be ended.
-    pub dialogs: Vec<(CallSid, sip::Dialog)>,
+    /// What the last process left to do.
+    pub closing: Closing,
     /// Where recordings are kept.
     pub recordings: PathBuf,
     pub directory: Directory,
@@ -134,7 +135,8 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
     let (streams, arrived) = Streams::start(parts.listener);
     let mut core = Core::new(parts.settings, seed, Box::new(ports));
     core.handle(Input::Directory(Box::new(parts.directory)), now());
-    for (call, dialog) in parts.dialogs {
+    core.know_queues(parts.closing.queues);
+    for (call, dialog) in parts.closing.dialogs {
         core.end_dialog(call, dialog, now());
     }
     let ended = {

@@ -76,6 +76,7 @@ pub use exchange::{
     PauseBehavior, Recorded, RecordingCallback, RecordingChange, RecordingEnd, RecordingKey,
     RecordingOptions,
 };
+pub use exchange::{QUEUE_NAME_MAX, QUEUE_SIZE, QUEUE_SIZE_MAX};
 pub use media::{JITTER_BOUNDS_MS, LOSS_BOUNDS};
 pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::Delivery;
@@ -84,8 +85,8 @@ pub use store::Backlog;
 pub use store::Peer as UsagePeer;
 pub use store::{
     AccountFilter, COMMIT_BOUNDS_S, CallFilter, CallUsage, ConferenceFilter, DateFilter,
-    NotificationFilter, Page, ParticipantFilter, Place, RecordingFilter, ResourceFilter, Shelf,
-    StoreFailed, StoreStats,
+    LineMember, NotificationFilter, Page, ParticipantFilter, Place, QueueCensus, RecordingFilter,
+    ResourceFilter, Shelf, StoreFailed, StoreStats,
 };
 pub use webhook::Guard;
 
@@ -433,7 +434,7 @@ impl Node {
         let accounts = Accounts::new(store.all_accounts().map_err(told)?);
         let seed = ChaCha12Rng::from_os_rng().next_u64();
         let recordings = config.data.join("recordings");
-        let dialogs =
+        let closing =
             recovery::close_what_was_alive(&store, seed, &config.api_url, &recordings).await?;
         let bound = socket.local_addr().map_err(io("SIP".to_owned(), "--sip"))?;
         let sip = SocketAddr::new(config.advertise.unwrap_or(bound.ip()), bound.port());
@@ -469,7 +470,7 @@ impl Node {
             listener,
             requests: requests.clone(),
             callbacks: callbacks.clone(),
-            dialogs,
+            closing,
             recordings: recordings.clone(),
             directory: Directory::read(&store, &accounts).map_err(told)?,
         };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use exchange::{Alive, Effect, Event, Exchange, RecordingEnd, Unreadable};
-use model::{CallSid, Change, Now, RecordingSid};
+use model::{CallSid, Change, Now, Queue, RecordingSid};
 use store::Store;
 
 use crate::{StartError, now, recorder};
@@ -15,6 +15,8 @@ pub struct Closing {
     pub changes: Vec<Change>,
     /// The dialogs that are then to be ended. Their rows stay until their phones know.
     pub dialogs: Vec<(CallSid, sip::Dialog)>,
+    /// The queues, which stay.
+    pub queues: Vec<Queue>,
 }
 
 /// Says how to close what was alive: it can not go on, its sound is gone. `found` says what there is of a
@@ -28,11 +30,12 @@ pub fn close(
     found: impl Fn(RecordingSid) -> RecordingEnd,
     now: Now,
 ) -> Result<Closing, Unreadable> {
-    let store::Alive { calls, conferences, participants, recordings, dialogs } = alive;
+    let store::Alive { calls, conferences, participants, recordings, queues, dialogs } = alive;
     let recorded: Vec<RecordingSid> = recordings.iter().map(|(record, _)| record.sid).collect();
     let mut exchange = Exchange::new(seed);
     exchange.set_api_url(api_url.to_owned());
-    exchange.restore(Alive { calls, conferences, participants, recordings }, now)?;
+    let kept = queues.clone();
+    exchange.restore(Alive { calls, conferences, participants, recordings, queues }, now)?;
     let mut effects = Vec::new();
     exchange.lose_all(now, &mut effects);
     for recording in recorded {
@@ -55,11 +58,11 @@ pub fn close(
             }
         }
     }
-    Ok(Closing { changes, dialogs: readable })
+    Ok(Closing { changes, dialogs: readable, queues: kept })
 }
 
-/// Closes in the records what was alive, all in one commit; returns the dialogs that are still to
-/// be ended.
+/// Closes in the records what was alive, all in one commit; returns what is left to do, with no
+/// changes in it.
 ///
 /// # Errors
 /// When the store cannot be read or written, or holds what this program did not write.
@@ -68,19 +71,19 @@ pub async fn close_what_was_alive(
     seed: u64,
     api_url: &str,
     folder: &Path,
-) -> Result<Vec<(CallSid, sip::Dialog)>, StartError> {
+) -> Result<Closing, StartError> {
     let told = |error: store::StoreFailed| StartError::Other(error.to_string());
     let alive = store.alive().map_err(told)?;
     let found = |recording| recorder::mended(folder, recording);
-    let closing = close(alive, (seed, api_url), found, now())
+    let mut closing = close(alive, (seed, api_url), found, now())
         .map_err(|error| StartError::Other(error.to_string()))?;
     if closing.changes.is_empty() {
-        return Ok(closing.dialogs);
+        return Ok(closing);
     }
-    let committed = store.apply(closing.changes).map_err(told)?;
+    let committed = store.apply(std::mem::take(&mut closing.changes)).map_err(told)?;
     match committed.await {
         Ok(result) => result.map_err(told)?,
         Err(_) => return Err(StartError::Other("the store's writer ended".to_owned())),
     }
-    Ok(closing.dialogs)
+    Ok(closing)
 }

@@ -439,6 +439,7 @@ impl World {
         };
         let ports = Box::new(self.ports.clone());
         let mut core = Core::new(settings, self.random.seed(), ports);
+        core.know_queues(closing.queues);
         for (call, dialog) in closing.dialogs {
             core.end_dialog(call, dialog, now);
         }

@@ -9,6 +9,7 @@
 mod moments;
 mod outbox;
 mod query;
+mod queues;
 mod recordings;
 mod resource;
 mod row;
@@ -29,6 +30,7 @@ pub use query::{
     AccountFilter, Alive, CallFilter, ConferenceFilter, DateFilter, Listed, NotificationFilter,
     PAGE_SIZE_MAX, Page, ParticipantFilter, Place,
 };
+pub use queues::{LineMember, QueueCensus};
 pub use recordings::RecordingFilter;
 pub use resource::{ResourceFilter, Shelf};
 pub use usage::{CallUsage, Peer};
@@ -53,7 +55,7 @@ impl From<rusqlite::Error> for StoreFailed {
     }
 }
 
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_keys.sql"),
     include_str!("../migrations/0003_outbox.sql"),
@@ -61,6 +63,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/0005_moments.sql"),
     include_str!("../migrations/0006_recordings.sql"),
     include_str!("../migrations/0007_resources.sql"),
+    include_str!("../migrations/0008_queues.sql"),
 ];
 /// Questions that are answered at the same time; more wait for one of them.
 const READERS: usize = 4;
@@ -113,7 +116,7 @@ impl Store {
     }
 
     /// Answers a question on whichever connection is free; blocks while none is.
-    fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreFailed> {

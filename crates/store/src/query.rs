@@ -4,7 +4,7 @@
 use model::{
     Account, AccountSid, AccountStatus, ApiKey, Call, CallSid, CallStatus, Callback, CallbackState,
     Conference, ConferenceSid, ConferenceStatus, KeySid, Level, Notification, NotificationSid,
-    Participant, Recording, Timestamp,
+    Participant, Queue, Recording, Timestamp,
 };
 use rusqlite::ToSql;
 
@@ -432,6 +432,8 @@ pub struct Alive {
     pub participants: Vec<WithState<Participant>>,
     /// Recordings that are not over.
     pub recordings: Vec<WithState<Recording>>,
+    /// All queues.
+    pub queues: Vec<Queue>,
     /// What it takes to end each call's dialog.
     pub dialogs: Vec<(CallSid, String)>,
 }
@@ -447,6 +449,7 @@ impl Store {
             conferences: self.with_state("conferences", row::conference)?,
             participants: self.with_state("participants", row::participant)?,
             recordings: self.with_state("recordings", recordings::read)?,
+            queues: self.all_queues()?,
             dialogs: self.read(|db| {
                 let mut rows = db.prepare_cached("SELECT call, state FROM dialogs")?;
                 rows.query_map([], |row| Ok((row::parsed(row, "call")?, row.get("state")?)))?

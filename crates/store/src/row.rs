@@ -8,7 +8,7 @@ use model::{
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
-use crate::{recordings, resource};
+use crate::{queues, recordings, resource};
 
 /// Writes one change.
 pub fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
@@ -24,6 +24,14 @@ pub fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
         }
         Change::Conference { record, state } => write_conference(connection, record, state),
         Change::Participant { record, state } => write_participant(connection, record, state),
+        Change::Queue(queue) => queues::write(connection, queue),
+        Change::DeleteQueue(sid) => {
+            delete(connection, "DELETE FROM queues WHERE sid = ?1", &sid.to_string())
+        }
+        Change::QueueMember(member) => queues::write_member(connection, member),
+        Change::DeleteQueueMember(call) => {
+            delete(connection, "DELETE FROM queue_members WHERE call = ?1", &call.to_string())
+        }
         Change::Callback(record) => write_callback(connection, record),
         Change::Moment(moment) => crate::moments::write(connection, moment),
         Change::Recording { record, state } => recordings::write(connection, record, state),

@@ -9,6 +9,7 @@
 mod conference;
 mod dial;
 mod document;
+mod enqueue;
 mod gather;
 pub mod label;
 mod limits;
@@ -20,6 +21,7 @@ mod voices;
 pub use conference::{Beep, Conference, ConferenceEvent};
 pub use dial::{CALLEES_MAX, Callee, CalleeKind, Dial, Noun, Queue};
 pub use document::{Document, Error, Warning, parse};
+pub use enqueue::Enqueue;
 pub use gather::{DIGITS_MAX, Gather};
 pub use limits::{ATTRIBUTES_MAX, DEPTH_MAX, NODES_MAX, SIZE_MAX};
 pub use recording::{DialRecording, Record, Recording, StartRecording};

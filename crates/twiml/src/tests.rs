@@ -515,3 +515,31 @@ fn a_queue_is_dialled_alone() {
     let dial = Dial::to(Noun::Queue(queue));
     assert_eq!(check(body, &[13215]), [Verb::Dial(Box::new(dial))]);
 }
+
+#[test]
+fn a_queue_is_entered_and_left() {
+    let body = r#"<Enqueue action="/a" method="get" waitUrl="/w" waitUrlMethod="GET"
+        maxQueueSize="9"> support </Enqueue><Leave/>"#;
+    let enqueue = Enqueue {
+        name: "support".to_owned(),
+        action: Some("/a".to_owned()),
+        method: "GET".to_owned(),
+        wait_url: Some("/w".to_owned()),
+        wait_url_method: "GET".to_owned(),
+        max_queue_size: Some(9),
+        workflow_sid: None,
+    };
+    assert_eq!(check(body, &[]), [Verb::Enqueue(Box::new(enqueue)), Verb::Leave]);
+    let body = r#"<Enqueue method="x" waitUrlMethod="x" maxQueueSize="0" workflowSid="WW1"
+        ><Task>{}</Task></Enqueue>"#;
+    let plain = Enqueue {
+        name: String::new(),
+        action: None,
+        method: "POST".to_owned(),
+        wait_url: None,
+        wait_url_method: "POST".to_owned(),
+        max_queue_size: None,
+        workflow_sid: Some("WW1".to_owned()),
+    };
+    assert_eq!(check(body, &[14201, 14206, 12200]), [Verb::Enqueue(Box::new(plain))]);
+}

@@ -6,6 +6,7 @@ use roxmltree::Node;
 
 use crate::dial::{self, Dial};
 use crate::document::{Reader, text};
+use crate::enqueue::{self, Enqueue};
 use crate::gather::{self, Gather};
 use crate::recording::{self, Record, StartRecording};
 use crate::say::{self, Say};
@@ -15,18 +16,8 @@ pub const LOOPS_MAX: u32 = 1_000;
 /// Longest `<Pause>`.
 const PAUSE_MAX_S: u64 = 86_400;
 /// Verbs of Twilio's that are known and not built yet.
-const NOT_BUILT: &[&str] = &[
-    "Enqueue",
-    "Leave",
-    "Connect",
-    "Refer",
-    "Sms",
-    "Pay",
-    "Prompt",
-    "Siprec",
-    "Stream",
-    "Transcription",
-];
+const NOT_BUILT: &[&str] =
+    &["Connect", "Refer", "Sms", "Pay", "Prompt", "Siprec", "Stream", "Transcription"];
 
 /// One instruction.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +46,10 @@ pub enum Verb {
     StartRecording(Box<StartRecording>),
     /// Ends that.
     StopRecording,
+    /// Waits in a queue.
+    Enqueue(Box<Enqueue>),
+    /// Leaves the queue whose wait document this is.
+    Leave,
     /// Ends the call.
     Hangup,
     /// Turns the call away unanswered.
@@ -93,9 +88,10 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Option<Verb> {
             let method = reader.method(node, "method", 13710, "POST");
             Some(Verb::Redirect { url: text(node), method })
         }
-        "Hangup" => {
+        "Enqueue" => Some(Verb::Enqueue(Box::new(enqueue::read(node, reader)))),
+        "Hangup" | "Leave" => {
             reader.known(node, &[]);
-            Some(Verb::Hangup)
+            Some(if node.tag_name().name() == "Leave" { Verb::Leave } else { Verb::Hangup })
         }
         "Reject" => {
             reader.known(node, &["reason"]);

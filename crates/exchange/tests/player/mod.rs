@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use exchange::*;
-use model::{AccountSid, CallSid, ConferenceSid, Now, RecordingSid, Timestamp};
+use model::{AccountSid, CallSid, ConferenceSid, Now, QueueSid, RecordingSid, Timestamp};
 
 use rows::Rows;
 
@@ -43,6 +43,7 @@ struct Player {
     account: AccountSid,
     calls: BTreeMap<String, CallSid>,
     rooms: BTreeMap<String, ConferenceSid>,
+    queues: BTreeMap<String, QueueSid>,
     /// Open requests by address, and open sounds by what they are.
     fetches: Vec<(String, FetchId)>,
     plays: Vec<(String, PlayId)>,
@@ -61,6 +62,7 @@ impl Player {
             account: ACCOUNT,
             calls: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            queues: BTreeMap::new(),
             fetches: Vec::new(),
             plays: Vec::new(),
             recordings: BTreeMap::new(),
@@ -225,6 +227,24 @@ impl Player {
                 self.change_recording(verb, which, what)
             }
             ["erase", which] => Command::DeleteRecording(self.recording(which)),
+            ["queue", name, ref fields @ ..] => Command::CreateQueue {
+                account,
+                friendly_name: name.to_owned(),
+                max_size: field(fields, "MaxSize").map_or(QUEUE_SIZE, |size| size.parse().unwrap()),
+            },
+            ["requeue", name, ref fields @ ..] => Command::UpdateQueue {
+                account,
+                queue: self.queue(name),
+                friendly_name: field(fields, "FriendlyName").map(str::to_owned),
+                max_size: field(fields, "MaxSize").map(|size| size.parse().unwrap()),
+            },
+            ["unqueue", name] => Command::DeleteQueue { account, queue: self.queue(name) },
+            ["dequeue", who, "of", name, "to", url] => Command::Dequeue {
+                account,
+                queue: self.queue(name),
+                call: self.call(who),
+                document: Document { url: url.to_owned(), method: "POST".to_owned() },
+            },
             ["forget", who] => Command::DeleteCall { account, call: self.call(who) },
             _ => return None,
         })
@@ -475,6 +495,10 @@ impl Player {
     /// The call of that name; one that never was, for a name that nobody has.
     fn call(&self, who: &str) -> CallSid {
         self.calls.get(who).copied().unwrap_or(CallSid::new([0xEE; 16]))
+    }
+
+    fn queue(&self, name: &str) -> QueueSid {
+        self.queues.get(name).copied().unwrap_or(QueueSid::new([0xEE; 16]))
     }
 
     fn room(&self, room: &str) -> ConferenceSid {

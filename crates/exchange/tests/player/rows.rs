@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use exchange::{Alive, Effect, Exchange, Reply};
 use model::{
     Call, CallSid, Callback, Change, Conference, ConferenceSid, Now, Participant, ParticipantSid,
-    Recording, RecordingSid,
+    Queue, QueueMember, QueueSid, Recording, RecordingSid,
 };
 
 use super::Player;
@@ -17,6 +17,9 @@ pub struct Rows {
     pub conferences: BTreeMap<ConferenceSid, (Conference, String)>,
     pub participants: BTreeMap<ParticipantSid, (Participant, String)>,
     pub recordings: BTreeMap<RecordingSid, (Recording, String)>,
+    pub queues: BTreeMap<QueueSid, Queue>,
+    /// Who waits where, in the order of coming.
+    pub members: Vec<QueueMember>,
     /// The next number that each receiver is to see, of each call and conference.
     numbers: BTreeMap<String, u32>,
 }
@@ -47,6 +50,14 @@ impl Rows {
             Change::DeleteRecording { recording, .. } => drop(self.recordings.remove(recording)),
             // Those of recordings have no number.
             Change::Callback(callback) if is_of_recording(callback) => {}
+            Change::Queue(record) => drop(self.queues.insert(record.sid, (**record).clone())),
+            Change::DeleteQueue(sid) => assert!(self.queues.remove(sid).is_some(), "{sid}"),
+            Change::QueueMember(member) => self.members.push(*member),
+            Change::DeleteQueueMember(call) => {
+                let before = self.members.len();
+                self.members.retain(|member| member.call != *call);
+                assert_eq!(self.members.len() + 1, before, "{call} did not wait");
+            }
             Change::Callback(callback) => self.number(callback),
             Change::Notification(_) | Change::Moment(_) => {}
             other => panic!("an exchange does not write {other:?}"),
@@ -107,6 +118,12 @@ impl Rows {
                 let stood = self.recordings.get(&shown.sid).map(|row| &row.0);
                 assert_eq!(row.or(stood), Some(&**shown));
             }
+            Reply::Queue(sid) => assert!(
+                self.queues.contains_key(sid)
+                    || effects.iter().any(
+                        |e| matches!(e, Effect::Write(Change::Queue(queue)) if queue.sid == *sid)
+                    )
+            ),
             Reply::Done => {}
         }
     }
@@ -122,6 +139,7 @@ impl Rows {
             conferences: alive(&self.conferences),
             participants: alive(&self.participants),
             recordings: alive(&self.recordings),
+            queues: self.queues.values().cloned().collect(),
         };
         exchange.restore(alive, now).unwrap();
         exchange
@@ -135,6 +153,7 @@ impl Rows {
         let all = calls.chain(conferences).chain(participants).chain(recordings);
         let left = all.into_iter().find(|state| !state.is_empty());
         assert_eq!(left, None, "a row is alive when nothing is");
+        assert_eq!(self.members, [], "somebody waits who is not there");
     }
 }
 

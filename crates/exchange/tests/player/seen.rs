@@ -7,7 +7,13 @@ use super::Player;
 use super::rows::is_of_recording;
 
 /// The fields of a request that are of interest beside its address.
-const REQUEST_FIELDS: [&str; 10] = [
+const REQUEST_FIELDS: [&str; 16] = [
+    "QueueResult",
+    "QueueTime",
+    "QueuePosition",
+    "AvgQueueTime",
+    "CurrentQueueSize",
+    "MaxQueueSize",
     "DialCallStatus",
     "DialCallDuration",
     "DialBridged",
@@ -50,7 +56,7 @@ impl Player {
                     self.calls.insert(who.to_owned(), record.call);
                 }
             }
-            Reply::Conference(_) | Reply::Recording(_) | Reply::Done => {}
+            Reply::Conference(_) | Reply::Queue(_) | Reply::Recording(_) | Reply::Done => {}
         }
         self.rows.assert_shows(reply, effects);
     }
@@ -206,6 +212,11 @@ impl Player {
             Change::Notification(entry) => {
                 let url = entry.request_url.map_or_else(String::new, |url| format!(" of {url}"));
                 Some(format!("logs {}{url}", entry.code))
+            }
+            Change::Queue(record) => {
+                let limit = record.max_size;
+                let known = self.queues.insert(record.friendly_name.clone(), record.sid);
+                known.is_none().then(|| format!("makes the queue of at most {limit}"))
             }
             Change::Conference { record, .. } => {
                 self.rooms.insert(record.friendly_name.clone(), record.sid);

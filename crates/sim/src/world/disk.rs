@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::{
     Call, CallSid, Callback, CallbackSid, CallbackState, Change, Conference, ConferenceSid,
-    Participant, ParticipantSid, Recording, RecordingSid,
+    Participant, ParticipantSid, Queue, QueueMember, QueueSid, Recording, RecordingSid,
 };
 use node::BatchId;
 
@@ -20,6 +20,8 @@ pub struct Rows {
     pub callbacks: BTreeMap<CallbackSid, Callback>,
     /// The callbacks in the order in which they were first written.
     pub owed_in_order: Vec<CallbackSid>,
+    pub queues: BTreeMap<QueueSid, Queue>,
+    pub queue_members: BTreeMap<CallSid, QueueMember>,
     pub dialogs: BTreeMap<CallSid, String>,
     /// The Call-IDs of all dialogs that were ever written.
     pub kept: BTreeSet<String>,
@@ -48,6 +50,10 @@ impl Rows {
                     self.owed_in_order.push(callback.sid);
                 }
             }
+            Change::Queue(queue) => drop(self.queues.insert(queue.sid, (**queue).clone())),
+            Change::DeleteQueue(sid) => drop(self.queues.remove(sid)),
+            Change::QueueMember(member) => drop(self.queue_members.insert(member.call, *member)),
+            Change::DeleteQueueMember(call) => drop(self.queue_members.remove(call)),
             Change::Dialog { call, state } => {
                 let dialog: sip::Dialog = serde_json::from_str(state).expect("the node wrote it");
                 self.kept.insert(dialog.call_id().to_owned());
@@ -69,6 +75,7 @@ impl Rows {
             conferences: alive(&self.conferences),
             participants: alive(&self.participants),
             recordings: alive(&self.recordings),
+            queues: self.queues.values().cloned().collect(),
             dialogs: self.dialogs.iter().map(|(call, state)| (*call, state.clone())).collect(),
         }
     }

@@ -288,6 +288,7 @@ impl World {
             Ok(Reply::Recording(record)) => {
                 rows.recordings.get(&record.sid).map(|(row, _)| row == &**record)
             }
+            Ok(Reply::Queue(sid)) => Some(rows.queues.contains_key(sid)),
             Ok(Reply::Done) => Some(match asked {
                 Asked::Delete(call) => !rows.calls.contains_key(call),
                 Asked::Remove(conference, call) => {
