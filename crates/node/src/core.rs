@@ -558,6 +558,7 @@ impl Core {
 
     /// Takes a call's names and its leg away.
     pub(crate) fn unplug(&mut self, call: CallSid) -> Option<Wired> {
+        self.rooms.remove(&Room::Bridge(call));
         let wired = self.calls.remove(&call)?;
         self.by_sip.remove(&wired.sip);
         self.by_leg.remove(&wired.leg);
