@@ -230,6 +230,11 @@ impl Core {
         }
     }
 
+    /// Returns the room in which a call's `<Dial>` connects it with another.
+    pub fn bridge_of(&self, call: CallSid) -> Option<RoomId> {
+        self.rooms.get(&Room::Bridge(call)).copied()
+    }
+
     pub(crate) fn room(&mut self, room: Room) -> RoomId {
         let last = &mut self.last;
         *self.rooms.entry(room).or_insert_with(|| {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{CallSid, CallStatus, Callback, Change, ConferenceStatus, Participant};
+use model::{CallSid, CallStatus, Callback, Change, ConferenceStatus, Direction, Participant};
 use node::{Refusal, Reply};
 
 use super::World;
@@ -84,7 +84,12 @@ impl World {
                     self.judge.numbers.insert(about, number);
                 }
                 Change::Call { record, .. } => {
-                    let both = [&record.from, &record.to];
+                    // One that a `<Dial>` makes is from whoever runs it.
+                    let from = match record.direction {
+                        Direction::Inbound => &record.from,
+                        Direction::OutboundApi | Direction::OutboundDial => &record.to,
+                    };
+                    let both = [from, &record.to];
                     let of = |index: &usize| {
                         let name = format!("sip:{}@", Phone::name(*index));
                         both.iter().any(|uri| uri.starts_with(&name))
@@ -232,9 +237,11 @@ impl World {
         let legs = node.core.legs();
         let expected = reference::audible(&self.disk.rows);
         let conferences = self.disk.rows.conferences.values().map(|(record, _)| record);
+        let conferences = conferences.filter(|c| c.status != ConferenceStatus::Completed);
+        let conferences = conferences.filter_map(|c| node.core.room_of(c.sid));
+        let bridges = self.disk.rows.calls.keys().filter_map(|call| node.core.bridge_of(*call));
         let mut found = Pairs::new();
-        for conference in conferences.filter(|c| c.status != ConferenceStatus::Completed) {
-            let Some(room) = node.core.room_of(conference.sid) else { continue };
+        for room in conferences.chain(bridges) {
             for pair in node.shard.audibility(room).iter().filter(|pair| pair.gain > 0.0) {
                 let (listener, speaker) = (legs.get(&pair.listener), legs.get(&pair.speaker));
                 found
@@ -365,8 +372,11 @@ impl World {
             return broken("every_command_is_answered", format!("{:?}", self.asked));
         }
         let alive = self.disk.rows.alive();
-        if alive != store::Alive::default() {
-            return broken("no_row_is_alive_at_rest", format!("{alive:?}"));
+        // Queues stay; who waits in them does not.
+        let nothing = store::Alive { queues: alive.queues.clone(), ..store::Alive::default() };
+        if alive != nothing || !self.disk.rows.queue_members.is_empty() {
+            let members = &self.disk.rows.queue_members;
+            return broken("no_row_is_alive_at_rest", format!("{alive:?} {members:?}"));
         }
         let up = self.phones.iter().find(|phone| !phone.dead && phone.line != Line::Idle);
         if let Some(phone) = up {

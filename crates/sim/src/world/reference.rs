@@ -30,5 +30,19 @@ pub fn audible(rows: &Rows) -> Pairs {
             }
         }
     }
+    for (call, (_, state)) in &rows.calls {
+        bridged(*call, state, &mut pairs);
+    }
     pairs
+}
+
+/// Adds who hears whom by a call's `<Dial>`, if it runs one.
+fn bridged(call: CallSid, state: &str, pairs: &mut Pairs) {
+    let Ok(state) = serde_json::from_str::<serde_json::Value>(state) else { return };
+    let dialled = &state["dialled"];
+    let sid = |name: &str| dialled[name].as_str().and_then(|sid| sid.parse().ok());
+    if let (false, Some(other)) = (dialled["bridged_ms"].is_null(), sid("answered")) {
+        pairs.extend([(call, other), (other, call)]);
+    }
+    pairs.extend(sid("early").map(|early| (call, early)));
 }

@@ -65,6 +65,7 @@ impl Web {
             "/text" => Ok(Brought::Document(Fetched::Text("hello".to_owned()))),
             "/empty" => twiml(""),
             "/hangup" => twiml("<Hangup/>"),
+            "/leave" => twiml("<Play>short.wav</Play><Leave/>"),
             "/broken" => Ok(Brought::Document(Fetched::Twiml {
                 text: "<Response><Play>".to_owned(),
                 url: url.to_owned(),
@@ -160,11 +161,14 @@ fn voice(random: &mut ChaCha12Rng) -> String {
         2 => "<Say>Welcome</Say>",
         _ => "",
     };
-    let other = match random.below(24) {
-        0 => Some("<Hangup/>"),
-        1 => Some("<Reject/>"),
-        2 => Some("<Redirect>/short</Redirect>"),
-        3 => Some("<Bogus"),
+    let other = match random.below(28) {
+        0 => Some("<Hangup/>".to_owned()),
+        1 => Some("<Reject/>".to_owned()),
+        2 => Some("<Redirect>/short</Redirect>".to_owned()),
+        3 => Some("<Bogus".to_owned()),
+        4 | 5 => Some(phones(random)),
+        6 => Some(queued(random)),
+        7 => Some(gathering(random)),
         _ => None,
     };
     if let Some(other) = other {
@@ -204,6 +208,60 @@ fn voice(random: &mut ChaCha12Rng) -> String {
     let room = ROOMS[random.below(ROOMS.len() as u64 + 2) as usize % ROOMS.len()];
     format!("{prelude}{dial}>{noun}>{room}</Conference></Dial>")
 }
+
+/// Writes a `<Dial>` of phones, of which some are there.
+fn phones(random: &mut ChaCha12Rng) -> String {
+    // A ringing that is nobody's tone.
+    let mut dial = String::from("<Dial timeout=\"4\" ringTone=\"il\"");
+    for (one_in, attribute) in [
+        (3, " action=\"/after\""),
+        (6, " hangupOnStar=\"true\""),
+        (6, " timeLimit=\"3\""),
+        (3, " answerOnBridge=\"true\""),
+        (3, " sequential=\"true\""),
+    ] {
+        if random.one_in(one_in) {
+            dial.push_str(attribute);
+        }
+    }
+    dial.push('>');
+    for _ in 0..=random.below(2) {
+        let phone = random.below(PHONES);
+        let more = match random.below(6) {
+            0 => " url=\"/say\"",
+            1 => " url=\"/hangup\"",
+            2 => " sendDigits=\"1w2\"",
+            _ => " statusCallback=\"/progress\"",
+        };
+        dial.push_str(&format!("<Sip{more}>sip:phone{phone}@127.0.0.1:{}</Sip>", 20_000 + phone));
+    }
+    dial.push_str("</Dial>");
+    dial
+}
+
+/// Writes an `<Enqueue>`, or a `<Dial>` of the same queue.
+fn queued(random: &mut ChaCha12Rng) -> String {
+    let wait = random.pick(&["/short", "/say", "/leave", "/hangup", "/broken", ""]).unwrap_or("");
+    let notice = random.pick(&["", "", " url=\"/say\"", " url=\"/gif\""]).unwrap_or("");
+    if random.one_in(2) {
+        format!("<Enqueue waitUrl=\"{wait}\" action=\"/after\">line</Enqueue>")
+    } else {
+        format!(
+            "<Dial timeout=\"5\" timeLimit=\"4\" ringTone=\"il\"><Queue{notice}>line</Queue></Dial>"
+        )
+    }
+}
+
+/// Writes a `<Gather>`.
+fn gathering(random: &mut ChaCha12Rng) -> String {
+    let digits = 1 + random.below(2);
+    format!(
+        "<Gather numDigits=\"{digits}\" timeout=\"2\" action=\"/after\"><Play>short.wav</Play></Gather>"
+    )
+}
+
+/// Phones that may be dialled, of which a small world lacks some.
+const PHONES: u64 = 5;
 
 /// The conferences' names.
 pub const ROOMS: [&str; 2] = ["alpha", "beta"];
