@@ -11,6 +11,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{admin, banner, demo};
 
+/// What the system sends to who writes beyond the size that a file may have, on every architecture that this is
+/// built for.
+#[cfg(target_os = "linux")]
+const SIGXFSZ: i32 = 25;
+
 /// Flags of `sidetone dev`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -95,6 +100,9 @@ fn web_address(text: &str) -> Result<String, String> {
 
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(arguments: Arguments) -> Result<(), String> {
+    // A file that may grow no further is an error of whoever writes it, and not the end of the server.
+    #[cfg(target_os = "linux")]
+    let _too_large = signal(SignalKind::from_raw(SIGXFSZ)).map_err(|error| error.to_string())?;
     let listen = async |address: SocketAddr, flag: &str| {
         TcpListener::bind(address)
             .await

@@ -358,15 +358,64 @@ async fn a_disk_that_cannot_be_written_ends_the_recording_and_not_the_room() {
     let log = room.server.get("/Notifications.json").await.body;
     let logged = log["notifications"].as_array().unwrap().iter();
     assert!(logged.clone().any(|entry| entry["error_code"] == "16111"), "{log}");
+    plays_on(&room).await;
+}
+
+/// Both phones hear each other.
+async fn plays_on(room: &Room) {
     for (phone, hertz) in room.phones.iter().zip([900, 500]) {
         let mut heard = false;
         for _ in 0..20 {
             phone.forget();
             pass(Duration::from_millis(300)).await;
-            heard |= level(&phone.heard(), hertz) > 1_000.0;
+            heard = level(&phone.heard(), hertz) > 1_000.0;
+            if heard {
+                break;
+            }
         }
         assert!(heard, "the room does not play on");
     }
+}
+
+/// Lets no file of the server grow, as a full disk does.
+fn limit_files(server: &Server, octets: &str) {
+    let pid = server.pid().to_string();
+    let limit = format!("--fsize={octets}:unlimited");
+    let limited = std::process::Command::new("prlimit").args(["--pid", &pid, &limit]).status();
+    assert!(limited.unwrap().success(), "prlimit, which is of util-linux, failed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_up_ends_the_recording_which_keeps_what_came_before() {
+    let origin = Origin::start().await;
+    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
+    let attributes = "record='record-from-start' recordingStatusCallback='/callback/fills' \
+         trim='do-not-trim' recordingStatusCallbackEvent='completed failed absent'";
+    let room = Room::open(server, origin, "fills", attributes).await;
+    let sid = room.recording().await;
+    pass(Duration::from_millis(1_500)).await;
+    limit_files(&room.server, "64");
+    // Its end is among the first that the database is asked to keep, and cannot.
+    let mut failing = false;
+    for _ in 0..400 {
+        failing = room.server.admin("/readyz").await.0 == 503;
+        if failing {
+            break;
+        }
+        pass(Duration::from_millis(25)).await;
+    }
+    assert!(failing, "the disk is not full");
+    plays_on(&room).await;
+    limit_files(&room.server, "unlimited");
+    let told = room.told("failed").await;
+    assert_eq!(told.param("ErrorCode"), "16111");
+    let one = format!("/Recordings/{sid}.json");
+    let shown = wait(&room.server, &one, |body| body["status"] == "failed").await;
+    assert_eq!(shown["duration"], told.param("RecordingDuration"));
+    let (_, file) = fetch(&room.server, &format!("/Recordings/{sid}.wav"), &[]).await;
+    let sound = channels(&file).remove(0);
+    assert!(length(&sound) > Duration::from_secs(1), "{:?}", length(&sound));
+    plays_on(&room).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -185,13 +185,7 @@ fn run(
                     });
                 }
             },
-            Err(RecvTimeoutError::Timeout) => {
-                let closed = open.extract_if(.., |recording| recording.flush() == Going::Over);
-                for recording in closed {
-                    tell(runtime, ended, recording.sid, move || recording.close());
-                }
-                flush_at = Instant::now() + FLUSH;
-            }
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 for mut recording in open {
                     recording.flush();
@@ -199,6 +193,13 @@ fn run(
                 }
                 return;
             }
+        }
+        if Instant::now() >= flush_at {
+            let closed = open.extract_if(.., |recording| recording.flush() == Going::Over);
+            for recording in closed {
+                tell(runtime, ended, recording.sid, move || recording.close());
+            }
+            flush_at = Instant::now() + FLUSH;
         }
     }
 }
