@@ -85,6 +85,7 @@ impl Text {
         let (ticks, late, worst_us) = stats.ticks;
         self.gauge("calls", "Calls that are not over.", stats.calls);
         self.gauge("conferences", "Conferences that are not completed.", stats.conferences);
+        self.gauge("recordings", "Recordings that are not over.", stats.recordings);
         self.gauge("legs", "Legs whose sound is handled.", media.legs);
         self.gauge("rooms", "Rooms that are mixed.", media.rooms);
         self.counter("ticks_total", "Ticks of 20 ms.", ticks);

@@ -173,6 +173,7 @@ async fn every_metric_has_help_a_type_and_bounded_labels() {
     for (row, least, most) in [
         ("sidetone_calls", 2.0, 2.0),
         ("sidetone_conferences", 1.0, 1.0),
+        ("sidetone_recordings", 0.0, 0.0),
         ("sidetone_legs", 2.0, 2.0),
         ("sidetone_rooms", 1.0, 1.0),
         ("sidetone_rtp_received_total", 1.0, 1e9),

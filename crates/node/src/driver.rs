@@ -364,6 +364,7 @@ impl Driver {
             lateness_sum_us: load(&lateness.sum_us),
             calls: self.core.calls(),
             conferences: self.core.conferences(),
+            recordings: self.core.recordings(),
             sip: self.core.sip_stats(),
             commits_waiting: self.commits.len(),
         };

@@ -203,6 +203,8 @@ pub struct Stats {
     pub calls: usize,
     /// Conferences that are not completed.
     pub conferences: usize,
+    /// Recordings that are not over.
+    pub recordings: usize,
     /// Of the SIP agent.
     pub sip: sip::Stats,
     /// Batches of rows whose commit is waited for.

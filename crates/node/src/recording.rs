@@ -7,6 +7,11 @@ use model::{CallSid, ConferenceSid, Now, RecordingSid, RecordingTrack};
 use crate::core::{Core, Output};
 
 impl Core {
+    /// Returns how many recordings are not over.
+    pub fn recordings(&self) -> usize {
+        self.exchange.recordings()
+    }
+
     /// Opens a tap of a conference; nothing where there is no such room.
     pub fn open_tap(&mut self, conference: ConferenceSid) -> Option<TapId> {
         let room = self.room_of(conference)?;
