@@ -58,6 +58,9 @@ pub mod code {
     pub const RECORDING_NOT_RUNNING: u32 = 16114;
 }
 
+/// What there is and what not, in this repository.
+const COMPATIBILITY: &str = "docs/compatibility.md";
+
 /// An error in Twilio's shape.
 #[derive(Debug, Clone)]
 pub struct ApiError {
@@ -98,9 +101,10 @@ impl ApiError {
         Self { retry_after: Some(retry_after), ..error }
     }
 
-    /// Something of Twilio's that is to come.
+    /// Something of Twilio's that is not here.
     pub fn not_built(what: &str) -> Self {
-        let message = format!("{what} is not built in this version of Sidetone");
+        let message =
+            format!("{what} is not built in this version of Sidetone: see {COMPATIBILITY}");
         Self::new(501, code::NOT_BUILT, &message)
     }
 
@@ -133,7 +137,10 @@ impl ApiError {
         let mut body = json!({
             "code": code,
             "message": message,
-            "more_info": format!("https://www.twilio.com/docs/errors/{code}"),
+            "more_info": match code {
+                code::NOT_BUILT => COMPATIBILITY.to_owned(),
+                code => format!("https://www.twilio.com/docs/errors/{code}"),
+            },
             "status": self.status,
         });
         if self.status == 401 {

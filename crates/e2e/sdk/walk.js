@@ -159,6 +159,62 @@ async function accounts(client) {
   await refused(401, 20003, () => connect("wrong").api.accounts(SID).fetch());
 }
 
+async function subaccounts(client) {
+  const made = await client.api.accounts.create({ friendlyName: "tenant" });
+  assert.equal(made.ownerAccountSid, SID);
+  const own = twilio(made.sid, made.authToken);
+  if (API) own.api.baseUrl = API;
+  assert.deepEqual(await own.calls.list(), []);
+  await refused(404, 20404, () => own.api.accounts(SID).fetch());
+  assert.equal((await client.api.accounts(made.sid).update({ status: "closed" })).status, "closed");
+  await refused(403, 20005, () => own.api.accounts(made.sid).fetch());
+}
+
+async function numbers(client) {
+  const voiceUrl = `${ORIGIN}/pause`;
+  const application = await client.applications.create({ friendlyName: "one", voiceUrl });
+  const [found] = await client.availablePhoneNumbers("US").local.list({ areaCode: 415, limit: 1 });
+  const { phoneNumber } = found;
+  const taken = { phoneNumber, voiceApplicationSid: application.sid };
+  const number = await client.incomingPhoneNumbers.create(taken);
+  await refused(400, 21422, () => client.incomingPhoneNumbers.create(taken));
+  assert.equal((await client.incomingPhoneNumbers(number.sid).update({ voiceUrl })).voiceUrl, voiceUrl);
+  const request = await client.validationRequests.create({ phoneNumber });
+  assert.equal(request.validationCode.length, 6);
+  const [caller] = await client.outgoingCallerIds.list({ phoneNumber });
+  assert.ok(await client.outgoingCallerIds(caller.sid).remove());
+  assert.ok(await client.incomingPhoneNumbers(number.sid).remove());
+  assert.ok(await client.applications(application.sid).remove());
+}
+
+async function beside(client) {
+  const message = await client.messages.create({ to: "+14155550199", from: "+14155550198", body: "hello" });
+  assert.deepEqual([message.status, message.dateSent], ["accepted", null]);
+  assert.equal((await client.messages.list({ to: "+14155550199" })).length, 1);
+  assert.deepEqual(await client.messages(message.sid).media.list(), []);
+  assert.ok(await client.messages(message.sid).remove());
+  const key = await client.newSigningKeys.create({ friendlyName: "one" });
+  assert.ok(key.secret);
+  assert.ok(await client.signingKeys(key.sid).remove());
+  assert.equal((await client.balance.fetch()).balance, "0");
+  const [calls] = await client.usage.records.today.list({ category: "calls" });
+  assert.equal(calls.category, "calls");
+}
+
+async function domains(client) {
+  const domain = await client.sip.domains.create({ domainName: "walk.example", voiceUrl: `${ORIGIN}/pause` });
+  const credentials = await client.sip.credentialLists.create({ friendlyName: "phones" });
+  const list = client.sip.credentialLists(credentials.sid);
+  await list.credentials.create({ username: "alice", password: "Walk-Password-1" });
+  const { auth } = client.sip.domains(domain.sid);
+  await auth.calls.credentialListMappings.create({ credentialListSid: credentials.sid });
+  await auth.registrations.credentialListMappings.create({ credentialListSid: credentials.sid });
+  assert.equal((await client.sip.domains(domain.sid).fetch()).authType, "CREDENTIAL_LIST");
+  await refused(409, 20409, () => list.remove());
+  assert.ok(await client.sip.domains(domain.sid).remove());
+  assert.ok(await list.remove());
+}
+
 function signatures(file) {
   const callbacks = JSON.parse(fs.readFileSync(file, "utf-8"));
   for (const { url, params, signature } of callbacks) {
@@ -174,6 +230,10 @@ async function walk() {
   await accounts(client);
   await conferences(client, await participants(client));
   await calls(client);
+  await subaccounts(client);
+  await numbers(client);
+  await beside(client);
+  await domains(client);
   console.log("walked");
 }
 

@@ -166,6 +166,82 @@ def accounts(client):
     assert "20003" in error.msg or error.code == 20003
 
 
+def subaccounts(client):
+    made = client.api.accounts.create(friendly_name="tenant")
+    equal(made.owner_account_sid, SID)
+    own = Client(made.sid, made.auth_token)
+    if API:
+        own.api.base_url = API
+    equal([call.sid for call in own.calls.list()], [])
+    refused(404, 20404, lambda: own.api.accounts(SID).fetch())
+    equal(client.api.accounts(made.sid).update(status="suspended").status, "suspended")
+    refused(403, 20005, lambda: own.api.accounts(made.sid).fetch())
+    equal(client.api.accounts(made.sid).update(status="closed").status, "closed")
+    equal([one.sid for one in client.api.accounts.list(status="closed")], [made.sid])
+
+
+def numbers(client):
+    application = client.applications.create(friendly_name="one", voice_url=f"{ORIGIN}/pause")
+    equal(client.applications(application.sid).update(voice_method="GET").voice_method, "GET")
+    found = client.available_phone_numbers("US").local.list(area_code=415, limit=2)
+    equal(found[0].locality, "San Francisco")
+    equal([one.country_code for one in client.available_phone_numbers.list()][0], "US")
+    number = client.incoming_phone_numbers.create(
+        phone_number=found[0].phone_number, voice_application_sid=application.sid
+    )
+    equal(number.capabilities["voice"], True)
+    again = lambda: client.incoming_phone_numbers.create(phone_number=found[0].phone_number)
+    refused(400, 21422, again)
+    equal([one.sid for one in client.incoming_phone_numbers.local.list()], [number.sid])
+    request = client.validation_requests.create(number.phone_number, friendly_name="desk")
+    equal(len(request.validation_code), 6)
+    caller = client.outgoing_caller_ids.list(phone_number=number.phone_number)[0]
+    equal(client.outgoing_caller_ids(caller.sid).update(friendly_name="hall").friendly_name, "hall")
+    assert client.outgoing_caller_ids(caller.sid).delete()
+    changed = client.incoming_phone_numbers(number.sid).update(voice_url=f"{ORIGIN}/pause")
+    equal(changed.voice_url, f"{ORIGIN}/pause")
+    assert client.incoming_phone_numbers(number.sid).delete()
+    assert client.applications(application.sid).delete()
+
+
+def beside(client):
+    message = client.messages.create(to="+14155550199", from_="+14155550198", body="hello")
+    equal((message.status, message.date_sent), ("accepted", None))
+    equal(client.messages(message.sid).update(body="").body, "")
+    equal(client.messages(message.sid).media.list(), [])
+    equal([one.sid for one in client.messages.list(to="+14155550199")], [message.sid])
+    assert client.messages(message.sid).delete()
+    key = client.new_signing_keys.create(friendly_name="one")
+    assert key.secret
+    assert client.signing_keys(key.sid).delete()
+    equal(client.balance.fetch().balance, "0")
+    records = client.usage.records.this_month.list(category="calls")
+    equal([(one.category, one.price) for one in records], [("calls", None)])
+    assert client.usage.records.daily.list(category="conferences", limit=1)
+
+
+def domains(client):
+    domain = client.sip.domains.create("walk.example", voice_url=f"{ORIGIN}/pause")
+    credentials = client.sip.credential_lists.create("phones")
+    phone = client.sip.credential_lists(credentials.sid).credentials
+    equal(phone.create(username="alice", password="Walk-Password-1").username, "alice")
+    networks = client.sip.ip_access_control_lists.create("office")
+    office = client.sip.ip_access_control_lists(networks.sid).ip_addresses
+    equal(office.create("here", "192.0.2.1").cidr_prefix_length, 32)
+    calls = client.sip.domains(domain.sid).auth.calls
+    calls.credential_list_mappings.create(credentials.sid)
+    calls.ip_access_control_list_mappings.create(networks.sid)
+    registrations = client.sip.domains(domain.sid).auth.registrations
+    registrations.credential_list_mappings.create(credentials.sid)
+    old = client.sip.domains(domain.sid).credential_list_mappings.list()
+    equal([one.sid for one in old], [credentials.sid])
+    equal(client.sip.domains(domain.sid).fetch().auth_type, "IP_ACL,CREDENTIAL_LIST")
+    refused(409, 20409, lambda: client.sip.credential_lists(credentials.sid).delete())
+    assert client.sip.domains(domain.sid).delete()
+    assert client.sip.credential_lists(credentials.sid).delete()
+    assert client.sip.ip_access_control_lists(networks.sid).delete()
+
+
 def signatures(file):
     validator = RequestValidator(TOKEN)
     with open(file, encoding="utf-8") as opened:
@@ -184,4 +260,8 @@ else:
     accounts(sidetone)
     conferences(sidetone, *participants(sidetone))
     calls(sidetone)
+    subaccounts(sidetone)
+    numbers(sidetone)
+    beside(sidetone)
+    domains(sidetone)
     print("walked")
