@@ -11,7 +11,24 @@ use sim::{Phone, State, tone};
 
 const ACCOUNTS: &str = "/2010-04-01/Accounts.json";
 /// Everything of an account that can be listed.
-const LISTS: [&str; 4] = ["Calls", "Conferences", "Keys", "Notifications"];
+const LISTS: [&str; 16] = [
+    "Applications",
+    "AvailablePhoneNumbers",
+    "Balance",
+    "Calls",
+    "Conferences",
+    "IncomingPhoneNumbers",
+    "Keys",
+    "Messages",
+    "Notifications",
+    "OutgoingCallerIds",
+    "Recordings",
+    "SIP/CredentialLists",
+    "SIP/Domains",
+    "SIP/IpAccessControlLists",
+    "SigningKeys",
+    "Usage/Records",
+];
 
 fn below(account: &str, path: &str) -> String {
     format!("/2010-04-01/Accounts/{account}{path}")
@@ -126,6 +143,65 @@ async fn every_crossing_of_credentials_and_accounts_is_answered_as_it_should_be(
     assert!(
         listed.body["accounts"].as_array().unwrap().iter().all(|one| one["status"] == "active")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_account_keeps_no_other_sees_changes_or_counts() {
+    let server = Server::start(&[]).await;
+    let main = main_of(&server);
+    let (one, two) = (made(&server, "one").await, made(&server, "two").await);
+    let name = ("FriendlyName", "mine");
+    let mut faults = Vec::new();
+    for (list, form) in [
+        ("Applications", &[name][..]),
+        ("IncomingPhoneNumbers", &[("AreaCode", "415")]),
+        ("Keys", &[name]),
+        ("SigningKeys", &[name]),
+        ("Messages", &[("To", "a"), ("From", "b"), ("Body", "c")]),
+        ("SIP/CredentialLists", &[name]),
+        ("SIP/Domains", &[("DomainName", "one.example")]),
+        ("SIP/IpAccessControlLists", &[name]),
+    ] {
+        let of = |account: &Login, below: &str| below_of(account, list, below);
+        let made = server.ask_as(&one, "POST", &of(&one, ".json"), form).await;
+        assert_eq!(made.status, 201, "{list}: {made:?}");
+        let item = format!("/{}.json", made.text("sid"));
+        for (login, path, expected) in [
+            (&two, of(&two, &item), (404, 20404)),
+            (&two, of(&one, &item), (404, 20404)),
+            (&main, of(&main, &item), (404, 20404)),
+            (&main, of(&one, &item), (200, 0)),
+            (&one, of(&one, &item), (200, 0)),
+        ] {
+            for method in ["GET", "POST"] {
+                let form: &[_] = if list == "Messages" { &[] } else { &[name] };
+                let answer = server.ask_as(login, method, &path, form).await;
+                if told(&answer) != expected {
+                    faults.push(format!("{method} {path}: {:?}, not {expected:?}", told(&answer)));
+                }
+            }
+        }
+        let gone = server.ask_as(&two, "DELETE", &of(&two, &item), &[]).await;
+        assert_eq!(told(&gone), (404, 20404), "{list}");
+        let still = server.ask_as(&one, "GET", &of(&one, &item), &[]).await;
+        assert_eq!(still.status, 200, "{list}: another's request took it away");
+        for (login, count) in [(&one, 1), (&two, 0), (&main, 0)] {
+            let listed = server.ask_as(login, "GET", &of(login, ".json"), &[]).await;
+            let lists = listed.body.as_object().unwrap().values();
+            let found: usize = lists.filter_map(Value::as_array).map(Vec::len).sum();
+            // Keys and signing keys are the same.
+            let wanted = if list == "SigningKeys" { count * 2 } else { count };
+            assert_eq!(found, wanted, "{list} of {}", login.user);
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let taken = [("DomainName", "one.example")];
+    let taken = server.ask_as(&two, "POST", &below_of(&two, "SIP/Domains", ".json"), &taken).await;
+    assert_eq!(told(&taken), (409, 20409), "a name is somebody's, whoever asks");
+}
+
+fn below_of(account: &Login, list: &str, below: &str) -> String {
+    format!("/2010-04-01/Accounts/{}/{list}{below}", account.user)
 }
 
 /// Dials a phone into the room of an account, with callbacks of its own.
