@@ -149,3 +149,21 @@ async fn phones_that_refuse_are_followed_by_the_next_and_told_of() {
     assert_eq!(done.param("DialSipResponseCode"), "486");
     assert!(alice.wait_over(LIMIT));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_is_dialled_like_a_phone() {
+    let (server, origin) = start().await;
+    origin.serves("/hello.wav", "audio/wav", sound::wav(&sim::tone(700).repeat(20)));
+    let voice = origin.serves_twiml("/application", "<Play>/hello.wav</Play>");
+    let form = [("FriendlyName", "one"), ("VoiceUrl", voice.as_str())];
+    let sid = server.post("/Applications.json", &form).await.text("sid");
+    let noun = format!("<Application><ApplicationSid>{sid}</ApplicationSid></Application>");
+    origin.answers("desk", &format!("<Dial>{noun}</Dial>"));
+    let alice = Phone::call(server.sip(), "desk", sim::tone(1_000)).unwrap();
+    assert!(alice.wait_up(LIMIT));
+    hears(&alice, 700, true).await;
+    let calls = server.get("/Calls.json").await.body;
+    let to: Vec<&str> =
+        calls["calls"].as_array().unwrap().iter().filter_map(|call| call["to"].as_str()).collect();
+    assert_eq!(to.iter().filter(|to| **to == format!("app:{sid}")).count(), 2, "{to:?}");
+}

@@ -22,7 +22,7 @@ const TIME_LIMIT_MAX_S: u64 = 86_400;
 /// Events that a noun's `statusCallbackEvent` may ask for.
 const EVENTS: &[&str] = &["initiated", "ringing", "answered", "completed"];
 /// Nouns of Twilio's that are known and not built yet.
-const NOT_BUILT: &[&str] = &["Application", "Sim", "WhatsApp", "AiSession"];
+const NOT_BUILT: &[&str] = &["Sim", "WhatsApp", "AiSession"];
 const ATTRIBUTES: &[&str] = &[
     "action",
     "answerOnBridge",
@@ -53,6 +53,8 @@ const OF_CALLEE: &[&str] = &[
     "statusCallbackEvent",
     "sendDigits",
     "byoc",
+    "customerId",
+    "copyParentTo",
     "username",
     "password",
     "machineDetection",
@@ -122,14 +124,17 @@ pub enum CalleeKind {
     Sip,
     /// A name.
     Client,
+    /// An application of the account's own.
+    Application,
 }
 
-/// `<Number>`, `<Sip>` or `<Client>`: one phone that is to ring.
+/// `<Number>`, `<Sip>`, `<Client>` or `<Application>`: one phone that is to ring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Callee {
     /// Which of them.
     pub kind: CalleeKind,
-    /// A number without what groups its digits, a `sip:` address, or `client:` and a name.
+    /// A number without what groups its digits, a `sip:` address, `client:` and a name, or `app:` and an
+    /// application's SID.
     pub address: String,
     /// Pressed after the answer, before anyone is connected.
     pub send_digits: Option<String>,
@@ -229,6 +234,7 @@ fn noun<'a>(node: Node<'a, '_>, reader: &mut Reader) -> Result<Noun, &'a str> {
             "Number" => callees.extend(callee(*noun, CalleeKind::Number, reader)),
             "Sip" => callees.extend(callee(*noun, CalleeKind::Sip, reader)),
             "Client" => callees.extend(callee(*noun, CalleeKind::Client, reader)),
+            "Application" => callees.extend(callee(*noun, CalleeKind::Application, reader)),
             name if NOT_BUILT.contains(&name) => not_built = Some(name),
             name => reader.warn(13215, *noun, format!("<Dial> holds no <{name}>")),
         }
@@ -269,16 +275,13 @@ fn callee(node: Node<'_, '_>, kind: CalleeKind, reader: &mut Reader) -> Option<C
     let address = match kind {
         CalleeKind::Number => number(&text(node)),
         CalleeKind::Sip => Some(text(node)).filter(|uri| is_sip(uri)),
-        CalleeKind::Client => {
-            let named = node.children().find(|child| child.tag_name().name() == "Identity");
-            let name = text(named.unwrap_or(node));
-            Some(name).filter(|name| !name.is_empty()).map(|name| format!("client:{name}"))
-        }
+        CalleeKind::Client => named(node, "Identity").map(|name| format!("client:{name}")),
+        CalleeKind::Application => named(node, "ApplicationSid").map(|sid| format!("app:{sid}")),
     };
     let (invalid, method, digits) = match kind {
         CalleeKind::Number => (13223, 13221, 13222),
         CalleeKind::Sip => (13243, 13241, 13242),
-        CalleeKind::Client => (13215, 12200, 12200),
+        CalleeKind::Client | CalleeKind::Application => (13215, 12200, 12200),
     };
     let Some(address) = address else {
         reader.warn(invalid, node, "this is nobody's address");
@@ -296,6 +299,12 @@ fn callee(node: Node<'_, '_>, kind: CalleeKind, reader: &mut Reader) -> Option<C
         credentials: name.map(|name| (name, password.unwrap_or_default())),
         ..Callee::at(kind, address)
     })
+}
+
+/// Returns a name that stands in an element of its own beside parameters, or alone.
+fn named(node: Node<'_, '_>, element: &str) -> Option<String> {
+    let inner = node.children().find(|child| child.tag_name().name() == element);
+    Some(text(inner.unwrap_or(node))).filter(|name| !name.is_empty())
 }
 
 fn events(node: Node<'_, '_>, reader: &mut Reader) -> Vec<String> {

@@ -444,12 +444,15 @@ fn phones_are_dialled_by_number_address_and_name() {
     assert_eq!(callees("<Dial> bob </Dial>", &[]), number("bob"));
     assert_eq!(callees("<Dial/>", &[]), []);
     let all = "<Dial><Number>415.555.1212</Number><Sip>sip:a@b;transport=tcp?X-A=1</Sip>
-               <Client>carol</Client><Client><Identity>dave</Identity></Client></Dial>";
+               <Client>carol</Client><Client><Identity>dave</Identity></Client>
+               <Application><ApplicationSid>AP1</ApplicationSid><Parameter name='a' value='b'/>
+               </Application></Dial>";
     let kinds = [
         at(CalleeKind::Number, "4155551212"),
         at(CalleeKind::Sip, "sip:a@b;transport=tcp?X-A=1"),
         at(CalleeKind::Client, "client:carol"),
         at(CalleeKind::Client, "client:dave"),
+        at(CalleeKind::Application, "app:AP1"),
     ];
     assert_eq!(callees(all, &[]), kinds);
     let wrong = "<Dial><Sip>http://a</Sip><Number> </Number><Fax>1</Fax><Client/></Dial>";
