@@ -255,7 +255,7 @@ mod tests {
                 other.send_to(&[index, 7], one.socket.local_addr().unwrap()).unwrap();
             }
             let arrived = Instant::now();
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(500));
             reader.begin(Instant::now());
             let mut heard = Vec::new();
             reader.receive(&one, 100, |datagram| {
@@ -263,7 +263,7 @@ mod tests {
                 if cfg!(target_os = "linux") {
                     // Another could set the clock or take the processor meanwhile, for a moment.
                     assert!(datagram.at > sent - Duration::from_secs(1));
-                    assert!(datagram.at < arrived + Duration::from_millis(20));
+                    assert!(datagram.at < arrived + Duration::from_millis(250));
                 }
                 heard.push(datagram.octets.to_vec());
             });
