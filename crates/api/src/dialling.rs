@@ -17,14 +17,6 @@ const DISPLAY_NAME: RangeInclusive<usize> = 2..=255;
 
 /// What a call's status callback may ask for.
 pub const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
-/// What a recording's status callback may ask for.
-pub const RECORDING_EVENTS: [&str; 8] =
-    ["started", "in-progress", "paused", "resumed", "stopped", "completed", "failed", "absent"];
-/// The same, of a conference's recording.
-pub const CONFERENCE_RECORDING_EVENTS: [&str; 4] = ["in-progress", "completed", "failed", "absent"];
-/// What becomes of silence at both ends of a recording.
-pub const TRIM: [&str; 2] = ["trim-silence", "do-not-trim"];
-
 /// What a call and a participant may carry that nothing comes of yet; it must be valid all the same.
 ///
 /// Source: Twilio, Participant resource and Call resource.

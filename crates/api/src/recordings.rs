@@ -9,11 +9,18 @@ use node::{
 use serde_json::{Value, json};
 
 use crate::dates::{self, Precision};
-use crate::dialling::{CONFERENCE_RECORDING_EVENTS, RECORDING_EVENTS, TRIM};
 use crate::error::ApiError;
 use crate::form::Form;
 use crate::paging::{Asked, List, ordered};
 use crate::{Answer, Request};
+
+/// What a recording's status callback may ask for.
+const RECORDING_EVENTS: [&str; 8] =
+    ["started", "in-progress", "paused", "resumed", "stopped", "completed", "failed", "absent"];
+/// The same, of a conference's recording.
+const CONFERENCE_RECORDING_EVENTS: [&str; 4] = ["in-progress", "completed", "failed", "absent"];
+/// What becomes of silence at both ends of a recording.
+const TRIM: [&str; 2] = ["trim-silence", "do-not-trim"];
 
 const LIST: List = List {
     name: "recordings",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::output::Output;
+use crate::output::{Output, text};
 use crate::running::Running;
 
 /// Where the running server is, as a flag of every client sub-command.
@@ -116,18 +116,38 @@ impl Client {
         }
         Ok(all)
     }
-}
 
-/// Returns a field as text, empty where it is null.
-pub fn text(value: &Value, name: &str) -> String {
-    match &value[name] {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
+    /// Returns the SID of a conference that is named by it, or by the name of one that is not over.
+    ///
+    /// # Errors
+    /// One line: there is none.
+    pub async fn conference(&self, conference: &str) -> Result<String, String> {
+        let is_sid = conference.len() == 34 && conference.starts_with("CF");
+        if is_sid {
+            return Ok(conference.to_owned());
+        }
+        let name: String = url::form_urlencoded::byte_serialize(conference.as_bytes()).collect();
+        let found = self.live_conferences(&format!("&FriendlyName={name}")).await?;
+        let sid = found.first().map(|conference| text(conference, "sid"));
+        sid.ok_or_else(|| format!("no conference named {conference:?} is going on"))
     }
-}
 
-/// Returns `line` as it may go to a terminal: what others wrote is not to steer it.
-pub fn plain(line: &str) -> String {
-    line.trim_end().replace(char::is_control, "?")
+    /// Returns the conferences that are not over.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn live_conferences(&self, filter: &str) -> Result<Vec<Value>, String> {
+        let mut rows = self.conferences("in-progress", filter).await?;
+        rows.extend(self.conferences("init", filter).await?);
+        Ok(rows)
+    }
+
+    /// Returns the conferences of a status.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn conferences(&self, status: &str, filter: &str) -> Result<Vec<Value>, String> {
+        let path = format!("/Conferences.json?PageSize=1000&Status={status}{filter}");
+        self.list(&self.account(&path), "conferences").await
+    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::client::{Client, Flags, text};
-use crate::output::Output;
+use crate::client::{Client, Flags};
+use crate::output::{Output, plain, text};
 use crate::part;
 
 /// The columns of a list.
@@ -73,23 +73,23 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
     match arguments.command {
         Command::Ls { status } => {
             let rows = match status {
-                Some(status) => of_status(&client, &status, "").await?,
-                None => live(&client, "").await?,
+                Some(status) => client.conferences(&status, "").await?,
+                None => client.live_conferences("").await?,
             };
             output.rows(&rows, &FIELDS);
         }
         Command::Show { conference } => {
-            show(&client, output, &find(&client, &conference).await?).await?
+            show(&client, output, &client.conference(&conference).await?).await?
         }
         Command::Timeline { conference } => {
-            let sid = find(&client, &conference).await?;
+            let sid = client.conference(&conference).await?;
             let path = format!("/sidetone/v1/Conferences/{sid}/Timeline?PageSize=1000");
             output.rows(&client.list(&path, "events").await?, &MOMENT_FIELDS);
         }
         Command::Top { times } => {
             let mut left = times;
             while left != Some(0) {
-                for conference in live(&client, "").await? {
+                for conference in client.live_conferences("").await? {
                     show(&client, output, &text(&conference, "sid")).await?;
                 }
                 left = left.map(|left| left - 1);
@@ -114,7 +114,7 @@ async fn update(
     conference: &str,
     form: &[(&str, &str)],
 ) -> Result<(), String> {
-    let sid = find(client, conference).await?;
+    let sid = client.conference(conference).await?;
     let path = client.account(&format!("/Conferences/{sid}.json"));
     output.row(&client.ask(Method::POST, &path, form).await?, &FIELDS);
     Ok(())
@@ -129,35 +129,8 @@ async fn show(client: &Client, output: Output, sid: &str) -> Result<(), String> 
         println!("{conference}");
     } else {
         let head = ["friendly_name", "status", "sid"].map(|field| text(&conference, field));
-        println!("{}", crate::client::plain(&head.join("  ")));
+        println!("{}", plain(&head.join("  ")));
         output.rows(&members, &part::FIELDS);
     }
     Ok(())
-}
-
-/// Returns the SID of a conference that is named by it, or by the name of one that is not over.
-///
-/// # Errors
-/// One line: there is none.
-pub async fn find(client: &Client, conference: &str) -> Result<String, String> {
-    let is_sid = conference.len() == 34 && conference.starts_with("CF");
-    if is_sid {
-        return Ok(conference.to_owned());
-    }
-    let name: String = url::form_urlencoded::byte_serialize(conference.as_bytes()).collect();
-    let found = live(client, &format!("&FriendlyName={name}")).await?;
-    let sid = found.first().map(|conference| text(conference, "sid"));
-    sid.ok_or_else(|| format!("no conference named {conference:?} is going on"))
-}
-
-/// Returns the conferences that are not over.
-async fn live(client: &Client, filter: &str) -> Result<Vec<Value>, String> {
-    let mut rows = of_status(client, "in-progress", filter).await?;
-    rows.extend(of_status(client, "init", filter).await?);
-    Ok(rows)
-}
-
-async fn of_status(client: &Client, status: &str, filter: &str) -> Result<Vec<Value>, String> {
-    let path = format!("/Conferences.json?PageSize=1000&Status={status}{filter}");
-    client.list(&client.account(&path), "conferences").await
 }

@@ -2,8 +2,8 @@
 
 use reqwest::Method;
 
-use crate::client::{Flags, text};
-use crate::output::Output;
+use crate::client::Flags;
+use crate::output::{Output, text};
 
 /// Flags of `sidetone keys`.
 #[derive(Debug, clap::Args)]

@@ -8,6 +8,7 @@ mod client;
 mod conf;
 mod demo;
 mod dev;
+mod env;
 mod keys;
 mod listen;
 mod load;
@@ -50,7 +51,7 @@ enum Command {
     /// Lists, calls in, mutes, holds, coaches and removes those who take part.
     Part(part::Arguments),
     /// Prints the running server's address and credentials as `export` lines for a shell.
-    Env(running::Arguments),
+    Env(env::Arguments),
     /// Lets programs that know Twilio's own addresses reach the running server unchanged.
     DevProxy(proxy::Arguments),
     /// Lists the callbacks of a running server, or sends them once more.
@@ -74,7 +75,7 @@ fn main() -> ExitCode {
         Command::Keys(arguments) => runtime.block_on(keys::run(arguments)),
         Command::Conf(arguments) => runtime.block_on(conf::run(arguments)),
         Command::Part(arguments) => runtime.block_on(part::run(arguments)),
-        Command::Env(arguments) => running::env(&arguments),
+        Command::Env(arguments) => env::run(&arguments),
         Command::DevProxy(arguments) => runtime.block_on(proxy::run(arguments)),
         Command::Webhook(arguments) => runtime.block_on(webhook::run(arguments)),
     };

@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-use crate::client::{plain, text};
-
 /// The flag `-o`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
@@ -35,6 +33,20 @@ impl Output {
             }
         }
     }
+}
+
+/// Returns a field as text, empty where it is null.
+pub fn text(value: &Value, name: &str) -> String {
+    match &value[name] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Returns `line` as it may go to a terminal: what others wrote is not to steer it.
+pub fn plain(line: &str) -> String {
+    line.trim_end().replace(char::is_control, "?")
 }
 
 /// Returns a line of names and one for each row, in columns.

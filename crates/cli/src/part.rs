@@ -4,7 +4,6 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::client::{Client, Flags};
-use crate::conf;
 
 /// The columns of a list.
 pub const FIELDS: [&str; 7] =
@@ -103,7 +102,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
     let (client, output) = arguments.flags.client()?;
     let (whom, form) = match arguments.command {
         Command::Ls { conference } => {
-            let sid = conf::find(&client, &conference).await?;
+            let sid = client.conference(&conference).await?;
             output.rows(&list(&client, &sid).await?, &FIELDS);
             return Ok(());
         }
@@ -140,7 +139,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
 
 impl Whom {
     async fn path(&self, client: &Client) -> Result<String, String> {
-        let (sid, who) = (conf::find(client, &self.conference).await?, segment(&self.participant));
+        let (sid, who) = (client.conference(&self.conference).await?, segment(&self.participant));
         Ok(client.account(&format!("/Conferences/{sid}/Participants/{who}.json")))
     }
 }

@@ -1,11 +1,9 @@
-//! How a client sub-command finds the running server, and `sidetone env`.
+//! How a client sub-command finds the running server.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
-
-use crate::proxy::{self, DEFAULT_LISTEN};
 
 /// Where the running server is, and the credentials for it.
 #[derive(Debug)]
@@ -25,7 +23,8 @@ pub struct Running {
 }
 
 /// The variables that name a server when no folder does.
-const VARIABLES: [&str; 3] = ["SIDETONE_API_URL", "SIDETONE_ACCOUNT_SID", "SIDETONE_AUTH_TOKEN"];
+pub const VARIABLES: [&str; 3] =
+    ["SIDETONE_API_URL", "SIDETONE_ACCOUNT_SID", "SIDETONE_AUTH_TOKEN"];
 /// The folder of `sidetone dev` when it is not told another.
 pub const DEFAULT_DATA: &str = "sidetone-data";
 
@@ -65,34 +64,4 @@ impl Running {
     pub fn sip_address(&self) -> Option<SocketAddr> {
         self.sip.as_deref()?.strip_prefix("sip:")?.parse().ok()
     }
-}
-
-/// Flags of `sidetone env`.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// The data folder of the running server.
-    #[arg(long)]
-    data: Option<PathBuf>,
-    /// Prints what sends unmodified programs through `sidetone dev-proxy`, which listens here.
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT_LISTEN)]
-    proxy: Option<SocketAddr>,
-}
-
-/// Prints the running server's address and credentials as lines for a shell.
-///
-/// # Errors
-/// As [`Running::find`].
-pub fn env(arguments: &Arguments) -> Result<(), String> {
-    if let Some(listen) = arguments.proxy {
-        let data = arguments.data.as_deref().unwrap_or(Path::new(DEFAULT_DATA));
-        let lines = proxy::exports(data, &listen.to_string())?;
-        lines.iter().for_each(|line| println!("{line}"));
-        return Ok(());
-    }
-    let running = Running::find(arguments.data.as_deref())?;
-    let values = [running.api_url, running.account_sid, running.auth_token];
-    for (name, value) in VARIABLES.into_iter().zip(values) {
-        println!("export {name}={value}");
-    }
-    Ok(())
 }

@@ -3,8 +3,8 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::client::{Client, Flags, plain, text};
-use crate::output::Output;
+use crate::client::{Client, Flags};
+use crate::output::{Output, plain, text};
 
 /// Flags of `sidetone webhook`.
 #[derive(Debug, clap::Args)]

@@ -208,6 +208,7 @@ async fn every_metric_has_help_a_type_and_bounded_labels() {
                 let counted = [
                     "calls",
                     "conferences",
+                    "recordings",
                     "legs",
                     "rooms",
                     "callbacks",
