@@ -39,6 +39,8 @@ pub fn start(flags: &Flags) -> Result<(), String> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(stderr().is_terminal())
+        // It would tell by `eprintln!`, which panics where standard error is a file on a full disk.
+        .log_internal_errors(false)
         .with_writer(stderr);
     match flags.log_format {
         Format::Text => lines.init(),
