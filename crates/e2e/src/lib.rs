@@ -11,9 +11,11 @@ mod foreign;
 mod origin;
 mod proxy;
 mod server;
+mod wait;
 
 pub use ears::{Ear, level, tone};
 pub use foreign::{brought, digest, foreign, sipp, valid_signatures};
 pub use origin::{Asked, Origin};
 pub use proxy::Proxy;
 pub use server::{Answer, Login, Server, binary};
+pub use wait::{hears, until};

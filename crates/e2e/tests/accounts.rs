@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use e2e::{Answer, Login, Origin, Server};
+use e2e::{Answer, Login, Origin, Server, until};
 use serde_json::Value;
 use sim::{Phone, State, tone};
 
@@ -54,16 +54,6 @@ fn told(answer: &Answer) -> (u16, u64) {
 fn names(answer: &Answer) -> Vec<&str> {
     let accounts = answer.body["accounts"].as_array().unwrap();
     accounts.iter().map(|account| account["friendly_name"].as_str().unwrap()).collect()
-}
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..800 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("{what} did not come about");
 }
 
 #[tokio::test(flavor = "multi_thread")]

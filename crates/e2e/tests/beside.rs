@@ -5,19 +5,9 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use e2e::{Asked, Origin, Server};
+use e2e::{Asked, Origin, Server, until};
 use serde_json::Value;
 use sim::{Phone, tone};
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..800 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("{what} did not come about");
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_kept_and_nothing_pretends_that_it_was_delivered() {

@@ -5,15 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use e2e::{Origin, Server, binary};
+use e2e::{Origin, Server, binary, until};
 use serde_json::{Value, json};
 use sim::Phone;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const LIMIT: Duration = Duration::from_secs(30);
 /// How often each room's participant is muted and unmuted: so many callbacks after the join.
 const TOGGLES: u32 = 6;
 
@@ -203,15 +202,6 @@ async fn judged(server: &Server, receiver: &Receiver) {
     let requests = receiver.signed.lock().unwrap().clone();
     let judged = e2e::valid_signatures(server.ready("auth_token"), &requests);
     assert_eq!(judged, format!("{} signatures", requests.len()));
-}
-
-/// Waits for a condition.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < LIMIT, "after {LIMIT:?}, not so: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// One callback that came.

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use e2e::{Origin, Server, level};
+use e2e::{Origin, Server, hears, level};
 use sim::{Phone, State};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -15,18 +15,6 @@ async fn start() -> (Server, Origin) {
     let origin = Origin::start().await;
     let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
     (server, origin)
-}
-
-/// Waits until a phone hears a tone, or no longer does.
-async fn hears(phone: &Phone, hertz: u32, wanted: bool) {
-    for _ in 0..100 {
-        phone.forget();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        if (level(&phone.heard(), hertz) > 500.0) == wanted {
-            return;
-        }
-    }
-    panic!("a tone of {hertz} Hz: not {wanted}");
 }
 
 async fn is(phone: &Phone, state: State) {

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use e2e::{Origin, Server, level};
+use e2e::{Origin, Server, level, until};
 use serde_json::Value;
 use sim::Phone;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,8 +16,6 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// How much more memory the server may take for all of them together.
 const GROWTH_MAX: u64 = 64 * 1024 * 1024;
-/// How long one may take to fail: Twilio's 15 s and what a loaded machine adds.
-const LIMIT: Duration = Duration::from_secs(30);
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: ";
 const XML: &str = "text/xml\r\n";
@@ -135,15 +133,6 @@ async fn sound_is_played_whatever_its_server_calls_it() {
 
 fn call(server: &Server, hertz: u32) -> Phone {
     Phone::call(server.sip(), "zoo", sim::tone(hertz)).unwrap()
-}
-
-/// Waits for a condition.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < LIMIT, "after {LIMIT:?}, not so: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 async fn room(server: &Server, size: usize) -> String {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use e2e::{Origin, Server, level, tone};
+use e2e::{Origin, Server, hears, tone};
 use sim::Phone;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -19,18 +19,6 @@ async fn start() -> (Server, Origin) {
     let origin = Origin::start().await;
     let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
     (server, origin)
-}
-
-/// Waits until a phone hears a tone, or no longer does.
-async fn hears(phone: &Phone, hertz: u32, wanted: bool) {
-    for _ in 0..100 {
-        phone.forget();
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        if (level(&phone.heard(), hertz) > 1_000.0) == wanted {
-            return;
-        }
-    }
-    panic!("a tone of {hertz} Hz: not {wanted}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use e2e::{Origin, Server, level};
+use e2e::{Origin, Server, hears, level};
 use serde_json::Value;
 use sim::{Phone, State};
 
@@ -16,18 +16,6 @@ async fn start() -> (Server, Origin) {
     let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
     origin.serves("/music.wav", "audio/wav", sound::wav(&sim::tone(700).repeat(3)));
     (server, origin)
-}
-
-/// Waits until a phone hears a tone, or no longer does.
-async fn hears(phone: &Phone, hertz: u32, wanted: bool) {
-    for _ in 0..100 {
-        phone.forget();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        if (level(&phone.heard(), hertz) > 500.0) == wanted {
-            return;
-        }
-    }
-    panic!("a tone of {hertz} Hz: not {wanted}");
 }
 
 /// Waits until as many wait in the only queue; returns it.
