@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::Origin;
+
 /// Where a server's terminal is kept.
 const BANNER: &str = "banner.txt";
 /// Where a server logs whose flags say what.
@@ -57,6 +59,13 @@ impl Server {
         let mut server = Self::start_in(folder.path(), flags).await;
         server._folder = Some(folder);
         server
+    }
+
+    /// Starts a server and a customer's program, which it asks at `/voice` what to do with calls.
+    pub async fn with_origin() -> (Self, Origin) {
+        let origin = Origin::start().await;
+        let server = Self::start(&["--voice-url", &origin.url("/voice")]).await;
+        (server, origin)
     }
 
     /// Starts a server that trusts the authorities in a file, and no others.

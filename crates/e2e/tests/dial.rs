@@ -5,17 +5,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use e2e::{Origin, Server, hears, level};
+use e2e::{Server, hears, level};
 use sim::{Phone, State};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-async fn start() -> (Server, Origin) {
-    let origin = Origin::start().await;
-    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
-    (server, origin)
-}
 
 async fn is(phone: &Phone, state: State) {
     for _ in 0..1_000 {
@@ -29,7 +23,7 @@ async fn is(phone: &Phone, state: State) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_phones_hear_each_other_and_their_calls_are_told_of() {
-    let (server, origin) = start().await;
+    let (server, origin) = Server::with_origin().await;
     let bob = Phone::ring(HERE, sim::tone(500)).unwrap();
     let to = format!("{};x=y?X-Case=a%20b&amp;Subject=no", bob.uri);
     let status = origin.url("/callback/bob");
@@ -81,7 +75,7 @@ async fn is_pressed(phone: &Phone, keys: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_of_several_to_answer_takes_the_call_after_a_whisper() {
-    let (server, origin) = start().await;
+    let (server, origin) = Server::with_origin().await;
     let [bob, carol] = [500, 600].map(|hertz| Phone::ring(HERE, sim::tone(hertz)).unwrap());
     assert!(bob.register(server.sip(), "bob", LIMIT));
     assert!(carol.register(server.sip(), "+15551234", LIMIT));
@@ -116,7 +110,7 @@ async fn the_first_of_several_to_answer_takes_the_call_after_a_whisper() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn phones_that_refuse_are_followed_by_the_next_and_told_of() {
-    let (server, origin) = start().await;
+    let (server, origin) = Server::with_origin().await;
     let [bob, carol] = [500, 600].map(|hertz| Phone::ring(HERE, sim::tone(hertz)).unwrap());
     origin.serves_twiml("/done", "<Hangup/>");
     origin.answers(
@@ -140,7 +134,7 @@ async fn phones_that_refuse_are_followed_by_the_next_and_told_of() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_is_dialled_like_a_phone() {
-    let (server, origin) = start().await;
+    let (server, origin) = Server::with_origin().await;
     origin.serves("/hello.wav", "audio/wav", sound::wav(&sim::tone(700).repeat(20)));
     let voice = origin.serves_twiml("/application", "<Play>/hello.wav</Play>");
     let form = [("FriendlyName", "one"), ("VoiceUrl", voice.as_str())];

@@ -6,7 +6,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use e2e::{Origin, Server, binary, level};
+use e2e::{Server, binary, level};
 use sim::Phone;
 
 /// Legs that are up beside the two that are measured.
@@ -100,8 +100,7 @@ async fn talker_of(server: &Server) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_begins_to_speak_and_who_stops_is_told() {
-    let origin = Origin::start().await;
-    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
+    let (server, origin) = Server::with_origin().await;
     origin.answers(
         "talk",
         "<Dial><Conference statusCallback=\"/callback/talk\" statusCallbackEvent=\"speaker\">talk\

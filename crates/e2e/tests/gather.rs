@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use e2e::{Origin, Server, hears, tone};
+use e2e::{Server, hears, tone};
 use sim::Phone;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -15,15 +15,9 @@ fn wav(hertz: u32) -> Vec<u8> {
     sound::wav(&second.repeat(10))
 }
 
-async fn start() -> (Server, Origin) {
-    let origin = Origin::start().await;
-    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
-    (server, origin)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_ends_the_prompt_and_what_was_pressed_is_sent() {
-    let (server, origin) = start().await;
+    let (server, origin) = Server::with_origin().await;
     origin.serves("/prompt.wav", "audio/wav", wav(700));
     origin.serves("/thanks.wav", "audio/wav", wav(1_100));
     origin.serves_twiml("/pin", "<Play>/thanks.wav</Play>");
@@ -45,7 +39,7 @@ async fn a_key_ends_the_prompt_and_what_was_pressed_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_who_presses_nothing_hears_what_follows() {
-    let (server, origin) = start().await;
+    let (server, origin) = Server::with_origin().await;
     origin.serves("/sorry.wav", "audio/wav", wav(1_100));
     origin.answers(
         "patient",

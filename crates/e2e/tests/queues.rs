@@ -12,8 +12,7 @@ use sim::{Phone, State};
 const LIMIT: Duration = Duration::from_secs(20);
 
 async fn start() -> (Server, Origin) {
-    let origin = Origin::start().await;
-    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
+    let (server, origin) = Server::with_origin().await;
     origin.serves("/music.wav", "audio/wav", sound::wav(&sim::tone(700).repeat(3)));
     (server, origin)
 }

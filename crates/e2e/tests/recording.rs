@@ -135,8 +135,7 @@ fn check_between(what: &str, length: Duration, least: Duration, most: Duration) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_is_recorded_and_halted_in_both_ways() {
-    let origin = Origin::start().await;
-    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
+    let (server, origin) = Server::with_origin().await;
     let asked = Instant::now();
     let attributes = "record='record-from-start' trim='do-not-trim' \
          recordingStatusCallback='/callback/halted' \
@@ -242,8 +241,7 @@ async fn judge_callbacks(room: &Room, sid: &str, told: &Asked, sound: &[i16]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_is_handed_out_in_ranges_to_who_may_have_it() {
-    let origin = Origin::start().await;
-    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
+    let (server, origin) = Server::with_origin().await;
     let attributes = "record='record-from-start' recordingStatusCallback='/callback/ranges'";
     let room = Room::open(server, origin, "ranges", attributes).await;
     let sid = room.recording().await;
@@ -387,8 +385,7 @@ fn limit_files(server: &Server, octets: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fills_up_ends_the_recording_which_keeps_what_came_before() {
-    let origin = Origin::start().await;
-    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
+    let (server, origin) = Server::with_origin().await;
     let attributes = "record='record-from-start' recordingStatusCallback='/callback/fills' \
          trim='do-not-trim' recordingStatusCallbackEvent='completed failed absent'";
     let room = Room::open(server, origin, "fills", attributes).await;
@@ -420,8 +417,7 @@ async fn a_disk_that_fills_up_ends_the_recording_which_keeps_what_came_before() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leg_is_recorded_in_two_channels() {
-    let origin = Origin::start().await;
-    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
+    let (server, origin) = Server::with_origin().await;
     let callee = Phone::listen(server.sip().ip(), sim::tone(1_700)).unwrap();
     let room = Room::open(server, origin, "legs", "").await;
     let callback = room.origin.url("/callback/legs");
@@ -479,8 +475,7 @@ async fn a_leg_is_recorded_in_two_channels() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_leaves_a_message() {
-    let origin = Origin::start().await;
-    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
+    let (server, origin) = Server::with_origin().await;
     origin.answers("message", "<Record maxLength='2' trim='do-not-trim' action='/done'/>");
     origin.serves_twiml("/done", "<Pause length='20'/>");
     let phone = Phone::call(server.sip(), "message", sim::tone(500)).unwrap();

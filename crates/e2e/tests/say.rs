@@ -13,12 +13,6 @@ fn silence() -> Voice {
     vec![0; 160].into()
 }
 
-async fn start() -> (Server, Origin) {
-    let origin = Origin::start().await;
-    let server = Server::start(&["--voice-url", &origin.url("/voice")]).await;
-    (server, origin)
-}
-
 /// Lets a phone call, and returns all that it heard until it was hung up on.
 async fn heard(server: &Server, origin: &Origin, user: &str, verbs: &str) -> Vec<i16> {
     if !verbs.is_empty() {
@@ -66,7 +60,7 @@ fn assert_speech(heard: &[i16], about: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_hears_what_is_said_in_its_prosody_and_language() {
-    let (server, origin) = start().await;
+    let (server, origin) = Server::with_origin().await;
     let say = async |user: &str, verbs: String| heard(&server, &origin, user, &verbs).await;
     let plain = say("plain", format!("<Say>{SENTENCE}</Say>")).await;
     assert_speech(&plain, "plain");
@@ -95,7 +89,7 @@ async fn a_caller_hears_what_is_said_in_its_prosody_and_language() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_text_and_the_application_error_are_spoken() {
-    let (server, origin) = start().await;
+    let (server, origin) = Server::with_origin().await;
     origin.serves("/plain", "text/plain", SENTENCE);
     let redirect = "<Redirect method=\"GET\">/plain</Redirect>";
     let (plain, error) = tokio::join!(
@@ -111,7 +105,7 @@ async fn plain_text_and_the_application_error_are_spoken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_language_without_a_voice_is_spoken_in_english_and_noted() {
-    let (server, origin) = start().await;
+    let (server, origin) = Server::with_origin().await;
     let say = format!("<Say language=\"zh-CN\">{SENTENCE}</Say>");
     let english = format!("<Say>{SENTENCE}</Say>");
     let (chinese, english) = tokio::join!(
@@ -128,7 +122,7 @@ async fn a_language_without_a_voice_is_spoken_in_english_and_noted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_participant_hears_its_hold_document_speak() {
-    let (server, origin) = start().await;
+    let (server, origin) = Server::with_origin().await;
     let hold = origin.serves_twiml("/hold", &format!("<Say loop=\"0\">{SENTENCE}</Say>"));
     origin
         .answers("held", "<Dial><Conference waitUrl=\"\" beep=\"false\">room</Conference></Dial>");
