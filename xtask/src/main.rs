@@ -31,7 +31,7 @@ usage: cargo xtask test [--fast] [--install]
   test       everything that CI runs; all stages run, and the failed ones are named at the end
   faults     plants faults in a copy of the tree, one by one: each must be caught by a test that it names
   schema     every operation of Twilio's OpenAPI description, tried at the borders of its schema
-  walk       the last commit's README, done as it says
+  walk       the last commit's README and guides, done as they say
   deep       what needs volume, in release mode with SIDETONE_DEEP=1: hours, not minutes
   bench      a fixed set of loads beside their floors, against the table in docs/performance.md
   --fast     the inner loop: format, clippy and the tests that need no foreign program
@@ -107,14 +107,14 @@ mod tests {
         check(
             "test",
             Some(
-                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests schema fuzz readme-walk",
+                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests schema fuzz readme-walk docs-walk",
             ),
         );
         check("test --fast", Some("format clippy tests-fast stop"));
         check("test --install --fast", Some("format clippy tests-fast stop install"));
         check("bench", Some("bench"));
         check("bench --write", Some("bench-write"));
-        check("walk", Some("python-sdk node-sdk readme-walk"));
+        check("walk", Some("python-sdk node-sdk readme-walk docs-walk"));
         check("faults", Some("faults"));
         check("schema", Some("python-sdk node-sdk schema"));
         check(

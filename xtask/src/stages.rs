@@ -29,6 +29,7 @@ pub const TEST: &[Stage] = &[
     Stage { name: "schema", run: schema::borders },
     Stage { name: "fuzz", run: fuzz },
     Stage { name: "readme-walk", run: walk::readme },
+    Stage { name: "docs-walk", run: walk::docs },
 ];
 
 /// The inner loop: under two minutes on a warm `target/`.
@@ -38,11 +39,12 @@ pub const FAST: &[Stage] = &[
     Stage { name: "tests-fast", run: tests_fast },
 ];
 
-/// The README, done as it says.
+/// The README and the guides, done as they say.
 pub const WALK: &[Stage] = &[
     Stage { name: "python-sdk", run: tools::python_sdk },
     Stage { name: "node-sdk", run: tools::node_sdk },
     Stage { name: "readme-walk", run: walk::readme },
+    Stage { name: "docs-walk", run: walk::docs },
 ];
 
 /// The OpenAPI description as judge.

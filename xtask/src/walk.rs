@@ -1,10 +1,22 @@
-//! The README, done as it says: in a fresh clone, block by block, each compared with what the README
+//! The README and the guides, done as they say: block by block, each compared with what the page
 //! says one sees.
+//!
+//! - `sh` is typed into one shell; `sh terminal` into one of its own, where it stays until the
+//!   page's end.
+//! - `python` and `js` are run; with a file's name behind them, they and any other language are
+//!   only written there.
+//! - `text` is what one sees of the block before; `…` stands for anything.
+//!
+//! What has none of these is not walked.
 
-use std::fs::File;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+mod page;
+mod terminal;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use page::{Block, alike, blocks};
+use terminal::Terminal;
 
 use crate::shell::Shell;
 
@@ -12,102 +24,113 @@ use crate::shell::Shell;
 const CLONE: &str = "target/walk/clone";
 /// Where the clone is built; this is kept.
 const TARGET: &str = "target/walk/target";
+/// Where a guide's reader works; each has a folder, made anew each time.
+const READERS: &str = "target/walk/readers";
 /// What the server prints last when everything is up.
 const UP: &str = "Ctrl-C ends the server.";
-const UP_WITHIN: Duration = Duration::from_secs(30);
-/// How long the server may take to end, as docs/operating.md says.
-const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
-/// One fenced block of the README.
-#[derive(Debug, PartialEq, Eq)]
-struct Block {
-    language: String,
-    text: String,
-}
-
-/// Walks the README of the last commit.
+/// Walks the README of the last commit, in a fresh clone.
 ///
 /// # Errors
 /// The first step that is not as the README says.
 pub fn readme(shell: &Shell) -> Result<String, String> {
-    let clone = shell.path(CLONE);
-    let _ = std::fs::remove_dir_all(&clone);
-    shell.run(&["git", "clone", "--quiet", "--no-local", ".", CLONE])?;
-    let text = std::fs::read_to_string(clone.join("README.md")).map_err(|e| e.to_string())?;
-    let blocks = blocks(&text);
-    let Some((first, rest)) = blocks.split_first() else {
-        return Err("README.md has no block to walk".to_owned());
-    };
-    let walk = Walk { clone: &clone, shell };
-    walk.build()?;
-    let mut server = walk.start(&first.text)?;
-    let walked = walk.all(rest);
-    let ended = end(&mut server);
-    let steps = walked?;
-    ended?;
+    let clone = fresh_clone(shell)?;
+    build(shell, &clone)?;
+    let steps = Walk::new(shell, &clone).page(&clone.join("README.md"))?;
     Ok(format!("{steps} steps of the last commit's README"))
 }
 
-struct Walk<'a> {
-    clone: &'a Path,
-    shell: &'a Shell,
+/// Walks each guide of the last commit, in an empty folder, with `sidetone` on the path. It builds
+/// nothing: [`readme`] has.
+///
+/// # Errors
+/// The first step of a page that is not as the page says.
+pub fn docs(shell: &Shell) -> Result<String, String> {
+    let clone = shell.path(CLONE);
+    let docs = std::fs::read_dir(clone.join("docs")).map_err(|error| error.to_string())?;
+    let mut pages: Vec<PathBuf> = docs.flatten().map(|entry| entry.path()).collect();
+    pages.retain(|page| page.extension().is_some_and(|ending| ending == "md"));
+    pages.sort();
+    let mut walked = 0;
+    let mut steps = 0;
+    for page in pages {
+        let name = page.file_stem().unwrap_or_default();
+        let folder = shell.path(READERS).join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let here = Walk::new(shell, &folder).page(&page)?;
+        walked += usize::from(here > 0);
+        steps += here;
+    }
+    Ok(format!("{steps} steps of {walked} pages"))
 }
 
-impl Walk<'_> {
-    fn build(&self) -> Result<(), String> {
-        let line = "cargo build --release --locked";
-        println!("   $ {line}");
-        let status = self.bash(line).status().map_err(|error| error.to_string())?;
-        if status.success() { Ok(()) } else { Err(format!("`{line}`: {status}")) }
+fn fresh_clone(shell: &Shell) -> Result<PathBuf, String> {
+    let clone = shell.path(CLONE);
+    let _ = std::fs::remove_dir_all(&clone);
+    shell.run(&["git", "clone", "--quiet", "--no-local", ".", CLONE])?;
+    Ok(clone)
+}
+
+fn build(shell: &Shell, clone: &Path) -> Result<(), String> {
+    let line = "cargo build --release --locked";
+    println!("   $ {line}");
+    let status = Walk::new(shell, clone).bash(line).status().map_err(|error| error.to_string())?;
+    if status.success() { Ok(()) } else { Err(format!("`{line}`: {status}")) }
+}
+
+/// One reader of one page.
+struct Walk<'a> {
+    shell: &'a Shell,
+    /// Where the reader's shell is.
+    folder: &'a Path,
+    /// The lines that its next block finds done.
+    so_far: String,
+    terminals: Vec<Terminal>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(shell: &'a Shell, folder: &'a Path) -> Self {
+        Self { shell, folder, so_far: String::new(), terminals: Vec::new() }
     }
 
-    /// Starts the server by the README's own line and waits for its last word.
-    fn start(&self, line: &str) -> Result<Child, String> {
-        println!("   $ {} &", line.trim());
-        let log = self.clone.join("server.log");
-        let file = File::create(&log).map_err(|error| error.to_string())?;
-        let errors = file.try_clone().map_err(|error| error.to_string())?;
-        let mut server = self
-            .bash(&format!("exec {}", line.trim()))
-            .stdout(file)
-            .stderr(errors)
-            .spawn()
-            .map_err(|error| error.to_string())?;
-        let until = Instant::now() + UP_WITHIN;
-        loop {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            if said.contains(UP) {
-                return Ok(server);
-            }
-            let gone = server.try_wait().map_err(|error| error.to_string())?;
-            if gone.is_some() || Instant::now() > until {
-                let _ = server.kill();
-                return Err(format!("`{}` did not come up:\n{said}", line.trim()));
-            }
-            std::thread::sleep(Duration::from_millis(50));
+    /// Does every block of a page; returns how many there were.
+    fn page(mut self, page: &Path) -> Result<usize, String> {
+        let name = page.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(page).map_err(|error| error.to_string())?;
+        let blocks = blocks(&text);
+        if !blocks.is_empty() {
+            println!("   {name}:");
         }
+        let walked = self.all(&blocks).map_err(|why| format!("{name}: {why}"));
+        while let Some(terminal) = self.terminals.pop() {
+            let ended = terminal.end();
+            if walked.is_ok() {
+                ended.map_err(|why| format!("{name}: {why}"))?;
+            }
+        }
+        walked
     }
 
-    /// Does every block but the first; what a block printed is compared with the `text` after it.
-    fn all(&self, blocks: &[Block]) -> Result<usize, String> {
-        let mut shell_so_far = String::new();
+    fn all(&mut self, blocks: &[Block]) -> Result<usize, String> {
         let mut printed = String::new();
         let mut steps = 0;
-        for block in blocks {
-            match block.language.as_str() {
-                "sh" => printed = self.step(&mut shell_so_far, &block.text)?,
-                "python" | "js" => {
-                    let name = format!("walk.{}", block.language);
-                    std::fs::write(self.clone.join(&name), &block.text)
-                        .map_err(|error| error.to_string())?;
-                    let program = if block.language == "js" {
-                        "node".to_owned()
-                    } else {
-                        self.shell.path("target/venv/bin/python").display().to_string()
-                    };
-                    printed = self.step(&mut shell_so_far, &format!("{program} {name}\n"))?;
+        let mut blocks = blocks.iter().peekable();
+        while let Some(block) = blocks.next() {
+            match (block.language.as_str(), block.note.as_str()) {
+                ("sh", "terminal") => {
+                    let says = blocks.next_if(|next| next.language == "text");
+                    self.open(block.text.trim(), says.map(|says| says.text.as_str()))?;
                 }
-                "text" => compare(&block.text, &printed)?,
+                ("sh", _) => printed = self.step(&block.text)?,
+                ("text", _) => compare(&block.text, &printed)?,
+                ("python" | "js", "") => {
+                    let name = format!("walk.{}", block.language);
+                    self.write(&name, &block.text)?;
+                    let program = if block.language == "js" { "node" } else { "python" };
+                    printed = self.step(&format!("{program} {name}\n"))?;
+                }
+                (_, name) if name.contains('.') => self.write(name, &block.text)?,
                 _ => continue,
             }
             steps += 1;
@@ -115,17 +138,35 @@ impl Walk<'_> {
         Ok(steps)
     }
 
+    fn write(&self, name: &str, text: &str) -> Result<(), String> {
+        std::fs::write(self.folder.join(name), text).map_err(|error| format!("{name}: {error}"))
+    }
+
+    /// Starts a program and waits for what it says: the last lines that the page shows, or the
+    /// server's last word.
+    fn open(&mut self, line: &str, says: Option<&str>) -> Result<(), String> {
+        println!("   $ {line} &");
+        let log = self.folder.join(format!("terminal-{}.log", self.terminals.len() + 1));
+        let command = self.bash(&format!("set -eu\n{}exec {line}", self.so_far));
+        let mut terminal = Terminal::open(command, line, &log)?;
+        let up = terminal.wait(|said| match says {
+            Some(lines) => alike(lines, &last_lines(said, lines.lines().count())),
+            None => said.contains(UP),
+        });
+        self.terminals.push(terminal);
+        up
+    }
+
     /// Runs a block in a shell that has run those before it for their variables only.
-    fn step(&self, so_far: &mut String, block: &str) -> Result<String, String> {
+    fn step(&mut self, block: &str) -> Result<String, String> {
         println!("   $ {}", block.trim_end().replace('\n', "\n     "));
-        let script = format!("set -eu\n{so_far}{block}");
         let output = self
-            .bash(&script)
+            .bash(&format!("set -eu\n{}{block}", self.so_far))
             .stderr(Stdio::piped())
             .output()
             .map_err(|error| format!("bash could not run: {error}"))?;
         let keeps = |line: &&str| line.starts_with("eval ") || is_assignment(line);
-        so_far.extend(block.lines().filter(keeps).flat_map(|line| [line, "\n"]));
+        self.so_far.extend(block.lines().filter(keeps).flat_map(|line| [line, "\n"]));
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(format!("`{}`: {}: {said}", block.trim_end(), output.status));
@@ -133,31 +174,26 @@ impl Walk<'_> {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// The SDKs are installed for the reader, and so is `sidetone`.
     fn bash(&self, script: &str) -> Command {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let venv = self.shell.path("target/venv/bin");
+        let binary = self.shell.path(TARGET).join("release");
         let mut command = Command::new("bash");
         command
             .args(["-c", script])
-            .current_dir(self.clone)
+            .current_dir(self.folder)
             .stdin(Stdio::null())
+            .env("PATH", format!("{}:{}:{path}", venv.display(), binary.display()))
             .env("CARGO_TARGET_DIR", self.shell.path(TARGET))
             .env("NODE_PATH", self.shell.path("target/node/node_modules"));
         command
     }
 }
 
-/// Ends the server as Ctrl-C would, and waits.
-fn end(server: &mut Child) -> Result<(), String> {
-    let pid = server.id().to_string();
-    let _ = Command::new("kill").args(["-INT", &pid]).status();
-    let until = Instant::now() + ENDS_WITHIN;
-    while Instant::now() < until {
-        if let Ok(Some(status)) = server.try_wait() {
-            return if status.success() { Ok(()) } else { Err(format!("the server: {status}")) };
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let _ = server.kill();
-    Err("the server did not end within 10 s".to_owned())
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
 fn is_assignment(line: &str) -> bool {
@@ -165,51 +201,11 @@ fn is_assignment(line: &str) -> bool {
     line.contains('=') && !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase())
 }
 
-/// Returns the fenced blocks that name a language.
-fn blocks(text: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut open: Option<Block> = None;
-    for line in text.lines() {
-        match (line.strip_prefix("```"), &mut open) {
-            (Some(_), Some(_)) => blocks.extend(open.take()),
-            (Some(language), None) => {
-                open = Some(Block { language: language.to_owned(), text: String::new() });
-            }
-            (None, Some(block)) => {
-                block.text.push_str(line);
-                block.text.push('\n');
-            }
-            (None, None) => {}
-        }
-    }
-    blocks
-}
-
-/// Compares line by line; `…` stands for anything.
 fn compare(expected: &str, printed: &str) -> Result<(), String> {
-    let expected: Vec<&str> = expected.lines().collect();
-    let seen: Vec<&str> = printed.lines().collect();
-    let alike = expected.len() == seen.len()
-        && expected.iter().zip(&seen).all(|(pattern, line)| matches(pattern, line));
-    if alike {
+    if alike(expected, printed) {
         return Ok(());
     }
-    Err(format!("README.md says one sees\n{}\nbut one sees\n{printed}", expected.join("\n")))
-}
-
-fn matches(pattern: &str, line: &str) -> bool {
-    let mut pieces = pattern.split('…');
-    let first = pieces.next().unwrap_or_default();
-    let Some(mut rest) = line.strip_prefix(first) else { return false };
-    let mut pieces: Vec<&str> = pieces.collect();
-    let Some(last) = pieces.pop() else { return rest.is_empty() };
-    for piece in pieces {
-        match rest.find(piece) {
-            Some(at) => rest = &rest[at + piece.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
+    Err(format!("the page says one sees\n{expected}but one sees\n{printed}"))
 }
 
 #[cfg(test)]
@@ -217,26 +213,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ellipsis_stands_for_anything() {
-        assert!(matches("CF… CA…", "CF12 CA34"));
-        assert!(matches("{…\"muted\":true,…}", "{\"a\":1,\"muted\":true,\"b\":2}"));
-        assert!(!matches("{…\"muted\":true,…}", "{\"a\":1,\"muted\":false,\"b\":2}"));
-        assert!(matches("plain", "plain") && !matches("plain", "plainer"));
-    }
-
-    #[test]
-    fn blocks_are_found_with_their_language() {
-        let found = blocks("text\n```sh\nls\n```\nmore\n```text\na\nb\n```\n");
-        let block = |language: &str, text: &str| Block {
-            language: language.to_owned(),
-            text: text.to_owned(),
-        };
-        assert_eq!(found, [block("sh", "ls\n"), block("text", "a\nb\n")]);
-    }
-
-    #[test]
     fn only_what_sets_a_variable_is_kept_for_the_next_block() {
         assert!(is_assignment("API=http://x") && is_assignment("CF=$(curl x)"));
         assert!(!is_assignment("curl -d Muted=true") && !is_assignment("echo x"));
+    }
+
+    #[test]
+    fn a_terminal_is_judged_by_its_last_lines() {
+        assert_eq!(last_lines("a\nb\nc\n", 2), "b\nc");
+        assert_eq!(last_lines("a\n", 2), "a");
     }
 }
