@@ -227,12 +227,10 @@ impl Shard {
         for hears in &members {
             let listener = hears.id;
             for speaks in members.iter().filter(|leg| leg.id != listener) {
-                let alone = speaks.edges.iter().find(|(to, _)| *to == listener);
-                let gain = alone.map_or_else(
-                    || speaks.voice_fade.target() * hears.hear_fade.target(),
-                    |(_, fade)| fade.target(),
-                );
-                pairs.push(Audible { listener, speaker: speaks.id, gain });
+                let common = speaks.voice_fade.target() * hears.hear_fade.target();
+                let alone = speaks.edges.iter().filter(|(to, _)| *to == listener);
+                let alone: f32 = alone.map(|(_, fade)| fade.target()).sum();
+                pairs.push(Audible { listener, speaker: speaks.id, gain: common + alone });
             }
         }
         pairs

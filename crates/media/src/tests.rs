@@ -191,6 +191,22 @@ fn a_coach_is_heard_by_the_coached_alone() {
 }
 
 #[test]
+fn who_hears_a_coach_is_told_rightly_while_its_ramps_last() {
+    let mut street = Street::new(3);
+    let hear_the_third = |street: &Street| {
+        let pairs = street.shard.audibility(RoomId(1)).into_iter();
+        let loud = pairs.filter(|pair| pair.speaker == LegId(2) && pair.gain > 0.0);
+        loud.map(|pair| (pair.listener.0, pair.gain)).collect::<Vec<_>>()
+    };
+    street.run(200);
+    street.route(2, Speaks::Only(vec![LegId(0)]), true);
+    assert_eq!(hear_the_third(&street), [(0, 1.0)]);
+    street.run(200);
+    street.route(2, Speaks::Everyone, true);
+    assert_eq!(hear_the_third(&street), [(0, 1.0), (1, 1.0)]);
+}
+
+#[test]
 fn a_held_leg_hears_only_what_is_played_to_it() {
     let mut street = Street::new(2);
     let pcm: Arc<[i16]> =
