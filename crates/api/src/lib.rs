@@ -73,8 +73,6 @@ pub const BODY_MAX: usize = 64 * 1024;
 const BODY_READ_MAX: usize = 1024 * 1024;
 /// How long a body may take to arrive.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(15);
-/// Requests of one account that are handled at the same time; more are answered 429.
-pub const CONCURRENT_MAX: usize = 100;
 
 /// What a handler answers: a status and a body, or an error.
 type Answer = Result<(StatusCode, Value), ApiError>;
@@ -234,7 +232,7 @@ async fn answer(
     (id, concurrent): (RequestSid, &mut usize),
 ) -> Answer {
     let login = api.authenticate(parts).await?;
-    let in_flight = api.in_flight.begin(login.sid)?;
+    let in_flight = api.in_flight.begin(login.sid, api.node.api_concurrency())?;
     *concurrent = in_flight.count;
     if !decoded {
         return Err(ApiError::invalid("path", "it is no percent-encoded UTF-8"));

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use model::AccountSid;
 
-use crate::CONCURRENT_MAX;
 use crate::error::ApiError;
 
 /// The requests of each account that are handled just now.
@@ -27,11 +26,11 @@ impl InFlight {
     /// Counts a request until what it returns is dropped.
     ///
     /// # Errors
-    /// 429 beyond [`CONCURRENT_MAX`].
-    pub fn begin(&self, account: AccountSid) -> Result<OneInFlight<'_>, ApiError> {
+    /// 429 beyond `max`.
+    pub fn begin(&self, account: AccountSid, max: usize) -> Result<OneInFlight<'_>, ApiError> {
         let mut counts = self.lock();
         let count = counts.entry(account).or_default();
-        if *count >= CONCURRENT_MAX {
+        if *count >= max {
             return Err(ApiError::too_many("Too Many Requests", Duration::from_secs(1)));
         }
         *count += 1;

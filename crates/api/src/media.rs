@@ -80,7 +80,7 @@ pub async fn answer(
         let login = api.authenticate(parts).await?;
         whose(node, &login, found, &parts.method)?
     };
-    let _in_flight = api.in_flight.begin(account)?;
+    let _in_flight = api.in_flight.begin(account, api.node.api_concurrency())?;
     let sid = wanted.recording;
     let record = ask(node, move |node| node.store().recording(account, sid)).await?;
     let gone = |status| matches!(status, RecordingStatus::Absent | RecordingStatus::Deleted);

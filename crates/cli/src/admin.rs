@@ -24,7 +24,9 @@ pub fn router(node: Handle, stats: Arc<api::Stats>) -> Router {
 }
 
 async fn ready(State((node, _)): State<Shared>) -> (StatusCode, &'static str) {
-    if node.store().is_failing() {
+    if node.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "no call begins any more: the server is about to end\n")
+    } else if node.store().is_failing() {
         (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written\n")
     } else {
         (StatusCode::OK, "ok\n")

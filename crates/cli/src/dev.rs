@@ -1,20 +1,11 @@
 //! `sidetone dev`: the whole server on a laptop.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use node::{Config, Delivery, Guard, Node};
-use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use node::{Config, Delivery, Guard, Limits, Node};
 
-use crate::{admin, banner, demo};
-
-/// What the system sends to who writes beyond the size that a file may have, on every architecture that this is
-/// built for.
-#[cfg(target_os = "linux")]
-const SIGXFSZ: i32 = 25;
+use crate::{banner, config, demo, server};
 
 /// Flags of `sidetone dev`.
 #[derive(Debug, clap::Args)]
@@ -84,39 +75,25 @@ impl From<CallbacksDelivery> for Delivery {
 
 fn ports(text: &str) -> Result<(u16, u16), String> {
     let told = || format!("{text:?} is no range of ports such as 20000-29999");
-    let (first, last) = text.split_once('-').ok_or_else(told)?;
-    let (first, last) = (first.parse().map_err(|_| told())?, last.parse().map_err(|_| told())?);
-    if first < 1_024 || first + 3 > last { Err(told()) } else { Ok((first, last)) }
+    config::ports(text).ok_or_else(told)
 }
 
 fn web_address(text: &str) -> Result<String, String> {
-    let url = reqwest::Url::parse(text).ok();
-    if url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("{text:?} is no address such as https://you.example/voice"))
-    }
+    let told = || format!("{text:?} is no address such as https://you.example/voice");
+    config::is_web_address(text).then(|| text.to_owned()).ok_or_else(told)
 }
 
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(arguments: Arguments) -> Result<(), String> {
-    // A file that may grow no further is an error of whoever writes it, and not the end of the server.
-    #[cfg(target_os = "linux")]
-    let _too_large = signal(SignalKind::from_raw(SIGXFSZ)).map_err(|error| error.to_string())?;
-    let listen = async |address: SocketAddr, flag: &str| {
-        TcpListener::bind(address)
-            .await
-            .map_err(|error| format!("{address}: {error}; choose another address with {flag}"))
-    };
-    let http = listen(arguments.http, "--http").await?;
-    let admin_listener = listen(arguments.admin, "--admin").await?;
+    server::outlive_full_files()?;
+    let http = server::listen(arguments.http, "--http").await?;
+    let admin_listener = server::listen(arguments.admin, "--admin").await?;
     let sip = match arguments.advertise {
         Some(_) if arguments.sip.ip().is_loopback() => {
             SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), arguments.sip.port())
         }
         _ => arguments.sip,
     };
-    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
     let config = Config {
         data: arguments.data.clone(),
         sip,
@@ -125,55 +102,28 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         sip_auth: arguments.sip_auth,
         sip_md5_alone: arguments.sip_digest == "md5",
         voice_url: arguments.voice_url,
+        names_are_rooms: true,
         callbacks: arguments.callbacks_delivery.into(),
         stock: node::fictional_numbers(),
         messages: true,
         guard: Guard { loopback: true, private: false },
-        api_url: format!("http://{}", address(&http)?),
+        api_url: format!("http://{}", server::address(&http)?),
         open_recordings: arguments.open_recordings,
         dual_conference_recordings: arguments.dual_conference_recordings,
+        account: None,
+        limits: Limits::default(),
     };
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
-    let ready = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "pid": std::process::id(),
-        "api_url": format!("http://{}", address(&http)?),
-        "account_sid": node.account().sid.to_string(),
-        "auth_token": node.account().auth_token,
-        "sip_uri": format!("sip:{}", node.sip()),
-        "admin_url": format!("http://{}", address(&admin_listener)?),
-        "console_url": null,
-    });
-    let stats = Arc::new(api::Stats::default());
-    tokio::spawn(api::serve(http, api::router(node.clone(), Arc::clone(&stats))));
-    tokio::spawn(api::serve(admin_listener, admin::router(node.clone(), stats)));
-    write_whole(&arguments.data.join("ready.json"), &ready.to_string())?;
-    if let Some(file) = &arguments.ready_file {
-        write_whole(file, &ready.to_string())?;
-    }
+    let ready = server::ready(&node, server::address(&admin_listener)?);
+    server::serve(&node, (http, admin_listener));
+    server::write_ready(&ready, &arguments.data, arguments.ready_file.as_deref())?;
     let talkers = if arguments.demo { demo::start(&node).await? } else { Vec::new() };
     banner::print(&ready, &node, &arguments.data, !talkers.is_empty());
-    wait_for_the_end().await?;
+    server::told_to_end().await?;
     tokio::select! {
         () = node.stop() => {}
-        second = wait_for_the_end() => second?,
+        second = server::told_to_end() => second?,
     }
     drop(talkers);
     Ok(())
-}
-
-async fn wait_for_the_end() -> Result<(), String> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(|error| error.to_string()),
-    }
-}
-
-/// Writes beside the place and moves there, so that nobody reads half of it.
-fn write_whole(path: &Path, text: &str) -> Result<(), String> {
-    let beside = path.with_extension("part");
-    std::fs::write(&beside, text)
-        .and_then(|()| std::fs::rename(&beside, path))
-        .map_err(|error| format!("{}: {error}; choose another place", path.display()))
 }

@@ -6,6 +6,7 @@ mod banner;
 mod call;
 mod client;
 mod conf;
+mod config;
 mod demo;
 mod dev;
 mod env;
@@ -18,6 +19,9 @@ mod output;
 mod part;
 mod proxy;
 mod running;
+mod serve;
+mod server;
+mod settings;
 mod webhook;
 
 use std::process::ExitCode;
@@ -38,6 +42,10 @@ struct Arguments {
 enum Command {
     /// Runs in the foreground on loopback, with a database of its own.
     Dev(dev::Arguments),
+    /// Runs in the foreground for production: strict, with the settings of a file.
+    Serve(serve::Arguments),
+    /// Checks and shows the settings of `serve`.
+    Config(config::Arguments),
     /// Saves what one listener hears of a conference as a WAV file.
     Listen(listen::Arguments),
     /// Calls the running server by a phone made of software: says a file, presses keys, saves what it hears.
@@ -60,7 +68,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Err(message) = logging::start(&arguments.log) {
+    // Where a file may say how to log, it is read first.
+    if !matches!(arguments.command, Command::Serve(_))
+        && let Err(message) = arguments.log.clone().start()
+    {
         return fail(&message);
     }
     let runtime = match tokio::runtime::Runtime::new() {
@@ -69,6 +80,8 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments)),
+        Command::Serve(serve) => runtime.block_on(serve::run(serve, arguments.log)),
+        Command::Config(arguments) => config::run(arguments),
         Command::Listen(arguments) => runtime.block_on(listen::run(arguments)),
         Command::Call(arguments) => call::run(&arguments),
         Command::Load(arguments) => runtime.block_on(load::run(*arguments)),

@@ -16,6 +16,9 @@ const BANNER: &str = "banner.txt";
 /// Where a server logs whose flags say what.
 const LOG: &str = "log.txt";
 
+/// The settings of a server for production.
+const SETTINGS: &str = "sidetone.toml";
+
 /// What the API answered.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -41,7 +44,7 @@ pub struct Login {
     pub secret: String,
 }
 
-/// A running `sidetone dev`; it ends when this is dropped.
+/// A running `sidetone dev` or `sidetone serve`; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -83,11 +86,44 @@ impl Server {
         Self::run(Command::new(binary()), data, flags).await
     }
 
+    /// Starts a server for production with these settings in a file, a new folder and free ports.
+    pub async fn serve(settings: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Self::serve_in(folder.path(), settings).await;
+        server._folder = Some(folder);
+        server
+    }
+
+    /// The same, on a folder that stays.
+    ///
+    /// Its log, of the level `info`, is what [`Self::log`] returns.
+    pub async fn serve_in(data: &Path, settings: &str) -> Self {
+        let file = data.join(SETTINGS);
+        std::fs::write(&file, settings).unwrap();
+        let mut command = Command::new(binary());
+        command.args(["serve", "--config"]).arg(file);
+        Self::run(command, data, &["--log", "info"]).await
+    }
+
+    /// Returns the file with the settings of a server for production.
+    pub fn settings(&self) -> PathBuf {
+        self.data.join(SETTINGS)
+    }
+
+    /// Sends the process a signal, such as `HUP`.
+    pub fn signal(&self, name: &str) {
+        let (flag, pid) = (format!("-{name}"), self.child.id().to_string());
+        assert!(Command::new("kill").args([&flag, &pid]).status().unwrap().success());
+    }
+
     async fn run(mut command: Command, data: &Path, flags: &[&str]) -> Self {
         let file = data.join("ready-for-test.json");
         let _ = std::fs::remove_file(&file);
+        if command.get_args().next().is_none() {
+            command.arg("dev");
+        }
         let mut child = command
-            .args(["dev", "--http", "127.0.0.1:0"])
+            .args(["--http", "127.0.0.1:0"])
             .args(["--admin", "127.0.0.1:0", "--data"])
             .arg(data)
             .arg("--ready-file")
@@ -212,10 +248,21 @@ impl Server {
     /// Asks the process to end and returns how it did, and after how long.
     pub fn terminate(&mut self) -> (std::process::ExitStatus, Duration) {
         let asked = Instant::now();
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("TERM");
         let status = self.child.wait().unwrap();
         (status, asked.elapsed())
+    }
+
+    /// Waits for the process to end by itself; returns whether it succeeded, and how long that took.
+    pub fn wait_end(&mut self, limit: Duration) -> Option<(bool, Duration)> {
+        let asked = Instant::now();
+        while asked.elapsed() < limit {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some((status.success(), asked.elapsed()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
     }
 
     fn account_url(&self, path: &str) -> String {

@@ -22,6 +22,7 @@ use sip::{Agent, CallId, Ended, Peer, Transmit};
 
 use crate::directory::Directory;
 use crate::dispatch::After;
+use crate::draining::Stopping;
 use crate::parting::PARTING_LIMIT;
 use crate::target::Target;
 
@@ -78,6 +79,8 @@ pub enum Input {
     RecordingEnded(RecordingSid, RecordingEnd),
     /// The numbers, applications and domains as they are from now on.
     Directory(Box<Directory>),
+    /// The server is about to go down: no call begins any more.
+    Drain,
     /// The server goes down: every call is hung up, [`Output::Stopped`] follows the last commit.
     Stop,
 }
@@ -160,8 +163,10 @@ pub struct Settings {
     pub sip_auth: bool,
     /// Whether phones are offered MD5 alone.
     pub sip_md5_alone: bool,
-    /// Asked what to do with a call that comes in; none: it joins the conference of its name.
+    /// Asked what to do with a call that comes in to what has no address of its own.
     pub voice_url: Option<String>,
+    /// Whether, without such an address, a call joins the conference of the name that it is for.
+    pub names_are_rooms: bool,
     /// What may be dialled beyond the public internet.
     pub guard: webhook::Guard,
     /// Where the API is reached, without a slash at its end.
@@ -218,15 +223,6 @@ pub struct Core {
     pub(crate) random: ChaCha12Rng,
     pub(crate) stopping: Stopping,
     pub(crate) directory: Directory,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stopping {
-    No,
-    /// Calls are still being ended; from then on without the consent of their phones.
-    Draining(Instant),
-    /// Their last rows are on their way.
-    Drained,
 }
 
 impl std::fmt::Debug for Core {
@@ -319,6 +315,7 @@ impl Core {
                 self.agent.set_domains(directory.access());
                 self.directory = *directory;
             }
+            Input::Drain => self.drain(),
             Input::Stop => {
                 let mut effects = Vec::new();
                 self.exchange.hang_up_all(now, &mut effects);
@@ -342,7 +339,7 @@ impl Core {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let drained = match self.stopping {
             Stopping::Draining(until) if self.exchange.calls() == 0 => Some(until),
-            Stopping::Draining(_) | Stopping::No | Stopping::Drained => None,
+            Stopping::Draining(_) | Stopping::No | Stopping::Refusing | Stopping::Drained => None,
         };
         self.agent
             .poll_timeout()
@@ -393,7 +390,7 @@ impl Core {
     }
 
     fn command(&mut self, command: Command, ticket: Ticket, now: Now) {
-        if self.stopping != Stopping::No {
+        if self.stopping.refuses(&command) {
             return self.reply(ticket, Err(Refusal::ShuttingDown));
         }
         let mut effects = Vec::new();
@@ -416,16 +413,6 @@ impl Core {
             } else if !self.release(now) {
                 break;
             }
-        }
-    }
-
-    fn is_drained(&self, now: Now) -> bool {
-        match self.stopping {
-            Stopping::Draining(until) => {
-                let over = self.exchange.calls() + self.exchange.recordings() == 0;
-                over && (self.parting.is_empty() || now.instant >= until)
-            }
-            Stopping::No | Stopping::Drained => false,
         }
     }
 

@@ -315,7 +315,7 @@ impl Core {
     }
 
     /// Dials, now that the call's row is committed. A host's name is resolved first.
-    fn dial(&mut self, effect: Effect, now: Now) {
+    fn dial(&mut self, mut effect: Effect, now: Now) {
         let Effect::Dial { call, to, .. } = &effect else { return };
         let (call, to) = (*call, to.clone());
         if let Some(binding) = self.in_domain(&to) {
@@ -324,7 +324,8 @@ impl Core {
         let Some(target) = Target::parse(&to) else {
             let user = to.strip_prefix("client:").unwrap_or(&to);
             let user = user.split('?').next().unwrap_or(user);
-            let binding = self.agent.binding(user).or_else(|| self.own_line(user));
+            let ours = || self.own_line(user).inspect(|_| self.prove_ourselves(&mut effect));
+            let binding = self.agent.binding(user).or_else(ours);
             return self.invite(effect, binding, now);
         };
         match &target.host {

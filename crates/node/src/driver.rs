@@ -56,6 +56,7 @@ pub enum Request {
     CloseTap(TapId),
     Directory(Box<Directory>, oneshot::Sender<()>),
     Stats(oneshot::Sender<Stats>),
+    Drain(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -238,6 +239,10 @@ impl Driver {
             }
             Request::CloseTap(tap) => self.core.close_tap(tap),
             Request::Stats(reply) => self.stats(reply),
+            Request::Drain(done) => {
+                self.core.handle(Input::Drain, now());
+                let _ = done.send(());
+            }
             Request::Stop(done) => {
                 self.stopped = Some(done);
                 self.core.handle(Input::Stop, now());

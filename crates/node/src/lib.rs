@@ -9,6 +9,7 @@ mod accounts;
 pub mod arrival;
 mod assets;
 mod census;
+mod config;
 mod core;
 mod debugger;
 mod decoded;
@@ -17,6 +18,7 @@ mod delivery;
 mod dial_tests;
 mod directory;
 mod dispatch;
+mod draining;
 mod driver;
 #[cfg(test)]
 mod late_tests;
@@ -40,25 +42,26 @@ mod target;
 mod testing;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use exchange::{Hearing, Silence};
 use media::ShardStats;
 use model::{
-    Account, AccountSid, AccountStatus, CallSid, Callback, CallbackSid, CallbackState, Change,
-    ConferenceSid, Now, RecordingSid, Timestamp,
+    Account, CallSid, Callback, CallbackSid, CallbackState, Change, ConferenceSid, Now,
+    RecordingSid, Timestamp,
 };
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use store::Store;
-use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
 pub use crate::accounts::{ACCOUNTS_MAX, Accounts};
 pub use crate::census::Census;
+pub use crate::config::{API_CONCURRENCY, Config, Limits, StartError};
 pub use crate::core::{
     BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written,
 };
@@ -79,7 +82,7 @@ pub use exchange::{
 pub use exchange::{QUEUE_NAME_MAX, QUEUE_SIZE, QUEUE_SIZE_MAX};
 pub use media::{JITTER_BOUNDS_MS, LOSS_BOUNDS};
 pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
-pub use model::Delivery;
+pub use model::{AccountSid, Delivery};
 pub use sound::wav_header;
 pub use store::Backlog;
 pub use store::Peer as UsagePeer;
@@ -95,62 +98,11 @@ const COMMANDS_MAX: usize = 1_024;
 /// How long the calls get to end when the server stops.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 
+/// How often a server that drains looks whether the last call is over.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
+
 /// How long the last callbacks get for their first attempt when the server stops.
 pub const FLUSH_LIMIT: Duration = Duration::from_millis(1_500);
-
-/// How the server is set up.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Where the database is.
-    pub data: PathBuf,
-    /// Where SIP listens; port 0 is any.
-    pub sip: SocketAddr,
-    /// Ports for RTP and RTCP.
-    pub rtp_ports: (u16, u16),
-    /// The address for SDP and `Contact`, where it is not the one that SIP listens on.
-    pub advertise: Option<IpAddr>,
-    /// Whether callers on loopback must prove who they are, as all others must.
-    pub sip_auth: bool,
-    /// Whether phones are offered MD5 alone.
-    pub sip_md5_alone: bool,
-    /// Asked what to do with a call that comes in; none: it joins the conference of its name.
-    pub voice_url: Option<String>,
-    /// What may be fetched and called beyond the public internet.
-    pub guard: Guard,
-    /// When a callback is given up.
-    pub callbacks: Delivery,
-    /// Where the API is reached, without a slash at its end.
-    pub api_url: String,
-    /// Whether recordings are handed to everyone who has their address.
-    pub open_recordings: bool,
-    /// Whether conferences are recorded in two channels: the first who came on the left, everyone else on the right.
-    pub dual_conference_recordings: bool,
-    /// The numbers that accounts can have.
-    pub stock: Vec<NumberRange>,
-    /// Whether messages are kept, though none reaches a phone.
-    pub messages: bool,
-}
-
-/// Why the server could not start: one line that names the fix.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] store::OpenError),
-    /// A port or another thing of the system.
-    #[error("{what}: {error}; choose another with {fix}")]
-    Io {
-        /// What could not be had.
-        what: String,
-        /// Why.
-        error: std::io::Error,
-        /// The flag that helps.
-        fix: &'static str,
-    },
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
-}
 
 /// Who hears whom, as the mixer has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -226,6 +178,8 @@ pub struct Handle {
     api_url: Arc<str>,
     recordings: PathBuf,
     open_recordings: bool,
+    api_concurrency: Arc<AtomicUsize>,
+    draining: Arc<AtomicBool>,
 }
 
 impl Handle {
@@ -371,6 +325,31 @@ impl Handle {
         self.ask(driver::Request::Stats).await.unwrap_or_default()
     }
 
+    /// Whether calls are only brought to their end.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Lets nobody call or be called any more, and returns when the last call is over, or after `limit`.
+    pub async fn drain(&self, limit: Duration) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.ask(driver::Request::Drain).await;
+        let until = Instant::now() + limit;
+        while Instant::now() < until && self.stats().await.calls > 0 {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+    }
+
+    /// Returns how many requests of one account may be handled at the same time.
+    pub fn api_concurrency(&self) -> usize {
+        self.api_concurrency.load(Ordering::Relaxed)
+    }
+
+    /// Takes other limits from now on.
+    pub fn set_limits(&self, limits: &Limits) {
+        self.api_concurrency.store(limits.api_concurrency, Ordering::Relaxed);
+    }
+
     /// Hangs up every call and returns when their rows are committed, or after [`DRAIN_LIMIT`];
     /// then the callbacks that tell of it get [`FLUSH_LIMIT`] for their first attempt.
     pub async fn stop(&self) {
@@ -427,10 +406,11 @@ impl Node {
     pub async fn start(config: Config) -> Result<Handle, StartError> {
         raise_open_files();
         let io = |what: String, fix| move |error| StartError::Io { what, error, fix };
-        let (socket, listener) =
-            bind(config.sip).await.map_err(io(format!("SIP at {}", config.sip), "--sip"))?;
+        let (socket, listener) = config::bind(config.sip)
+            .await
+            .map_err(io(format!("SIP at {}", config.sip), "--sip"))?;
         let store = Store::open(&config.data)?;
-        let account = first_account(&store).await?;
+        let account = config::first_account(&store, config.account.as_ref()).await?;
         let main = account.sid;
         let told = |error: StoreFailed| StartError::Other(error.to_string());
         let accounts = Accounts::new(store.all_accounts().map_err(told)?);
@@ -453,6 +433,7 @@ impl Node {
             sip_auth: config.sip_auth,
             sip_md5_alone: config.sip_md5_alone,
             voice_url: config.voice_url,
+            names_are_rooms: config.names_are_rooms,
             guard: config.guard,
             api_url: config.api_url.clone(),
             dual_conference_recordings: config.dual_conference_recordings,
@@ -491,50 +472,10 @@ impl Node {
             api_url,
             recordings,
             open_recordings,
+            api_concurrency: Arc::new(config.limits.api_concurrency.into()),
+            draining: Arc::default(),
         })
     }
-}
-
-/// Binds UDP and TCP to the same port. Any free port must be free for both.
-async fn bind(address: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)> {
-    const TRIES: usize = 10;
-    let mut tries = 0;
-    loop {
-        let socket = UdpSocket::bind(address).await?;
-        match TcpListener::bind(socket.local_addr()?).await {
-            Ok(listener) => return Ok((socket, listener)),
-            Err(error) if address.port() != 0 || tries == TRIES => return Err(error),
-            Err(_) => tries += 1,
-        }
-    }
-}
-
-async fn first_account(store: &Store) -> Result<Account, StartError> {
-    let told = |error: store::StoreFailed| StartError::Other(error.to_string());
-    if let Some(account) = store.first_account().map_err(told)? {
-        return Ok(account);
-    }
-    let mut random = [0; 32];
-    ChaCha12Rng::from_os_rng().fill_bytes(&mut random);
-    let mut sid = [0; 16];
-    sid.copy_from_slice(&random[..16]);
-    let auth_token = random[16..].iter().map(|octet| format!("{octet:02x}")).collect();
-    let sid = AccountSid::new(sid);
-    let account = Account {
-        sid,
-        friendly_name: "Sidetone".to_owned(),
-        owner: sid,
-        status: AccountStatus::Active,
-        auth_token,
-        date_created: wall(),
-        date_updated: wall(),
-    };
-    let committed = store.apply(vec![Change::Account(account.clone())]).map_err(told)?;
-    match committed.await {
-        Ok(result) => result.map_err(told)?,
-        Err(_) => return Err(StartError::Other("the store's writer ended".to_owned())),
-    }
-    Ok(account)
 }
 
 /// Lets this process have as many files and sockets as the system allows it: each call needs two.

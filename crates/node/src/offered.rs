@@ -1,13 +1,16 @@
 //! Calls that come in: whom each is for, and what is to be done with it.
 
-use exchange::{Document, Event, Instructions, Offer, StatusCallback};
+use exchange::{Document, Effect, Event, Instructions, Offer, StatusCallback};
 use model::{CallSid, Now};
 use rand_chacha::rand_core::RngCore;
 use sip::Peer;
 
-use crate::core::{Core, Stopping};
+use crate::core::Core;
 use crate::directory::e164;
+use crate::draining::Stopping;
 
+/// The status of a call to nobody: not found.
+const NOT_FOUND: u16 = 404;
 /// The status of a call to an account that may not be used: temporarily unavailable.
 const NOT_ACTIVE: u16 = 480;
 
@@ -23,6 +26,10 @@ impl Core {
         if line.as_ref().is_some_and(|(_, line)| !line.is_active) {
             return self.agent.reject(invitation.call, NOT_ACTIVE, now.instant);
         }
+        let told = line.as_ref().and_then(|(_, line)| line.instructions.clone());
+        let Some(instructions) = told.or_else(|| self.by_name(user)) else {
+            return self.agent.reject(invitation.call, NOT_FOUND, now.instant);
+        };
         let mut octets = [0; 16];
         self.random.fill_bytes(&mut octets);
         let call = CallSid::new(octets);
@@ -34,7 +41,6 @@ impl Core {
         }
         let headers = invitation.headers.into_iter();
         let headers = headers.map(|(name, value)| (format!("SipHeader_{name}"), value)).collect();
-        let by_name = self.by_name(user);
         let offer = match line {
             Some((to, line)) => Offer {
                 call,
@@ -45,7 +51,7 @@ impl Core {
                     .unwrap_or(invitation.from),
                 to,
                 caller_name: invitation.display_name,
-                instructions: line.instructions.unwrap_or(by_name),
+                instructions,
                 status_callback: line.status_callback,
                 headers,
             },
@@ -55,7 +61,7 @@ impl Core {
                 from: invitation.from,
                 to: invitation.to,
                 caller_name: invitation.display_name,
-                instructions: by_name,
+                instructions,
                 status_callback: StatusCallback::default(),
                 headers,
             },
@@ -63,15 +69,16 @@ impl Core {
         self.event(Event::CallOffered(Box::new(offer)), now);
     }
 
-    /// What is done with a call that nothing else is said of.
-    fn by_name(&self, user: String) -> Instructions {
+    /// What is done with a call that nothing else is said of; nothing: it is refused.
+    fn by_name(&self, user: String) -> Option<Instructions> {
         match &self.settings.voice_url {
-            Some(url) => Instructions::Url {
+            Some(url) => Some(Instructions::Url {
                 document: Document { url: url.clone(), method: "POST".to_owned() },
                 fallback: None,
-            },
-            None if user.is_empty() => Instructions::Join("default".to_owned()),
-            None => Instructions::Join(user),
+            }),
+            None if !self.settings.names_are_rooms => None,
+            None if user.is_empty() => Some(Instructions::Join("default".to_owned())),
+            None => Some(Instructions::Join(user)),
         }
     }
 
@@ -81,6 +88,14 @@ impl Core {
         let host = sip::host_of(uri);
         self.directory.domain(&host)?;
         Some(self.agent.binding(&format!("{}@{host}", sip::user_of(uri))))
+    }
+
+    /// Lets a call that we make to a line of our own pass where callers must prove who they are.
+    pub(crate) fn prove_ourselves(&self, effect: &mut Effect) {
+        let account = &self.settings.account;
+        if let Effect::Dial { auth, .. } = effect {
+            *auth = Some((account.sid.to_string(), account.auth_token.clone()));
+        }
     }
 
     /// Returns where a number or an application of ours is called: here.

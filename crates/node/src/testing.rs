@@ -38,6 +38,7 @@ pub fn core(now: Now) -> Core {
         sip_auth: false,
         sip_md5_alone: false,
         voice_url: None,
+        names_are_rooms: true,
         guard: webhook::Guard { loopback: true, private: false },
         api_url: String::new(),
         dual_conference_recordings: false,

@@ -433,6 +433,7 @@ impl World {
             sip_auth: false,
             sip_md5_alone: false,
             voice_url: (!self.random.one_in(5)).then(|| format!("{}/voice", web::HOST)),
+            names_are_rooms: true,
             guard: Guard { loopback: true, private: true },
             api_url: format!("{}/api", web::HOST),
             dual_conference_recordings: false,

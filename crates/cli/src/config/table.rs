@@ -1,0 +1,133 @@
+//! Every setting: its name, what it can be, its default, and whether a running server takes it anew.
+//!
+//! A setting has one name: `callbacks.delivery` in the file is `SIDETONE_CALLBACKS_DELIVERY` in the environment
+//! and `--callbacks-delivery` as a flag.
+
+use super::kind::{Kind, Value};
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// In the file; what stands before a dot is its section.
+    pub name: &'static str,
+    /// What it can be.
+    pub kind: Kind,
+    /// As the file would write it: empty where it is not set.
+    pub default: Preset,
+    /// Whether SIGHUP takes it anew; the others want a restart.
+    pub reloads: bool,
+    /// What it is for.
+    pub says: &'static str,
+}
+
+/// A default.
+#[derive(Debug, Clone, Copy)]
+pub enum Preset {
+    Text(&'static str),
+    Flag(bool),
+    Number(u64),
+}
+
+impl Preset {
+    pub fn value(self) -> Value {
+        match self {
+            Self::Text(text) => Value::Text(text.to_owned()),
+            Self::Flag(flag) => Value::Flag(flag),
+            Self::Number(number) => Value::Number(number),
+        }
+    }
+
+    /// Whether an empty text is what it is before anyone sets it.
+    pub fn is_unset(self) -> bool {
+        matches!(self, Self::Text(""))
+    }
+}
+
+impl Setting {
+    /// Returns its name in the environment.
+    pub fn variable(&self) -> String {
+        format!("SIDETONE_{}", self.name.replace('.', "_").to_ascii_uppercase())
+    }
+
+    /// Returns its name as a flag, without the dashes before it.
+    pub fn flag(&self) -> String {
+        self.name.replace(['.', '_'], "-")
+    }
+}
+
+const fn setting(
+    name: &'static str,
+    kind: Kind,
+    default: Preset,
+    reloads: bool,
+    says: &'static str,
+) -> Setting {
+    Setting { name, kind, default, reloads, says }
+}
+
+use Preset::{Flag, Number, Text};
+
+const RESTARTS: bool = false;
+
+/// The settings that stand alone or in a section.
+#[rustfmt::skip]
+pub static SETTINGS: &[Setting] = &[
+    setting("data", Kind::Text, Text("sidetone-data"), RESTARTS,
+        "Where the database and the recordings are kept"),
+    setting("http", Kind::Address, Text("127.0.0.1:8080"), RESTARTS,
+        "Where the API listens; port 0 is any free one"),
+    setting("api_url", Kind::Url, Text(""), RESTARTS,
+        "Where clients reach the API, for the addresses that callbacks name; unset: where it listens"),
+    setting("sip", Kind::Address, Text("127.0.0.1:5060"), RESTARTS,
+        "Where SIP listens"),
+    setting("admin", Kind::Address, Text("127.0.0.1:9090"), RESTARTS,
+        "Where health and metrics are served, to everyone who reaches it"),
+    setting("rtp_ports", Kind::Ports, Text("20000-29999"), RESTARTS,
+        "Ports for sound, two for each call"),
+    setting("advertise", Kind::Ip, Text(""), RESTARTS,
+        "The address that phones are told, where it is not the one that SIP listens on"),
+    setting("sip_digest", Kind::Word(&["sha-256", "md5"]), Text("sha-256"), RESTARTS,
+        "How phones prove who they are: md5 is for those that give up when they are offered SHA-256 as well"),
+    setting("voice_url", Kind::Url, Text(""), RESTARTS,
+        "Asked, by a signed POST, what to do with calls to what has no address of its own; unset: they are refused"),
+    setting("account_sid", Kind::Text, Text(""), RESTARTS,
+        "The account; unset: one is made on the first start"),
+    setting("auth_token", Kind::Secret, Text(""), RESTARTS,
+        "Its token, 32 to 128 letters and digits; unset: one is made on the first start"),
+    setting("ready_file", Kind::Text, Text(""), RESTARTS,
+        "Written, whole or not at all, when everything listens"),
+    setting("drain_limit", Kind::Time, Text("5m"), true,
+        "How long calls may go on after SIGTERM"),
+    setting("open_recordings", Kind::Flag, Flag(false), RESTARTS,
+        "Hands recordings to everyone who has their address, without credentials"),
+    setting("dual_conference_recordings", Kind::Flag, Flag(false), RESTARTS,
+        "Records conferences in two channels: the first who came on the left, everyone else on the right"),
+    setting("log", Kind::Text, Text("info"), true,
+        "What is logged: error, warn, info, debug, or by part, such as warn,node=info"),
+    setting("log_format", Kind::Word(&["text", "json"]), Text("text"), RESTARTS,
+        "How it is written"),
+    setting("callbacks.delivery", Kind::Word(&["twilio", "until-delivered"]), Text("twilio"), RESTARTS,
+        "When a callback that its receiver does not take is given up"),
+    setting("guard.loopback", Kind::Flag, Flag(false), RESTARTS,
+        "Lets documents, callbacks and SIP addresses be on this machine"),
+    setting("guard.private", Kind::Flag, Flag(false), RESTARTS,
+        "Lets them be in private networks"),
+    setting("limits.api_concurrency", Kind::Number(1..=10_000), Number(100), true,
+        "Requests of one account that are handled at the same time"),
+];
+
+/// What one entry of `[[numbers]]` says: numbers that accounts can have.
+#[rustfmt::skip]
+pub static NUMBERS: &[Setting] = &[
+    setting("first", Kind::Text, Text(""), RESTARTS, "The first one, in E.164"),
+    setting("count", Kind::Number(1..=100_000), Number(1), RESTARTS, "How many follow each other"),
+    setting("type", Kind::Word(&["local", "mobile", "tollfree"]), Text("local"), RESTARTS, "Their kind"),
+    setting("country", Kind::Text, Text("US"), RESTARTS, "Two letters"),
+    setting("country_name", Kind::Text, Text(""), RESTARTS, "The country's name"),
+    setting("locality", Kind::Text, Text(""), RESTARTS, "The town that they belong to"),
+    setting("region", Kind::Text, Text(""), RESTARTS, "Its state or province"),
+    setting("postal_code", Kind::Text, Text(""), RESTARTS, "A postal code of it"),
+];
+
+/// The lists of entries, which the file alone can hold.
+pub static LISTS: &[(&str, &[Setting])] = &[("numbers", NUMBERS)];

@@ -1,0 +1,175 @@
+//! What a configuration means: values of different settings that must fit each other, and what the server is made of.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use node::{Guard, Locality, NumberRange, NumberType};
+
+use crate::config::{Config, Values, ports};
+
+/// Shortest and longest token.
+const TOKEN: std::ops::RangeInclusive<usize> = 32..=128;
+
+/// How a server is to be.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The node; where the API is reached is added when it listens.
+    pub node: node::Config,
+    /// How long calls may go on after SIGTERM.
+    pub drain_limit: Duration,
+    /// Where to write that everything listens.
+    pub ready_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Makes them of a configuration.
+    ///
+    /// # Errors
+    /// One line for each pair of values that do not fit.
+    pub fn of(config: &Config) -> Result<Self, String> {
+        let values = &config.values;
+        let mut faults = Vec::new();
+        let account = account(values).unwrap_or_else(|told| {
+            faults.push(told);
+            None
+        });
+        let mut stock = Vec::new();
+        for entry in config.list("numbers") {
+            match range(entry) {
+                Ok(range) => stock.push(range),
+                Err(told) => faults.push(told),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults.join("\n"));
+        }
+        let ports = values.text("rtp_ports").and_then(ports);
+        let node = node::Config {
+            data: values.path("data").expect("it has a default"),
+            sip: values.address("sip"),
+            rtp_ports: ports.expect("it was checked when it was read"),
+            advertise: values.ip("advertise"),
+            sip_auth: true,
+            sip_md5_alone: values.text("sip_digest") == Some("md5"),
+            voice_url: values.text("voice_url").map(str::to_owned),
+            names_are_rooms: false,
+            guard: Guard {
+                loopback: values.flag("guard.loopback"),
+                private: values.flag("guard.private"),
+            },
+            callbacks: match values.text("callbacks.delivery") {
+                Some("until-delivered") => node::Delivery::UntilDelivered,
+                _ => node::Delivery::Twilio,
+            },
+            api_url: values.text("api_url").unwrap_or_default().trim_end_matches('/').to_owned(),
+            open_recordings: values.flag("open_recordings"),
+            dual_conference_recordings: values.flag("dual_conference_recordings"),
+            stock,
+            messages: false,
+            account,
+            limits: limits(values),
+        };
+        Ok(Self {
+            node,
+            drain_limit: values.time("drain_limit").unwrap_or_default(),
+            ready_file: values.path("ready_file"),
+        })
+    }
+}
+
+/// Returns what one account may have at once.
+fn limits(values: &Values) -> node::Limits {
+    let number = |name| usize::try_from(values.number(name)).unwrap_or(usize::MAX);
+    node::Limits { api_concurrency: number("limits.api_concurrency") }
+}
+
+/// Returns the account's SID and token, where they are not to be made.
+fn account(values: &Values) -> Result<Option<(node::AccountSid, String)>, String> {
+    let (sid, token) = match (values.text("account_sid"), values.text("auth_token")) {
+        (None, None) => return Ok(None),
+        (Some(sid), Some(token)) => (sid, token),
+        _ => return Err("account_sid and auth_token are set together, or neither".to_owned()),
+    };
+    let sid =
+        sid.parse().map_err(|_| format!("account_sid: {sid:?} is not AC and 32 hex digits"))?;
+    let varied: std::collections::BTreeSet<char> = token.chars().collect();
+    let strong = TOKEN.contains(&token.len()) && varied.len() >= 8;
+    if !strong || !token.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return Err(
+            "auth_token: it is not 32 to 128 letters and digits, of eight kinds at least; \
+                    `openssl rand -hex 16` makes one"
+                .to_owned(),
+        );
+    }
+    Ok(Some((sid, token.to_owned())))
+}
+
+fn range(entry: &Values) -> Result<NumberRange, String> {
+    let first = entry.text("first").unwrap_or_default();
+    let number = node::e164(first).filter(|_| first.starts_with('+'));
+    let number = number.and_then(|number| number[1..].parse().ok());
+    let first = number.ok_or_else(|| format!("numbers: first: {first:?} is no number in E.164"))?;
+    let text = |name| entry.text(name).unwrap_or_default().to_owned();
+    let country_code = text("country");
+    if country_code.len() != 2 || !country_code.bytes().all(|octet| octet.is_ascii_uppercase()) {
+        return Err(format!("numbers: country: {country_code:?} is not two letters such as US"));
+    }
+    let place = entry.text("locality").map(|locality| Locality {
+        locality: locality.to_owned(),
+        region: text("region"),
+        postal_code: text("postal_code"),
+        latitude: 0.0,
+        longitude: 0.0,
+        lata: String::new(),
+    });
+    Ok(NumberRange {
+        first,
+        count: entry.number("count"),
+        number_type: match entry.text("type") {
+            Some("mobile") => NumberType::Mobile,
+            Some("tollfree") => NumberType::TollFree,
+            _ => NumberType::Local,
+        },
+        country: entry.text("country_name").unwrap_or(&country_code).to_owned(),
+        country_code,
+        place,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flags;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, String> {
+        let environment =
+            variables.iter().map(|(name, text)| (format!("SIDETONE_{name}"), (*text).to_owned()));
+        Settings::of(&Config::load(None, environment, &Flags::default()).unwrap())
+    }
+
+    #[test]
+    fn production_is_strict_before_anyone_sets_anything() {
+        let node = read(&[]).unwrap().node;
+        assert!(node.sip_auth && !node.messages && !node.names_are_rooms && !node.open_recordings);
+        assert_eq!(node.guard, Guard { loopback: false, private: false });
+        assert!(node.stock.is_empty() && node.account.is_none());
+    }
+
+    #[test]
+    fn a_weak_token_or_half_an_account_is_refused() {
+        let sid = format!("AC{}", "5".repeat(32));
+        let check = |sid: &str, token: &str, fault: &str| {
+            let told = read(&[("ACCOUNT_SID", sid), ("AUTH_TOKEN", token)]).unwrap_err();
+            assert!(told.contains(fault), "{told}");
+            assert!(token.is_empty() || !told.contains(token), "the token is shown: {told}");
+        };
+        check(&sid, "", "together");
+        check("", "0123456789abcdef0123456789abcdef", "together");
+        check("AC1", "0123456789abcdef0123456789abcdef", "account_sid");
+        check(&sid, "0123456789abcdef", "auth_token");
+        check(&sid, &"1".repeat(32), "auth_token");
+        let strong =
+            [("ACCOUNT_SID", sid.as_str()), ("AUTH_TOKEN", "0123456789abcdef0123456789abcdef")];
+        assert!(read(&strong).unwrap().node.account.is_some());
+    }
+}
