@@ -28,6 +28,7 @@ mod numbers;
 mod paging;
 mod participants;
 mod paths;
+mod phones;
 mod queues;
 mod recordings;
 mod resource;
@@ -329,6 +330,8 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
         Resource::Audibility => sidetone::audibility(request).await,
         Resource::Timeline => timeline::all(request).await,
         Resource::Listen => sidetone::listen(request).await,
+        Resource::Phones => phones::all(&request),
+        Resource::Phone => phones::one(&request),
         Resource::Callbacks => callbacks::all(request).await,
         Resource::Callback => callbacks::one(request).await,
         Resource::CallbackReplay => callbacks::replay(request).await,

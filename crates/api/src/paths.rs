@@ -57,6 +57,8 @@ pub enum Resource {
     Audibility,
     Timeline,
     Listen,
+    Phones,
+    Phone,
     Callbacks,
     Callback,
     CallbackReplay,
@@ -100,10 +102,12 @@ const OURS: [&str; 2] = ["sidetone", "v1"];
 static ACCOUNTS: Path = built("Accounts", "GP", Resource::Accounts);
 static ACCOUNT: Path = built("Accounts/{AccountSid}", "GP", Resource::Account);
 
-static OUR_PATHS: [Path; 6] = [
+static OUR_PATHS: [Path; 8] = [
     built("sidetone/v1/Conferences/{ConferenceSid}/Audibility", "G", Resource::Audibility),
     built("sidetone/v1/Conferences/{ConferenceSid}/Timeline", "G", Resource::Timeline),
     built("sidetone/v1/Conferences/{ConferenceSid}/Listen", "G", Resource::Listen),
+    built("sidetone/v1/Phones", "G", Resource::Phones),
+    built("sidetone/v1/Phones/{PhoneNumber}", "GPD", Resource::Phone),
     built("sidetone/v1/Callbacks", "G", Resource::Callbacks),
     built("sidetone/v1/Callbacks/{Sid}", "G", Resource::Callback),
     built("sidetone/v1/Callbacks/{Sid}/Replay", "P", Resource::CallbackReplay),

@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use sim::{Phone, State};
 
 use crate::client::Where;
-use crate::listen::save;
+use crate::listen::{save, write};
+use crate::output::Output;
+use crate::phones::read;
 
 /// How long it may ring.
 const RINGS: Duration = Duration::from_secs(60);
-/// What `w` among the keys stands for.
-const PAUSE: Duration = Duration::from_millis(500);
+/// A phone remembers no more than a minute: it is asked this often for what it heard.
+const LISTENS: Duration = Duration::from_secs(5);
 /// How long a key takes.
 const KEY: Duration = Duration::from_millis(300);
 /// Longest call, in seconds.
@@ -29,14 +32,17 @@ pub struct Arguments {
     #[arg(long, default_value = "sidetone")]
     from: String,
     /// What it says: a WAV or an MP3, once.
-    #[arg(long)]
-    play: Option<PathBuf>,
-    /// The keys that it presses once it is answered; `w` waits for half a second.
-    #[arg(long, value_parser = keys)]
-    digits: Option<String>,
-    /// Where what it hears goes, as a WAV.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     wav: Option<PathBuf>,
+    /// The keys that it presses once it is answered: `0-9*#A-D`; `w` and `W` wait for half a second and a whole one.
+    #[arg(long, value_name = "DIGITS", value_parser = keys)]
+    press: Option<String>,
+    /// Where what it hears goes, as a WAV.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
     /// When it hangs up, in seconds after the answer: `10s`.
     #[arg(long = "for", default_value = "10s", value_parser = seconds)]
     length: u64,
@@ -50,7 +56,7 @@ fn seconds(text: &str) -> Result<u64, String> {
 }
 
 fn keys(text: &str) -> Result<String, String> {
-    let is_key = |key: char| "0123456789*#ABCDw".contains(key);
+    let is_key = |key: char| "0123456789*#ABCDwW".contains(key);
     if text.chars().all(is_key) {
         Ok(text.to_owned())
     } else {
@@ -67,8 +73,8 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     let sip = client.running.sip_address();
     let sip = sip.ok_or("where SIP listens is known from a data folder alone: --data")?;
     let length = Duration::from_secs(arguments.length);
-    let mut voice = match &arguments.play {
-        Some(file) => read(file)?,
+    let mut voice = match &arguments.wav {
+        Some(file) => read(file)?.to_vec(),
         None => Vec::new(),
     };
     // A phone says its voice again and again: what comes after it is silence.
@@ -84,26 +90,45 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     }
     let answered = Instant::now();
     phone.forget();
-    println!("{} answered", arguments.to);
-    for key in arguments.digits.iter().flat_map(|keys| keys.chars()) {
-        if key != 'w' {
+    if arguments.output == Output::Text {
+        println!("{} answered", arguments.to);
+    }
+    for key in arguments.press.iter().flat_map(|keys| keys.chars()) {
+        let pause = sim::pause(key);
+        if pause.is_none() {
             phone.press(key.encode_utf8(&mut [0; 4]));
         }
-        std::thread::sleep(if key == 'w' { PAUSE } else { KEY });
+        std::thread::sleep(pause.unwrap_or(KEY));
     }
-    let by_them = phone.wait_over(length.saturating_sub(answered.elapsed()));
-    println!(
-        "{} hung up after {:.1} s",
-        if by_them { "they" } else { "we" },
-        answered.elapsed().as_secs_f64()
-    );
-    match &arguments.wav {
-        Some(file) => save(file, &phone.heard()),
+    let mut heard = phone.heard();
+    let mut by_them = false;
+    while !by_them && answered.elapsed() < length {
+        by_them = phone.wait_over(LISTENS.min(length.saturating_sub(answered.elapsed())));
+        heard.extend(phone.heard());
+    }
+    let took = answered.elapsed().as_secs_f64();
+    match arguments.output {
+        Output::Text => {
+            println!("{} hung up after {took:.1} s", if by_them { "they" } else { "we" });
+        }
+        Output::Json => {
+            let (to, from) = (&arguments.to, &arguments.from);
+            let by = if by_them { "to" } else { "from" };
+            let seconds = (took * 10.0).round() / 10.0;
+            let digits = phone.digits();
+            println!(
+                "{}",
+                json!({
+                    "to": to, "from": from, "duration": seconds, "hung_up_by": by,
+                    "digits_heard": digits,
+                    "record": arguments.record.as_ref().map(|file| file.display().to_string()),
+                })
+            );
+        }
+    }
+    match &arguments.record {
+        Some(file) if arguments.output == Output::Text => save(file, &heard),
+        Some(file) => write(file, &heard),
         None => Ok(()),
     }
-}
-
-fn read(file: &PathBuf) -> Result<Vec<i16>, String> {
-    let octets = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    sound::decode(octets).map_err(|error| format!("{}: {error}", file.display()))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use node::{Config, Delivery, Guard, Limits, Node};
 
-use crate::{banner, config, demo, server};
+use crate::{banner, config, demo, phones, server};
 
 /// Flags of `sidetone dev`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,9 @@ pub struct Arguments {
     /// Records conferences in two channels: the first who came on the left, everyone else on the right.
     #[arg(long)]
     dual_conference_recordings: bool,
+    /// Refuses numbers that nobody serves, as Twilio does, where otherwise a virtual phone rings.
+    #[arg(long)]
+    no_virtual_phones: bool,
     /// Written, whole or not at all, when everything listens.
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -94,6 +97,10 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         }
         _ => arguments.sip,
     };
+    let virtual_phones = match arguments.no_virtual_phones {
+        true => None,
+        false => Some(phones::Waiting::bind(sip)?),
+    };
     let config = Config {
         data: arguments.data.clone(),
         sip,
@@ -106,6 +113,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         callbacks: arguments.callbacks_delivery.into(),
         stock: node::fictional_numbers(),
         messages: true,
+        virtual_phones: virtual_phones.as_ref().map(|waiting| waiting.phones.clone()),
         guard: Guard { loopback: true, private: false },
         api_url: format!("http://{}", server::address(&http)?),
         open_recordings: arguments.open_recordings,
@@ -114,6 +122,8 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         limits: Limits::default(),
     };
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
+    let virtual_phones = virtual_phones.map(|waiting| waiting.start(&node, &arguments.data));
+    let virtual_phones = virtual_phones.transpose()?;
     let ready = server::ready(&node, server::address(&admin_listener)?);
     server::serve(&node, (http, admin_listener));
     server::write_ready(&ready, &arguments.data, arguments.ready_file.as_deref())?;
@@ -124,6 +134,6 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         () = node.stop() => {}
         second = server::told_to_end() => second?,
     }
-    drop(talkers);
+    drop((talkers, virtual_phones));
     Ok(())
 }

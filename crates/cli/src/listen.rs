@@ -48,11 +48,19 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
 /// # Errors
 /// One line that names the file.
 pub fn save(file: &Path, samples: &[i16]) -> Result<(), String> {
-    std::fs::write(file, sound::wav(samples))
-        .map_err(|error| format!("{}: {error}", file.display()))?;
+    write(file, samples)?;
     let seconds = samples.len() as f64 / f64::from(sound::RATE);
     println!("{}: {seconds:.1} s, {}", file.display(), loudness(samples));
     Ok(())
+}
+
+/// Writes a WAV file.
+///
+/// # Errors
+/// One line that names the file.
+pub fn write(file: &Path, samples: &[i16]) -> Result<(), String> {
+    std::fs::write(file, sound::wav(samples))
+        .map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// The level of a recording, against a sine at full scale.

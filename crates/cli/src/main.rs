@@ -17,11 +17,14 @@ mod logging;
 mod metrics;
 mod output;
 mod part;
+mod phone;
+mod phones;
 mod proxy;
 mod running;
 mod serve;
 mod server;
 mod settings;
+mod times;
 mod webhook;
 
 use std::process::ExitCode;
@@ -50,6 +53,8 @@ enum Command {
     Listen(listen::Arguments),
     /// Calls the running server by a phone made of software: says a file, presses keys, saves what it hears.
     Call(call::Arguments),
+    /// Says what a virtual phone does when it is called, and shows what befell it.
+    Phone(phone::Arguments),
     /// Makes many calls with sound to a server on this machine and says what became of them.
     Load(Box<load::Arguments>),
     /// Makes, lists and removes API keys of the running server.
@@ -84,6 +89,7 @@ fn main() -> ExitCode {
         Command::Config(arguments) => config::run(arguments),
         Command::Listen(arguments) => runtime.block_on(listen::run(arguments)),
         Command::Call(arguments) => call::run(&arguments),
+        Command::Phone(arguments) => runtime.block_on(phone::run(arguments)),
         Command::Load(arguments) => runtime.block_on(load::run(*arguments)),
         Command::Keys(arguments) => runtime.block_on(keys::run(arguments)),
         Command::Conf(arguments) => runtime.block_on(conf::run(arguments)),

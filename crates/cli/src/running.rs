@@ -1,7 +1,7 @@
 //! How a client sub-command finds the running server.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -20,6 +20,8 @@ pub struct Running {
     pub admin_url: Option<String>,
     /// The server's process.
     pub pid: Option<u32>,
+    /// The server's data folder.
+    pub data: Option<PathBuf>,
 }
 
 /// The variables that name a server when no folder does.
@@ -37,10 +39,11 @@ impl Running {
         if data.is_none()
             && let [Ok(api_url), Ok(account_sid), Ok(auth_token)] = VARIABLES.map(std::env::var)
         {
-            let (sip, admin_url, pid) = (None, None, None);
-            return Ok(Self { api_url, account_sid, auth_token, sip, admin_url, pid });
+            let (sip, admin_url, pid, data) = (None, None, None, None);
+            return Ok(Self { api_url, account_sid, auth_token, sip, admin_url, pid, data });
         }
-        let file = data.unwrap_or(Path::new(DEFAULT_DATA)).join("ready.json");
+        let data = data.unwrap_or(Path::new(DEFAULT_DATA));
+        let file = data.join("ready.json");
         let text = std::fs::read_to_string(&file).map_err(|error| {
             format!("{}: {error}; start the server, or name its folder with --data", file.display())
         })?;
@@ -57,6 +60,7 @@ impl Running {
             sip: of("sip_uri").ok(),
             admin_url: of("admin_url").ok(),
             pid: ready["pid"].as_u64().and_then(|pid| pid.try_into().ok()),
+            data: Some(data.to_owned()),
         })
     }
 

@@ -66,6 +66,7 @@ impl Settings {
             dual_conference_recordings: values.flag("dual_conference_recordings"),
             stock,
             messages: false,
+            virtual_phones: None,
             account,
             limits: limits(values),
         };

@@ -52,7 +52,7 @@ async fn a_call_says_a_file_presses_keys_and_saves_what_it_hears() {
     let (say, heard) = (server.data().join("say.wav"), server.data().join("heard.wav"));
     std::fs::write(&say, sound::wav(&e2e::tone(500, 1_000.0))).unwrap();
     let (said, saved) = (say.display(), heard.display());
-    let line = format!("call --to line --from +15550199 --digits w42 --play {said} --wav {saved}");
+    let line = format!("call --to line --from +15550199 --press w42 --wav {said} --record {saved}");
     let printed = run(&server, &line);
     assert!(printed.contains("line answered\nthey hung up after "), "{printed}");
     let asked = origin.asked("/sum").remove(0);
@@ -63,7 +63,7 @@ async fn a_call_says_a_file_presses_keys_and_saves_what_it_hears() {
     origin.answers("busy", "<Reject reason='busy'/>");
     let refused = try_run(&server, "call --to busy").unwrap_err();
     assert_eq!(refused, "sidetone: busy answered 486\n");
-    let nothing = try_run(&server, "call --to line --play /no/such.wav").unwrap_err();
+    let nothing = try_run(&server, "call --to line --wav /no/such.wav").unwrap_err();
     assert!(nothing.contains("/no/such.wav"), "{nothing}");
 }
 

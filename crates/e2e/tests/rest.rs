@@ -295,7 +295,7 @@ struct House {
 
 impl House {
     async fn open() -> Self {
-        let server = Server::start(&[]).await;
+        let server = Server::start(&["--no-virtual-phones"]).await;
         let mut phones: Vec<Phone> =
             (0..6).map(|_| Phone::listen(Ipv4Addr::LOCALHOST.into(), tone(500)).unwrap()).collect();
         let dial = async |path: &str, phone: &Phone, more: &[(&str, &str)]| {

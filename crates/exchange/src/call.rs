@@ -202,7 +202,8 @@ impl World {
         let sip = to.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"));
         let user = to.strip_prefix("client:").unwrap_or(to);
         let user = user.split('?').next().unwrap_or(user);
-        if sip || self.registered.contains(user) || self.numbers.contains(user) {
+        let rings = self.every_number_rings && model::is_e164(to);
+        if sip || rings || self.registered.contains(user) || self.numbers.contains(user) {
             Ok(())
         } else {
             Err(Refusal::Unreachable(to.to_owned()))

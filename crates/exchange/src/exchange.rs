@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) registered: BTreeSet<String>,
     /// What of ours can be dialled as if it were a phone: numbers and applications.
     pub(crate) numbers: BTreeSet<String>,
+    /// Whether every other number can be dialled, too.
+    pub(crate) every_number_rings: bool,
     pub(crate) touched: BTreeSet<Touched>,
     /// The deadlines in order, and each one's by its owner.
     due: BTreeSet<(Instant, Touched)>,
@@ -187,6 +189,11 @@ impl Exchange {
     /// Takes what of ours can be dialled as if it were a phone.
     pub fn set_numbers(&mut self, numbers: BTreeSet<String>) {
         self.world.numbers = numbers;
+    }
+
+    /// Lets every number be dialled, or only those of [`Self::set_numbers`] and of registered phones.
+    pub fn ring_every_number(&mut self, rings: bool) {
+        self.world.every_number_rings = rings;
     }
 
     /// How many calls are not over.

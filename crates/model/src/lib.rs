@@ -35,3 +35,10 @@ pub use sid::{
 };
 pub use time::{Iso8601, Now, Rfc2822, Timestamp};
 pub use words::UnknownWord;
+
+/// Whether the text is a number in E.164: `+` and 7 to 15 digits. Source: ITU-T E.164, section 6.
+pub fn is_e164(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| {
+        (7..=15).contains(&digits.len()) && digits.bytes().all(|octet| octet.is_ascii_digit())
+    })
+}

@@ -10,6 +10,7 @@ use store::{Store, StoreFailed};
 use tokio::net::{TcpListener, UdpSocket};
 use webhook::Guard;
 
+use crate::phones::VirtualPhones;
 use crate::stock::NumberRange;
 use crate::wall;
 
@@ -46,6 +47,8 @@ pub struct Config {
     pub stock: Vec<NumberRange>,
     /// Whether messages are kept, though none reaches a phone.
     pub messages: bool,
+    /// Where numbers ring that nobody serves; none: they are refused.
+    pub virtual_phones: Option<VirtualPhones>,
     /// The first account's SID and token; none: they are made on the first start and kept.
     pub account: Option<(AccountSid, String)>,
     /// What each account may have at once.

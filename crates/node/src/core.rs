@@ -173,6 +173,8 @@ pub struct Settings {
     pub api_url: String,
     /// Whether conferences are recorded in two channels.
     pub dual_conference_recordings: bool,
+    /// Where numbers ring that nobody serves; none: they are refused.
+    pub virtual_phones: Option<SocketAddr>,
 }
 
 /// One call's names on both sides.
@@ -252,6 +254,7 @@ impl Core {
         if settings.dual_conference_recordings {
             exchange.record_conferences_in_two_channels();
         }
+        exchange.ring_every_number(settings.virtual_phones.is_some());
         Self {
             exchange,
             agent: Agent::new(sip::Config { access: Some(access), ..open }),

@@ -170,8 +170,6 @@ impl Lists {
 
 /// Returns a number in E.164, where the text is one with or without `+`. Source: ITU-T E.164, section 6.
 pub fn e164(text: &str) -> Option<String> {
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    let fits =
-        (7..=15).contains(&digits.len()) && digits.bytes().all(|octet| octet.is_ascii_digit());
-    fits.then(|| format!("+{digits}"))
+    let number = format!("+{}", text.strip_prefix('+').unwrap_or(text));
+    model::is_e164(&number).then_some(number)
 }

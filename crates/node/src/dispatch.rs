@@ -326,6 +326,7 @@ impl Core {
             let user = user.split('?').next().unwrap_or(user);
             let ours = || self.own_line(user).inspect(|_| self.prove_ourselves(&mut effect));
             let binding = self.agent.binding(user).or_else(ours);
+            let binding = binding.or_else(|| self.virtual_phone(&to));
             return self.invite(effect, binding, now);
         };
         match &target.host {

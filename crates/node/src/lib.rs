@@ -30,6 +30,7 @@ mod own;
 mod parting;
 #[cfg(test)]
 mod parting_tests;
+mod phones;
 mod ports;
 mod recorder;
 mod recording;
@@ -66,6 +67,9 @@ pub use crate::core::{
     BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written,
 };
 pub use crate::directory::{Directory, e164};
+pub use crate::phones::{
+    Behavior, Order, PHONES_MAX, PhoneState, Phones, Plan, Says, Seen, VirtualPhones,
+};
 pub use crate::recovery::{Closing, close};
 pub use crate::stock::{Locality, NumberRange, NumberType, fictional_numbers};
 pub use delivery::{Note, Outbox, ROWS_MAX};
@@ -174,6 +178,8 @@ pub struct Handle {
     changing: Arc<Mutex<()>>,
     stock: Arc<[NumberRange]>,
     messages: bool,
+    phones: Option<Phones>,
+    speaker: Arc<speech::Speaker>,
     sip: SocketAddr,
     api_url: Arc<str>,
     recordings: PathBuf,
@@ -437,7 +443,9 @@ impl Node {
             guard: config.guard,
             api_url: config.api_url.clone(),
             dual_conference_recordings: config.dual_conference_recordings,
+            virtual_phones: config.virtual_phones.as_ref().map(|virtual_ones| virtual_ones.sip),
         };
+        let speaker = Arc::new(speech::Speaker::new(&config.data));
         let own = own::Own {
             store: store.clone(),
             folder: recordings.clone(),
@@ -448,7 +456,7 @@ impl Node {
             rtp_ports: config.rtp_ports,
             store: store.clone(),
             assets: assets::Assets::new(client, accounts.clone(), own),
-            speaker: speech::Speaker::new(&config.data),
+            speaker: Arc::clone(&speaker),
             socket,
             listener,
             requests: requests.clone(),
@@ -468,6 +476,8 @@ impl Node {
             changing: Arc::default(),
             stock: config.stock.into(),
             messages: config.messages,
+            phones: config.virtual_phones.map(|virtual_ones| virtual_ones.phones),
+            speaker,
             sip,
             api_url,
             recordings,

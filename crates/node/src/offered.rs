@@ -105,4 +105,10 @@ impl Core {
         let here = self.settings.sip;
         Some((format!("sip:{user}@{here}"), Peer::from(here)))
     }
+
+    /// Returns where a number rings that nobody serves.
+    pub(crate) fn virtual_phone(&self, number: &str) -> Option<(String, Peer)> {
+        let there = self.settings.virtual_phones.filter(|_| model::is_e164(number))?;
+        Some((format!("sip:{number}@{there}"), Peer::from(there)))
+    }
 }

@@ -63,6 +63,14 @@ impl Speaker {
         }
     }
 
+    /// Returns a speech as sound: 8 kHz mono.
+    ///
+    /// # Errors
+    /// When it cannot be rendered, with Twilio's code.
+    pub async fn words(&self, speech: &Speech) -> Result<Arc<[i16]>, Failure> {
+        Ok(self.render(speech).await?.pcm)
+    }
+
     async fn render(&self, speech: &Speech) -> Result<Rendered, Failure> {
         let key = format!("{speech:?}");
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,12 +3,22 @@
 //! Source: RFC 4733 sections 2.3 and 2.5.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 const KEYS: &str = "0123456789*#ABCD";
 /// Packets of a key that is down, of its end, and of the sound after it.
 const DOWN: u32 = 5;
 const ENDS: u32 = 3;
 const GAP: u32 = 5;
+
+/// Returns how long `w` and `W` among keys wait; nothing for a key. Source: Twilio, `SendDigits`.
+pub fn pause(key: char) -> Option<Duration> {
+    match key {
+        'w' => Some(Duration::from_millis(500)),
+        'W' => Some(Duration::from_secs(1)),
+        _ => None,
+    }
+}
 
 /// Keys that wait to be sent.
 #[derive(Debug, Default)]

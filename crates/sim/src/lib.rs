@@ -3,8 +3,10 @@
 //! A phone is a thread of its own with two sockets. It shares the SIP agent and the G.711 tables
 //! with the server, and nothing else: who hears whom is judged from what comes out of the wire.
 
+mod audio;
 mod keys;
 pub mod load;
+mod virtual_phones;
 pub mod world;
 
 use std::collections::VecDeque;
@@ -15,18 +17,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use media::{Header, PACKET_MAX, linear_to_ulaw, ulaw_to_linear};
-use node::arrival::{Port, Reader};
+use media::ulaw_to_linear;
+use node::arrival::Reader;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sip::{Agent, CallId, Config, Event};
 
+use crate::audio::{Audio, Came, SAMPLES};
+
+pub use crate::keys::pause;
+pub use crate::virtual_phones::{CALLS_MAX, Spoken, VirtualPhones};
+
 const TICK: Duration = Duration::from_millis(20);
-const SAMPLES: usize = 160;
 /// Most that a phone remembers: 60 s.
 const HEARD_MAX: usize = 8_000 * 60;
-/// Packets that are read at a time.
-const SWEEP_MAX: usize = 64;
 
 /// Packets that a phone remembers until they are asked for: 60 s.
 pub const PACKETS_MAX: usize = 3_000;
@@ -153,7 +157,6 @@ impl Phone {
 
     fn start(ip: IpAddr, voice: Voice, calls: Option<Dialled>, manner: Manner) -> io::Result<Self> {
         let signalling = UdpSocket::bind((ip, 0))?;
-        let sound = UdpSocket::bind((ip, 0))?;
         signalling.set_nonblocking(true)?;
         let address = signalling.local_addr()?;
         let shared = Shared {
@@ -173,23 +176,12 @@ impl Phone {
         random.fill_bytes(&mut seed);
         let line = Line {
             agent: Agent::new(Config::open(address, seed)),
-            media: sound.local_addr()?,
             signalling,
-            sound: Port::new(sound, true)?,
+            audio: Audio::open(ip, &mut random)?,
             voice,
             manner,
-            keys: keys::Keys::default(),
             call: None,
-            remote: None,
-            header: Header {
-                marker: true,
-                payload_type: 0,
-                sequence: random.next_u32() as u16,
-                timestamp: random.next_u32(),
-                ssrc: random.next_u32(),
-            },
             at: 0,
-            event: None,
             shared: Arc::clone(&shared),
         };
         let stop = Arc::clone(&hang_up);
@@ -317,16 +309,11 @@ struct Dialled {
 struct Line {
     agent: Agent,
     signalling: UdpSocket,
-    sound: Port,
-    media: SocketAddr,
+    audio: Audio,
     voice: Voice,
     manner: Manner,
-    keys: keys::Keys,
     call: Option<CallId>,
-    remote: Option<SocketAddr>,
-    header: Header,
     at: usize,
-    event: Option<u32>,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -335,7 +322,14 @@ impl Line {
         if let Some(Dialled { server, user, from }) = calls {
             let call = self.agent.new_call();
             let uri = format!("sip:{user}@{server}");
-            self.agent.invite(call, &uri, server, (&from, None), self.media, Instant::now());
+            self.agent.invite(
+                call,
+                &uri,
+                server,
+                (&from, None),
+                self.audio.address,
+                Instant::now(),
+            );
             self.call = Some(call);
         }
         let mut reader = Reader::new();
@@ -348,7 +342,7 @@ impl Line {
                 }
                 // Time for the far end to answer the BYE.
                 end = Some(Instant::now() + Duration::from_millis(60));
-                self.remote = None;
+                self.audio.remote = None;
             }
             self.obey();
             self.signal();
@@ -364,9 +358,9 @@ impl Line {
         for order in orders {
             match (order, self.call) {
                 (Order::Register(server, user), _) => self.register(server, &user),
-                (Order::Press(keys), _) => self.keys.push(&keys),
+                (Order::Press(keys), _) => self.audio.keys.push(&keys),
                 (Order::Answer, Some(call)) => {
-                    self.agent.answer(call, self.media, Instant::now());
+                    self.agent.answer(call, self.audio.address, Instant::now());
                 }
                 (Order::Refuse(status), Some(call)) => {
                     self.agent.reject(call, status, Instant::now());
@@ -414,10 +408,10 @@ impl Line {
         let state = match event {
             Event::Invite(invitation) => {
                 self.call = Some(invitation.call);
-                self.remote = invitation.offer.map(|session| session.audio.address);
+                self.audio.remote = invitation.offer.map(|session| session.audio.address);
                 self.agent.ring(invitation.call);
                 if self.manner == Manner::Answers {
-                    self.agent.answer(invitation.call, self.media, Instant::now());
+                    self.agent.answer(invitation.call, self.audio.address, Instant::now());
                 }
                 let mut shared = self.lock();
                 shared.headers = invitation.headers;
@@ -426,7 +420,7 @@ impl Line {
             }
             Event::Ringing(..) => State::Ringing,
             Event::Answered(_, session) => {
-                self.remote = session.map(|session| session.audio.address);
+                self.audio.remote = session.map(|session| session.audio.address);
                 State::Up
             }
             Event::Acknowledged(..) => State::Up,
@@ -442,33 +436,25 @@ impl Line {
     }
 
     fn over(&mut self, status: Option<u16>) -> State {
-        self.remote = None;
+        self.audio.remote = None;
         self.call = None;
         State::Over(status)
     }
 
     fn listen(&mut self, reader: &mut Reader) {
         reader.begin(Instant::now());
-        let (remote, shared, event) = (self.remote, &self.shared, &mut self.event);
-        reader.receive(&self.sound, SWEEP_MAX, |datagram| {
-            if remote != Some(datagram.from) {
-                return; // The port was another phone's a moment ago.
-            }
-            let Some((header, payload)) = Header::parse(datagram.octets) else { return };
+        let shared = &self.shared;
+        self.audio.listen(reader, |came| {
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            if header.payload_type == 101 {
-                if event.replace(header.timestamp) != Some(header.timestamp) {
-                    let key =
-                        payload.first().and_then(|&e| "0123456789*#ABCD".chars().nth(e.into()));
-                    shared.digits.extend(key);
-                }
-                return;
-            }
+            let (payload, at) = match came {
+                Came::Key(key) => return shared.digits.push(key),
+                Came::Sound(payload, at) => (payload, at),
+            };
             let samples = payload.iter().map(|&octet| ulaw_to_linear(octet));
             if shared.packets.len() < PACKETS_MAX {
                 let power: f32 = samples.clone().map(|sample| f32::from(sample).powi(2)).sum();
                 let loudness = (power / payload.len().max(1) as f32).sqrt();
-                shared.packets.push(Packet { at: datagram.at, loudness });
+                shared.packets.push(Packet { at, loudness });
             }
             if shared.heard.len() < HEARD_MAX {
                 shared.heard.extend(samples);
@@ -477,24 +463,12 @@ impl Line {
     }
 
     fn speak(&mut self) {
-        let Some(remote) = self.remote else { return };
-        let payload: [u8; SAMPLES] = std::array::from_fn(|index| {
-            linear_to_ulaw(self.voice[(self.at + index) % self.voice.len()])
-        });
-        self.at = (self.at + SAMPLES) % self.voice.len();
-        let mut packet = [0; PACKET_MAX];
-        let length = match self.keys.tick() {
-            Some((event, age)) => {
-                let down = self.header.timestamp.wrapping_sub(age * SAMPLES as u32);
-                let header = Header { payload_type: 101, timestamp: down, ..self.header };
-                header.write(&event, &mut packet)
-            }
-            None => self.header.write(&payload, &mut packet),
-        };
-        self.header.sequence = self.header.sequence.wrapping_add(1);
-        self.header.timestamp = self.header.timestamp.wrapping_add(SAMPLES as u32);
-        self.header.marker = false;
-        let _ = self.sound.socket.send_to(&packet[..length], remote);
+        if self.audio.remote.is_none() {
+            return;
+        }
+        let (voice, at) = (&self.voice, self.at);
+        self.audio.speak(|index| voice[(at + index) % voice.len()]);
+        self.at = (at + SAMPLES) % voice.len();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {

@@ -437,6 +437,7 @@ impl World {
             guard: Guard { loopback: true, private: true },
             api_url: format!("{}/api", web::HOST),
             dual_conference_recordings: false,
+            virtual_phones: None,
         };
         let ports = Box::new(self.ports.clone());
         let mut core = Core::new(settings, self.random.seed(), ports);
