@@ -53,7 +53,8 @@ fn sid(request: &Request) -> Result<CallbackSid, ApiError> {
     request.variables[0].parse().map_err(|_| ApiError::not_found())
 }
 
-fn view(callback: &Callback) -> Value {
+/// Returns what is shown of it.
+pub fn view(callback: &Callback) -> Value {
     let params = callback.params.iter().map(|(name, value)| (name.clone(), value.clone().into()));
     json!({
         "sid": callback.sid.to_string(),

@@ -188,7 +188,8 @@ fn changes(form: &Form) -> Result<CallChanges, ApiError> {
     })
 }
 
-fn view(record: &Call) -> Value {
+/// Returns what is shown of it.
+pub fn view(record: &Call) -> Value {
     let base = format!("/2010-04-01/Accounts/{}/Calls/{}", record.account, record.sid);
     let links: serde_json::Map<String, Value> = SUBRESOURCES
         .iter()

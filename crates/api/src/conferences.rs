@@ -92,7 +92,8 @@ pub async fn one(request: Request) -> Answer {
     Ok((StatusCode::OK, view(&record.ok_or_else(ApiError::not_found)?)))
 }
 
-fn view(record: &Conference) -> Value {
+/// Returns what is shown of it.
+pub fn view(record: &Conference) -> Value {
     let base = format!("/2010-04-01/Accounts/{}/Conferences/{}", record.account, record.sid);
     json!({
         "account_sid": record.account.to_string(),

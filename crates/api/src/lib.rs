@@ -16,6 +16,7 @@ mod dates;
 mod dialling;
 mod error;
 mod events;
+mod feed;
 mod form;
 mod head_clock;
 mod keys;
@@ -330,6 +331,7 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
         Resource::Audibility => sidetone::audibility(request).await,
         Resource::Timeline => timeline::all(request).await,
         Resource::Listen => sidetone::listen(request).await,
+        Resource::Feed => feed::all(request).await,
         Resource::Phones => phones::all(&request),
         Resource::Phone => phones::one(&request),
         Resource::Callbacks => callbacks::all(request).await,

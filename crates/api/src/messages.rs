@@ -142,7 +142,8 @@ fn segments(text: &str) -> usize {
     if length <= one { 1 } else { length.div_ceil(each) }
 }
 
-fn view(message: &Resource) -> Value {
+/// Returns what is shown of it.
+pub fn view(message: &Resource) -> Value {
     TABLE.view(message, MEMBERS)
 }
 

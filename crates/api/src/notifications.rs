@@ -106,7 +106,8 @@ fn base(account: model::AccountSid, call: Option<CallSid>) -> String {
     format!("/2010-04-01/Accounts/{account}{below}/Notifications")
 }
 
-fn view(entry: &Notification, call: Option<CallSid>) -> Value {
+/// Returns what is shown of it.
+pub fn view(entry: &Notification, call: Option<CallSid>) -> Value {
     let date = entry.date.rfc2822().to_string();
     let log = match entry.level {
         Level::Error => "0",

@@ -57,6 +57,7 @@ pub enum Resource {
     Audibility,
     Timeline,
     Listen,
+    Feed,
     Phones,
     Phone,
     Callbacks,
@@ -102,10 +103,11 @@ const OURS: [&str; 2] = ["sidetone", "v1"];
 static ACCOUNTS: Path = built("Accounts", "GP", Resource::Accounts);
 static ACCOUNT: Path = built("Accounts/{AccountSid}", "GP", Resource::Account);
 
-static OUR_PATHS: [Path; 8] = [
+static OUR_PATHS: [Path; 9] = [
     built("sidetone/v1/Conferences/{ConferenceSid}/Audibility", "G", Resource::Audibility),
     built("sidetone/v1/Conferences/{ConferenceSid}/Timeline", "G", Resource::Timeline),
     built("sidetone/v1/Conferences/{ConferenceSid}/Listen", "G", Resource::Listen),
+    built("sidetone/v1/Events", "G", Resource::Feed),
     built("sidetone/v1/Phones", "G", Resource::Phones),
     built("sidetone/v1/Phones/{PhoneNumber}", "GPD", Resource::Phone),
     built("sidetone/v1/Callbacks", "G", Resource::Callbacks),

@@ -248,6 +248,11 @@ const fn order(below: Below) -> &'static [&'static str] {
     }
 }
 
+/// Returns what is shown of a recording among all of the account's.
+pub fn of_account(record: &Recording, request: &Request) -> Value {
+    view(record, &Scope::Account.path(request), &OF_ACCOUNT, request)
+}
+
 fn view(record: &Recording, path: &str, order: &[&str], request: &Request) -> Value {
     let Recording { account, sid, .. } = record;
     let base = format!("/2010-04-01/Accounts/{account}/Recordings/{sid}");

@@ -37,7 +37,8 @@ pub async fn all(request: Request) -> Answer {
     Ok((StatusCode::OK, body))
 }
 
-fn view(moment: &Moment, callback: Option<&Callback>) -> Value {
+/// Returns what is shown of it.
+pub fn view(moment: &Moment, callback: Option<&Callback>) -> Value {
     let about = moment.about.as_ref();
     let coaches = about.and_then(|about| about.coaches);
     json!({

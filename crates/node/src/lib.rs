@@ -89,6 +89,7 @@ pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::{AccountSid, Delivery};
 pub use sound::wav_header;
 pub use store::Backlog;
+pub use store::Fed;
 pub use store::Peer as UsagePeer;
 pub use store::{
     AccountFilter, COMMIT_BOUNDS_S, CallFilter, CallUsage, ConferenceFilter, DateFilter,

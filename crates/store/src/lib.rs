@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod feed;
 mod moments;
 mod outbox;
 mod query;
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
+pub use feed::{FEED_MAX, Fed, Feed};
 pub use outbox::Backlog;
 pub use query::{
     AccountFilter, Alive, CallFilter, ConferenceFilter, DateFilter, Listed, NotificationFilter,
@@ -73,6 +75,7 @@ const READERS: usize = 4;
 pub struct Store {
     writer: writer::Writer,
     readers: Arc<Readers>,
+    feed: Feed,
 }
 
 impl Store {
@@ -93,8 +96,10 @@ impl Store {
             readers.push(Mutex::new(reader));
         }
         let readers = Arc::new(Readers { connections: readers, turn: AtomicUsize::new(0) });
-        let writer = writer::Writer::start(connection).map_err(|error| told(error.to_string()))?;
-        Ok(Self { writer, readers })
+        let feed = Feed::default();
+        let writer = writer::Writer::start(connection, feed.clone());
+        let writer = writer.map_err(|error| told(error.to_string()))?;
+        Ok(Self { writer, readers, feed })
     }
 
     /// Queues these rows; they are committed together, and not before [`Committed`] says so.
@@ -103,6 +108,11 @@ impl Store {
     /// When the queue is full or the writer is gone.
     pub fn apply(&self, changes: Vec<model::Change>) -> Result<Committed, StoreFailed> {
         self.writer.apply(changes)
+    }
+
+    /// Returns what was committed lately, as it is committed.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// Returns what was written so far, and what waits.

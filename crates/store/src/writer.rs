@@ -11,7 +11,7 @@ use model::Change;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
-use crate::{StoreFailed, row};
+use crate::{Feed, StoreFailed, row};
 
 /// Most batches that wait; beyond, [`crate::Store::apply`] refuses.
 pub const QUEUE_MAX: usize = 4_096;
@@ -134,7 +134,7 @@ impl std::fmt::Debug for Batch {
 }
 
 impl Writer {
-    pub fn start(connection: Connection) -> std::io::Result<Self> {
+    pub fn start(connection: Connection, feed: Feed) -> std::io::Result<Self> {
         let (queue, batches) = sync_channel(QUEUE_MAX);
         let failing = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&failing);
@@ -142,7 +142,7 @@ impl Writer {
         let shared = Arc::clone(&counters);
         std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || run(connection, &batches, &flag, &shared))?;
+            .spawn(move || run(connection, &batches, &flag, &shared, &feed))?;
         Ok(Self { queue, failing, counters })
     }
 
@@ -171,6 +171,7 @@ fn run(
     batches: &Receiver<Batch>,
     failing: &AtomicBool,
     counters: &Counters,
+    feed: &Feed,
 ) {
     let mut owed: Vec<Owed> = Vec::new();
     loop {
@@ -195,9 +196,10 @@ fn run(
                 counters.committed(owed.len() + group.len(), began.elapsed());
                 failing.store(false, Ordering::Relaxed);
                 for owed in owed.drain(..) {
+                    feed.push(owed.changes);
                     let _ = owed.later.send(());
                 }
-                tell(group, |_| Ok(()));
+                tell(group, feed, |_| Ok(()));
             }
             Err(error) if is_of_the_disk(&error) => {
                 counters.failures.fetch_add(1, Ordering::Relaxed);
@@ -218,12 +220,15 @@ fn run(
             Err(_) => {
                 for Owed { changes, later } in std::mem::take(&mut owed) {
                     match commit(&mut connection, std::iter::once(&changes)) {
-                        Ok(()) => drop(later.send(())),
+                        Ok(()) => {
+                            feed.push(changes);
+                            let _ = later.send(());
+                        }
                         Err(error) => tracing::error!(%error, "a row cannot be written"),
                     }
                 }
                 counters.failures.fetch_add(1, Ordering::Relaxed);
-                tell(group, |batch| {
+                tell(group, feed, |batch| {
                     commit(&mut connection, std::iter::once(&batch.changes))
                         .map_err(|error| StoreFailed(error.to_string()))
                 });
@@ -238,9 +243,12 @@ fn run(
     }
 }
 
-fn tell(group: Vec<Batch>, mut result: impl FnMut(&Batch) -> Result<(), StoreFailed>) {
+fn tell(group: Vec<Batch>, feed: &Feed, mut result: impl FnMut(&Batch) -> Result<(), StoreFailed>) {
     for batch in group {
         let told = result(&batch);
+        if told.is_ok() {
+            feed.push(batch.changes);
+        }
         drop(batch.later);
         // Whoever asked may have gone; the rows are committed all the same.
         let _ = batch.done.send(told);
