@@ -27,6 +27,11 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// Says how to print.
+    pub fn output(&self) -> Output {
+        self.output
+    }
+
     /// Finds the server, and says how to print.
     ///
     /// # Errors

@@ -7,6 +7,9 @@ use node::{Config, Delivery, Guard, Limits, Node};
 
 use crate::{banner, config, demo, phones, server};
 
+/// What may be fetched, called and dialled beyond the public internet.
+pub const GUARD: Guard = Guard { loopback: true, private: false };
+
 /// Flags of `sidetone dev`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -76,12 +79,20 @@ impl From<CallbacksDelivery> for Delivery {
     }
 }
 
-fn ports(text: &str) -> Result<(u16, u16), String> {
+/// Reads a range of ports.
+///
+/// # Errors
+/// One line that says how it is written.
+pub fn ports(text: &str) -> Result<(u16, u16), String> {
     let told = || format!("{text:?} is no range of ports such as 20000-29999");
     config::ports(text).ok_or_else(told)
 }
 
-fn web_address(text: &str) -> Result<String, String> {
+/// Reads an address that can be asked by HTTP.
+///
+/// # Errors
+/// One line that says how it is written.
+pub fn web_address(text: &str) -> Result<String, String> {
     let told = || format!("{text:?} is no address such as https://you.example/voice");
     config::is_web_address(text).then(|| text.to_owned()).ok_or_else(told)
 }
@@ -114,7 +125,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         stock: node::fictional_numbers(),
         messages: true,
         virtual_phones: virtual_phones.as_ref().map(|waiting| waiting.phones.clone()),
-        guard: Guard { loopback: true, private: false },
+        guard: GUARD,
         api_url: format!("http://{}", server::address(&http)?),
         open_recordings: arguments.open_recordings,
         dual_conference_recordings: arguments.dual_conference_recordings,
@@ -124,7 +135,9 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
     let virtual_phones = virtual_phones.map(|waiting| waiting.start(&node, &arguments.data));
     let virtual_phones = virtual_phones.transpose()?;
-    let ready = server::ready(&node, server::address(&admin_listener)?);
+    let mut ready = server::ready(&node, server::address(&admin_listener)?);
+    let (first, last) = arguments.rtp_ports;
+    ready["rtp_ports"] = format!("{first}-{last}").into();
     server::serve(&node, (http, admin_listener));
     server::write_ready(&ready, &arguments.data, arguments.ready_file.as_deref())?;
     let talkers = if arguments.demo { demo::start(&node).await? } else { Vec::new() };

@@ -1,5 +1,7 @@
 //! The one binary, `sidetone`: the server, and what talks to a running one.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod admin;
 mod authority;
 mod banner;
@@ -9,7 +11,9 @@ mod conf;
 mod config;
 mod demo;
 mod dev;
+mod doctor;
 mod env;
+mod forward;
 mod keys;
 mod listen;
 mod load;
@@ -24,12 +28,15 @@ mod running;
 mod serve;
 mod server;
 mod settings;
+mod tail;
 mod times;
+mod trigger;
+mod usage;
 mod webhook;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// A self-hosted conference server that speaks Twilio's API.
 #[derive(Debug, Parser)]
@@ -63,6 +70,17 @@ enum Command {
     Conf(conf::Arguments),
     /// Lists, calls in, mutes, holds, coaches and removes those who take part.
     Part(part::Arguments),
+    /// Shows what happens at the running server, as it happens.
+    Tail(tail::Arguments),
+    /// Says what is in the way, each with its fix.
+    Doctor(doctor::Arguments),
+    /// Sends a signed sample of a callback to an address.
+    Trigger(trigger::Arguments),
+    /// Prints what lets a shell complete commands and flags.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
     /// Prints the running server's address and credentials as `export` lines for a shell.
     Env(env::Arguments),
     /// Lets programs that know Twilio's own addresses reach the running server unchanged.
@@ -72,7 +90,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::told(&error),
+    };
     // Where a file may say how to log, it is read first.
     if !matches!(arguments.command, Command::Serve(_))
         && let Err(message) = arguments.log.clone().start()
@@ -94,6 +115,14 @@ fn main() -> ExitCode {
         Command::Keys(arguments) => runtime.block_on(keys::run(arguments)),
         Command::Conf(arguments) => runtime.block_on(conf::run(arguments)),
         Command::Part(arguments) => runtime.block_on(part::run(arguments)),
+        Command::Tail(arguments) => runtime.block_on(tail::run(arguments)),
+        Command::Doctor(arguments) => runtime.block_on(doctor::run(arguments)),
+        Command::Trigger(arguments) => runtime.block_on(trigger::run(arguments)),
+        Command::Completion { shell } => {
+            let command = &mut Arguments::command();
+            clap_complete::generate(shell, command, "sidetone", &mut std::io::stdout());
+            Ok(())
+        }
         Command::Env(arguments) => env::run(&arguments),
         Command::DevProxy(arguments) => runtime.block_on(proxy::run(arguments)),
         Command::Webhook(arguments) => runtime.block_on(webhook::run(arguments)),

@@ -22,6 +22,8 @@ pub struct Running {
     pub pid: Option<u32>,
     /// The server's data folder.
     pub data: Option<PathBuf>,
+    /// Its ports for sound: `20000-29999`.
+    pub rtp_ports: Option<String>,
 }
 
 /// The variables that name a server when no folder does.
@@ -39,8 +41,17 @@ impl Running {
         if data.is_none()
             && let [Ok(api_url), Ok(account_sid), Ok(auth_token)] = VARIABLES.map(std::env::var)
         {
-            let (sip, admin_url, pid, data) = (None, None, None, None);
-            return Ok(Self { api_url, account_sid, auth_token, sip, admin_url, pid, data });
+            let (sip, admin_url, pid, data, rtp_ports) = (None, None, None, None, None);
+            return Ok(Self {
+                api_url,
+                account_sid,
+                auth_token,
+                sip,
+                admin_url,
+                pid,
+                data,
+                rtp_ports,
+            });
         }
         let data = data.unwrap_or(Path::new(DEFAULT_DATA));
         let file = data.join("ready.json");
@@ -61,6 +72,7 @@ impl Running {
             admin_url: of("admin_url").ok(),
             pid: ready["pid"].as_u64().and_then(|pid| pid.try_into().ok()),
             data: Some(data.to_owned()),
+            rtp_ports: of("rtp_ports").ok(),
         })
     }
 

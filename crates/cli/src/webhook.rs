@@ -4,7 +4,21 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::client::{Client, Flags};
+use crate::forward;
 use crate::output::{Output, plain, text};
+
+/// What is shown of one, beside its fields.
+const FIELDS: [&str; 9] = [
+    "sid",
+    "status",
+    "method",
+    "url",
+    "attempts",
+    "last_error",
+    "conference_sid",
+    "call_sid",
+    "date_created",
+];
 
 /// Flags of `sidetone webhook`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +37,13 @@ enum Command {
         #[arg(long)]
         failed: bool,
     },
+    /// Shows one callback with its fields.
+    Show {
+        /// Its SID.
+        sid: String,
+    },
+    /// Takes callbacks and requests for documents, shows each, and hands it on to an application.
+    Listen(forward::Arguments),
     /// Sends callbacks once more.
     #[command(arg_required_else_help = true)]
     Replay {
@@ -35,7 +56,7 @@ enum Command {
     },
 }
 
-/// Lists or replays.
+/// Carries out one of the commands.
 ///
 /// # Errors
 /// One line that says what the server said.
@@ -49,11 +70,13 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
                 Output::Text => listed.iter().for_each(|callback| println!("{}", line(callback))),
             }
         }
-        Command::Replay { sid: Some(sid), .. } => replay(&client, &sid).await?,
+        Command::Show { sid } => show(&client, output, &sid).await?,
+        Command::Listen(arguments) => forward::run(&client, output, arguments).await?,
+        Command::Replay { sid: Some(sid), .. } => replay(&client, output, &sid).await?,
         Command::Replay { sid: None, .. } => {
             // Oldest first, as they were owed.
             for callback in list(&client, true).await?.iter().rev() {
-                replay(&client, &text(callback, "sid")).await?;
+                replay(&client, output, &text(callback, "sid")).await?;
             }
         }
     }
@@ -74,8 +97,26 @@ async fn list(client: &Client, failed: bool) -> Result<Vec<Value>, String> {
     client.list(&format!("/sidetone/v1/Callbacks?PageSize=1000{filter}"), "callbacks").await
 }
 
-async fn replay(client: &Client, sid: &str) -> Result<(), String> {
+async fn show(client: &Client, output: Output, sid: &str) -> Result<(), String> {
+    let path = format!("/sidetone/v1/Callbacks/{sid}");
+    let callback = client.ask(Method::GET, &path, &[]).await?;
+    output.row(&callback, &FIELDS);
+    if output == Output::Text {
+        println!();
+        let params = &callback["params"];
+        let names: Vec<&str> =
+            params.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        output.row(params, &names);
+    }
+    Ok(())
+}
+
+async fn replay(client: &Client, output: Output, sid: &str) -> Result<(), String> {
     let path = format!("/sidetone/v1/Callbacks/{sid}/Replay");
-    println!("{}", line(&client.ask(Method::POST, &path, &[]).await?));
+    let callback = client.ask(Method::POST, &path, &[]).await?;
+    match output {
+        Output::Json => println!("{callback}"),
+        Output::Text => println!("{}", line(&callback)),
+    }
     Ok(())
 }

@@ -6,6 +6,7 @@
 mod audio;
 mod keys;
 pub mod load;
+mod samples;
 mod virtual_phones;
 pub mod world;
 
@@ -26,6 +27,7 @@ use sip::{Agent, CallId, Config, Event};
 use crate::audio::{Audio, Came, SAMPLES};
 
 pub use crate::keys::pause;
+pub use crate::samples::{Sample, samples};
 pub use crate::virtual_phones::{CALLS_MAX, Spoken, VirtualPhones};
 
 const TICK: Duration = Duration::from_millis(20);

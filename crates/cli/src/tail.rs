@@ -1,0 +1,188 @@
+//! `sidetone tail`: what happens at a running server, as it happens.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::client::Flags;
+use crate::output::{Output, plain, text};
+use crate::times::seconds;
+
+/// How long a request waits for something to happen, in seconds.
+const WAIT_S: u64 = 10;
+/// How long a server that went away is waited for before it is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Resources whose last state is remembered; beyond, all are forgotten.
+const KNOWN_MAX: usize = 10_000;
+/// What is told of.
+const KINDS: [&str; 6] = ["call", "moment", "callback", "message", "recording", "notification"];
+
+/// Flags of `sidetone tail`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    flags: Flags,
+    /// Shows these alone: call, moment (of a conference), callback, message, recording, notification.
+    #[arg(long, value_delimiter = ',', value_parser = KINDS)]
+    only: Vec<String>,
+    /// Begins with what happened lately, and not with what happens next.
+    #[arg(long)]
+    recent: bool,
+    /// Ends after so long: `10s`; never unless told.
+    #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+    length: Option<u64>,
+}
+
+/// Follows until it is stopped.
+///
+/// # Errors
+/// One line: that no server is found, or what it answered.
+pub async fn run(arguments: Arguments) -> Result<(), String> {
+    let (client, output) = arguments.flags.client()?;
+    let until = arguments.length.map(|length| Instant::now() + Duration::from_secs(length));
+    let first = if arguments.recent { "?After=0" } else { "" };
+    let mut next = format!("/sidetone/v1/Events{first}");
+    let mut known = Known::default();
+    let mut reached = false;
+    loop {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Ok(());
+        }
+        let wait = left.map_or(WAIT_S, |left| left.as_secs().min(WAIT_S));
+        let separator = if next.contains('?') { '&' } else { '?' };
+        let wait = if reached { format!("{separator}Wait={wait}") } else { String::new() };
+        match client.ask(Method::GET, &format!("{next}{wait}"), &[]).await {
+            Ok(page) => {
+                reached = true;
+                next = text(&page, "next_page_uri");
+                for event in page["events"].as_array().into_iter().flatten() {
+                    let kind = text(event, "type");
+                    let wanted = arguments.only.is_empty() || arguments.only.contains(&kind);
+                    if wanted && known.is_new(&kind, &event["resource"]) {
+                        show(output, &kind, event);
+                    }
+                }
+            }
+            Err(error) if !reached => return Err(error),
+            // It may be on its way up again.
+            Err(_) => tokio::time::sleep(AGAIN).await,
+        }
+    }
+}
+
+fn show(output: Output, kind: &str, event: &Value) {
+    match output {
+        Output::Json => println!("{event}"),
+        Output::Text => {
+            let date = text(event, "date");
+            let time = date.get(11..23).unwrap_or(&date);
+            println!("{}", plain(&format!("{time} {}", line(kind, &event["resource"]))));
+        }
+    }
+}
+
+/// The state in which each resource was shown last: rows are written oftener than that changes.
+#[derive(Debug, Default)]
+struct Known(BTreeMap<String, String>);
+
+impl Known {
+    fn is_new(&mut self, kind: &str, resource: &Value) -> bool {
+        let state = match kind {
+            "call" | "recording" => text(resource, "status"),
+            "callback" => {
+                // What is owed is shown when it is tried.
+                if resource["attempts"] == 0 {
+                    return false;
+                }
+                format!("{} {}", text(resource, "status"), resource["attempts"])
+            }
+            "message" => text(resource, "date_updated"),
+            "conference" => return false,
+            _ => return true,
+        };
+        if self.0.len() >= KNOWN_MAX {
+            self.0.clear();
+        }
+        self.0.insert(text(resource, "sid"), state.clone()).as_ref() != Some(&state)
+    }
+}
+
+/// Returns one event as a line.
+fn line(kind: &str, resource: &Value) -> String {
+    let of = |name: &str| text(resource, name);
+    let words = match kind {
+        "call" => vec![
+            of("sid"),
+            of("status"),
+            of("direction"),
+            format!("{} -> {}", of("from"), of("to")),
+            resource["duration"].as_str().map(|s| format!("{s} s")).unwrap_or_default(),
+        ],
+        "moment" => {
+            vec![of("conference_sid"), of("event"), of("call_sid"), of("label"), of("reason")]
+        }
+        "callback" => vec![
+            of("sid"),
+            of("status"),
+            event_of(&resource["params"]),
+            of("method"),
+            of("url"),
+            format!("tries={}", resource["attempts"]),
+            of("last_error"),
+        ],
+        "message" => {
+            vec![of("sid"), format!("{} -> {}", of("from"), of("to")), format!("{:?}", of("body"))]
+        }
+        "recording" => vec![
+            of("sid"),
+            of("status"),
+            of("source"),
+            resource["duration"].as_str().map(|s| format!("{s} s")).unwrap_or_default(),
+        ],
+        _ => vec![
+            if of("log") == "0" { "error".to_owned() } else { "warning".to_owned() },
+            of("error_code"),
+            of("call_sid"),
+            of("message_text"),
+            of("request_url"),
+        ],
+    };
+    let words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    let kind = if kind == "moment" { "conference" } else { kind };
+    format!("{kind:12} {}", words.join("  "))
+}
+
+/// Returns what a callback or a request tells of.
+pub fn event_of(params: &Value) -> String {
+    let names = ["StatusCallbackEvent", "RecordingStatus", "CallStatus", "Digits"];
+    let event = names.iter().find_map(|name| params[*name].as_str());
+    event.unwrap_or("?").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_call_is_shown_once_in_each_state() {
+        let mut known = Known::default();
+        let call = |status: &str| json!({ "sid": "CA1", "status": status });
+        for (status, shown) in [("queued", true), ("queued", false), ("ringing", true)] {
+            assert_eq!(known.is_new("call", &call(status)), shown, "{status}");
+        }
+        let callback = |attempts: u32| json!({ "sid": "CB1", "status": "x", "attempts": attempts });
+        assert!(!known.is_new("callback", &callback(0)));
+        assert!(known.is_new("callback", &callback(1)));
+        assert!(!known.is_new("callback", &callback(1)));
+    }
+
+    #[test]
+    fn a_message_is_a_line_with_its_text() {
+        let message = json!({ "sid": "SM1", "from": "+1", "to": "+2", "body": "Hi\nyou" });
+        assert_eq!(line("message", &message), "message      SM1  +1 -> +2  \"Hi\\nyou\"");
+    }
+}
