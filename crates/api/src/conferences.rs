@@ -66,8 +66,11 @@ pub async fn all(request: Request) -> Answer {
     };
     let asked = Asked::read(form)?;
     let (size, place) = (asked.size, asked.place.clone());
-    let page =
+    let mut page =
         request.ask(move |node| node.store().conferences(account, &filter, size, &place)).await?;
+    if let Some(page) = &mut page {
+        page.records.retain(|record| !request.node.hides(record.sid));
+    }
     let path = format!("/2010-04-01/Accounts/{account}/Conferences.json");
     let sid = |record: &Conference| record.sid.to_string();
     let view = |record: &Conference| ordered(view(record), &IN_LIST);

@@ -31,6 +31,7 @@ mod parting;
 #[cfg(test)]
 mod parting_tests;
 mod phones;
+mod played;
 mod ports;
 mod recorder;
 mod recording;
@@ -70,6 +71,8 @@ pub use crate::directory::{Directory, e164};
 pub use crate::phones::{
     Behavior, Order, PHONES_MAX, PhoneState, Phones, Plan, Says, Seen, VirtualPhones,
 };
+pub use crate::played::{Asked, Loaded, Played, PlayedConfig, Question};
+pub use crate::recorder::Tape;
 pub use crate::recovery::{Closing, close};
 pub use crate::stock::{Locality, NumberRange, NumberType, fictional_numbers};
 pub use delivery::{Note, Outbox, ROWS_MAX};
@@ -78,7 +81,7 @@ pub use exchange::{
     CallChanges, Command, ConferenceKey, CreateCall, CreateParticipant, Dialling, Document, End,
     Instructions, JoinOptions, ParticipantChanges, ParticipantKey, Refusal, Reply, StatusCallback,
 };
-pub use exchange::{Failure, FetchId, Fetched, PlayId, Sound};
+pub use exchange::{Failure, FetchId, Fetched, PlayId, Sound, Speech};
 pub use exchange::{
     PauseBehavior, Recorded, RecordingCallback, RecordingChange, RecordingEnd, RecordingKey,
     RecordingOptions,
@@ -96,6 +99,7 @@ pub use store::{
     LineMember, NotificationFilter, Page, ParticipantFilter, Place, QueueCensus, RecordingFilter,
     ResourceFilter, Shelf, StoreFailed, StoreStats,
 };
+pub use twiml::Segment;
 pub use webhook::Guard;
 
 /// Commands that wait for the core; beyond, the API answers 429.
@@ -187,6 +191,8 @@ pub struct Handle {
     open_recordings: bool,
     api_concurrency: Arc<AtomicUsize>,
     draining: Arc<AtomicBool>,
+    /// Where the node is played.
+    stage: Option<Arc<played::Stage>>,
 }
 
 impl Handle {
@@ -284,7 +290,12 @@ impl Handle {
 
     /// Returns the date, for records that are made above.
     pub fn date(&self) -> Timestamp {
-        wall()
+        self.stage.as_ref().map_or_else(wall, |stage| stage.date())
+    }
+
+    /// Whether a list that is made now leaves a conference out, as a rehearsal may want it.
+    pub fn hides(&self, conference: ConferenceSid) -> bool {
+        self.stage.as_ref().is_some_and(|stage| stage.hides(conference))
     }
 
     /// Returns where SIP listens.
@@ -485,6 +496,7 @@ impl Node {
             open_recordings,
             api_concurrency: Arc::new(config.limits.api_concurrency.into()),
             draining: Arc::default(),
+            stage: None,
         })
     }
 }

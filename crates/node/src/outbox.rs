@@ -132,8 +132,15 @@ impl Driver {
 }
 
 async fn attempt(callback: Callback, client: Client, auth_token: String, until: Instant) -> Done {
-    let overrides = Overrides::of(&callback.url);
-    let request = Request {
+    let (sid, overrides) = (callback.sid, Overrides::of(&callback.url));
+    let request = request(callback, auth_token);
+    let answer = client.send(&request, &overrides, until.into()).await;
+    Done::Answered(sid, answer.map(|response| response.status))
+}
+
+/// Makes the request that tells of a callback.
+pub fn request(callback: Callback, auth_token: String) -> Request {
+    Request {
         url: callback.url,
         method: if callback.method.is_empty() { "POST".to_owned() } else { callback.method },
         params: callback.params,
@@ -141,9 +148,7 @@ async fn attempt(callback: Callback, client: Client, auth_token: String, until: 
         idempotency_token: Some(callback.sid.to_string()),
         jar: None,
         judge: None,
-    };
-    let answer = client.send(&request, &overrides, until.into()).await;
-    Done::Answered(callback.sid, answer.map(|response| response.status))
+    }
 }
 
 /// Reads a lane's rows. An empty batch is committed first, and with it all that was before it:

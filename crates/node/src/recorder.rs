@@ -262,18 +262,51 @@ impl Open {
         if over || full || self.failure.is_some() { Going::Over } else { Going::On }
     }
 
-    /// Closes the file and says what it holds.
-    fn close(mut self) -> RecordingEnd {
-        let closed = self.track.close();
-        if let Err(error) = closed {
-            let message = format!("the recording cannot be closed: {error}");
+    fn close(self) -> RecordingEnd {
+        ended(self.track, self.failure)
+    }
+}
+
+/// Closes a file and says what it holds; `failure` is why it broke off.
+fn ended(mut track: WavTrack, mut failure: Option<Failure>) -> RecordingEnd {
+    if let Err(error) = track.close() {
+        let message = format!("the recording cannot be closed: {error}");
+        failure.get_or_insert(Failure { code: DISK_FAILED, message });
+    }
+    RecordingEnd { length: length(track.frames), silent: track.heard == 0, failure }
+}
+
+/// A recording that whoever plays a node writes itself, without a thread and a ring.
+#[derive(Debug)]
+pub struct Tape {
+    track: WavTrack,
+    failure: Option<Failure>,
+}
+
+impl Tape {
+    pub(crate) fn open(
+        folder: &Path,
+        recording: RecordingSid,
+        channels: u8,
+        trim: bool,
+    ) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let track = WavTrack::new(File::create(path(folder, recording))?, channels, trim)?;
+        Ok(Self { track, failure: None })
+    }
+
+    /// Appends a tick.
+    pub fn push(&mut self, tick: &Recorded) {
+        self.track.push(&tick.left, tick.right.as_ref());
+        if let Err(error) = self.track.write() {
+            let message = format!("the recording cannot be written: {error}");
             self.failure.get_or_insert(Failure { code: DISK_FAILED, message });
         }
-        RecordingEnd {
-            length: length(self.track.frames),
-            silent: self.track.heard == 0,
-            failure: self.failure,
-        }
+    }
+
+    /// Closes the file and says what it holds.
+    pub fn close(self) -> RecordingEnd {
+        ended(self.track, self.failure)
     }
 }
 

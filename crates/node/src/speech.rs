@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use voice::{Error, Segment, Spoken, Voice};
 
 use crate::driver::Request;
+use crate::played::Loaded;
 
 /// Longest that one speech may take to be rendered, waiting included.
 const RENDER_LIMIT: Duration = Duration::from_secs(10);
@@ -25,16 +26,11 @@ pub async fn speak(
     play: PlayId,
     speech: Speech,
 ) {
-    let loaded = match speaker.render(&speech).await {
-        Ok(rendered) => {
-            if let Some(remark) = rendered.remark {
-                let _ = requests.send(Request::Remarked(play, remark)).await;
-            }
-            Ok(rendered.pcm)
-        }
-        Err(failure) => Err(failure),
-    };
-    let _ = requests.send(Request::Loaded(play, loaded)).await;
+    let loaded = speaker.load(&speech).await;
+    if let Some(remark) = loaded.remark {
+        let _ = requests.send(Request::Remarked(play, remark)).await;
+    }
+    let _ = requests.send(Request::Loaded(play, loaded.result)).await;
 }
 
 /// The voice, how many may use it at a time, and what it said lately.
@@ -69,6 +65,14 @@ impl Speaker {
     /// When it cannot be rendered, with Twilio's code.
     pub async fn words(&self, speech: &Speech) -> Result<Arc<[i16]>, Failure> {
         Ok(self.render(speech).await?.pcm)
+    }
+
+    /// Renders a speech, or finds what was rendered before.
+    pub async fn load(&self, speech: &Speech) -> Loaded {
+        match self.render(speech).await {
+            Ok(Rendered { pcm, remark }) => Loaded { result: Ok(pcm), remark },
+            Err(failure) => Loaded { result: Err(failure), remark: None },
+        }
     }
 
     async fn render(&self, speech: &Speech) -> Result<Rendered, Failure> {
