@@ -24,6 +24,7 @@ mod part;
 mod phone;
 mod phones;
 mod proxy;
+mod rehearse;
 mod running;
 mod serve;
 mod server;
@@ -85,6 +86,8 @@ enum Command {
     Env(env::Arguments),
     /// Lets programs that know Twilio's own addresses reach the running server unchanged.
     DevProxy(proxy::Arguments),
+    /// Plays scenarios: your web application against virtual phones, in virtual time.
+    Rehearse(rehearse::Arguments),
     /// Lists the callbacks of a running server, or sends them once more.
     Webhook(webhook::Arguments),
 }
@@ -125,6 +128,7 @@ fn main() -> ExitCode {
         }
         Command::Env(arguments) => env::run(&arguments),
         Command::DevProxy(arguments) => runtime.block_on(proxy::run(arguments)),
+        Command::Rehearse(arguments) => return runtime.block_on(rehearse::run(arguments)),
         Command::Webhook(arguments) => runtime.block_on(webhook::run(arguments)),
     };
     match result {

@@ -59,11 +59,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
     }
     let data = arguments.data.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
     Running::find(Some(&data))?;
-    let proxy = Arc::new(Proxy {
-        authority: Authority::open(&data)?,
-        hosts: Mutex::default(),
-        data: data.clone(),
-    });
+    let authority = Authority::open(&data)?;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("{address}: {error}; choose another address with --listen"))?;
@@ -73,9 +69,16 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         println!("  {line}");
     }
     println!("\nCtrl-C ends it.");
+    serve(listener, authority, data).await;
+    Ok(())
+}
+
+/// Leads programs to the server of a data folder, for ever.
+async fn serve(listener: TcpListener, authority: Authority, data: PathBuf) {
+    let proxy = Arc::new(Proxy { authority, hosts: Mutex::default(), data });
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -87,6 +90,30 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
             drop(place);
         });
     }
+}
+
+/// Starts a proxy on any free port for the server of a data folder, and returns the variables by which unmodified
+/// programs go through it.
+///
+/// # Errors
+/// One line that names what is in the way.
+pub async fn start(data: &Path) -> Result<Vec<(String, String)>, String> {
+    let running = Running::find(Some(data))?;
+    let authority = Authority::open(data)?;
+    let told = |error: std::io::Error| format!("no port for the proxy: {error}");
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(told)?;
+    let proxy = format!("http://{}", listener.local_addr().map_err(told)?);
+    tokio::spawn(serve(listener, authority, data.to_owned()));
+    let file = certificate(data).display().to_string();
+    let mut exports = vec![
+        ("TWILIO_ACCOUNT_SID", running.account_sid),
+        ("TWILIO_AUTH_TOKEN", running.auth_token),
+        ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
+    ];
+    exports.extend(["HTTP_PROXY", "HTTPS_PROXY"].map(|name| (name, proxy.clone())));
+    let trusted = ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"];
+    exports.extend(trusted.map(|name| (name, file.clone())));
+    Ok(exports.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// Returns the lines that send a shell's programs through the proxy.

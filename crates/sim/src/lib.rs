@@ -6,6 +6,8 @@
 mod audio;
 mod keys;
 pub mod load;
+mod played;
+pub mod rehearsal;
 mod samples;
 mod virtual_phones;
 pub mod world;
@@ -301,6 +303,18 @@ impl Drop for Phone {
     }
 }
 
+/// Writes a request that registers a user.
+fn registration(user: &str, us: SocketAddr, server: SocketAddr) -> String {
+    format!(
+        "REGISTER sip:{server} SIP/2.0\r\n\
+         Via: SIP/2.0/UDP {us};branch=z9hG4bK-{user}-{}\r\n\
+         From: <sip:{user}@{server}>;tag=1\r\nTo: <sip:{user}@{server}>\r\n\
+         Call-ID: {user}@{us}\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\n\
+         Contact: <sip:{user}@{us}>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n",
+        us.port()
+    )
+}
+
 /// Whom a phone calls, and as whom.
 struct Dialled {
     server: SocketAddr,
@@ -376,14 +390,7 @@ impl Line {
 
     fn register(&self, server: SocketAddr, user: &str) {
         let Ok(us) = self.signalling.local_addr() else { return };
-        let request = format!(
-            "REGISTER sip:{server} SIP/2.0\r\n\
-             Via: SIP/2.0/UDP {us};branch=z9hG4bK-{user}-{}\r\n\
-             From: <sip:{user}@{server}>;tag=1\r\nTo: <sip:{user}@{server}>\r\n\
-             Call-ID: {user}@{us}\r\nCSeq: 1 REGISTER\r\nMax-Forwards: 70\r\n\
-             Contact: <sip:{user}@{us}>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n",
-            us.port()
-        );
+        let request = registration(user, us, server);
         let _ = self.signalling.send_to(request.as_bytes(), server);
     }
 

@@ -6,34 +6,33 @@
 //! breaks one is told with the seed and the steps that led there.
 
 mod actions;
-mod chance;
 mod disk;
 mod ear;
 mod invariants;
 mod outputs;
-mod phone;
 mod reference;
 mod web;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media::{Channel, LegId, RecordingId, Shard, TICK};
 use model::{Account, AccountSid, CallSid, Callback, CallbackSid, Now, RecordingSid, Timestamp};
-use node::{
-    Brought, Core, Failure, FetchId, Guard, Input, Outbox, PlayId, PortPairs, Settings, Ticket,
-};
+use node::{Brought, Core, Failure, FetchId, Guard, Input, Outbox, PlayId, Settings, Ticket};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use chance::Chance;
+use crate::played::agenda::Agenda;
+use crate::played::chance::Chance;
+use crate::played::phone::Phone;
+use crate::played::ports::Ports;
+
 use disk::Disk;
 use ear::Ear;
 use invariants::Judge;
-use phone::Phone;
 use web::Web;
 
 /// The wall clock when a world begins: 2026-01-01.
@@ -133,38 +132,6 @@ enum Event {
     Drain,
 }
 
-/// Ports that do not exist, each handed out once, and whose they are while they are open.
-#[derive(Debug, Clone, Default)]
-struct Ports(Arc<Mutex<(u16, BTreeMap<u16, LegId>)>>);
-
-impl Ports {
-    fn with<T>(&self, act: impl FnOnce(&mut (u16, BTreeMap<u16, LegId>)) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn leg(&self, port: u16) -> Option<LegId> {
-        self.with(|(_, open)| open.get(&port).copied())
-    }
-
-    fn close(&self, leg: LegId) {
-        self.with(|(_, open)| open.retain(|_, other| *other != leg));
-    }
-
-    fn close_all(&self) {
-        self.with(|(_, open)| open.clear());
-    }
-}
-
-impl PortPairs for Ports {
-    fn open(&mut self, leg: LegId) -> Option<u16> {
-        self.with(|(last, open)| {
-            *last = last.wrapping_add(2).max(40_000);
-            open.insert(*last, leg);
-            Some(*last)
-        })
-    }
-}
-
 /// The node while it is up.
 struct Running {
     core: Core,
@@ -178,11 +145,8 @@ struct Running {
 struct World {
     options: Options,
     random: ChaCha12Rng,
-    epoch: Instant,
-    time: Duration,
+    agenda: Agenda<Event>,
     wall_jump_ms: i64,
-    queue: BTreeMap<(Duration, u64), Event>,
-    last: u64,
     account: Account,
     address: SocketAddr,
     node: Option<Running>,
@@ -223,7 +187,7 @@ pub fn play(seed: u64, options: Options) -> Result<Summary, Box<Broken>> {
         }
     };
     let (invariant, detail) = fault;
-    let (at, trace) = (world.time, world.trace);
+    let (at, trace) = (world.agenda.time(), world.trace);
     Err(Box::new(Broken { seed, invariant, detail, at, trace }))
 }
 
@@ -240,17 +204,14 @@ impl World {
             date_updated: Timestamp(WALL_MS),
         };
         let many = 2 + random.below(ear::TONES_HERTZ.len() as u64 - 1) as usize;
-        let phones = (0..many).map(|index| Phone::new(index, random.seed())).collect();
+        let phones =
+            (0..many).map(|index| Phone::new(index, random.seed(), ear::tone(index))).collect();
         let loss_percent = random.pick(&[0, 0, 2, 5, 12]).unwrap_or(0);
         Self {
             options,
             random,
-            // An origin is all that is taken from it: only differences count.
-            epoch: Instant::now(),
-            time: Duration::ZERO,
+            agenda: Agenda::default(),
             wall_jump_ms: 0,
-            queue: BTreeMap::new(),
-            last: 0,
             account,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 5_060)),
             node: None,
@@ -284,7 +245,7 @@ impl World {
             if self.draining && self.is_at_rest() {
                 break;
             }
-            let late = self.time > lasts + REST_WITHIN;
+            let late = self.agenda.time() > lasts + REST_WITHIN;
             if late || self.summary.steps > STEPS_MAX {
                 return Err(("the_world_comes_to_rest", self.describe()));
             }
@@ -295,31 +256,30 @@ impl World {
     /// Returns the present, on both clocks.
     fn now(&self) -> Now {
         let wall_ms = WALL_MS + self.wall_jump_ms;
-        Now { instant: self.instant(), wall: Timestamp(wall_ms).after(self.time) }
+        Now { instant: self.instant(), wall: Timestamp(wall_ms).after(self.agenda.time()) }
     }
 
     fn instant(&self) -> Instant {
-        self.epoch + self.time
+        self.agenda.instant()
     }
 
     fn schedule(&mut self, after: Duration, event: Event) {
-        self.last += 1;
-        self.queue.insert((self.time + after, self.last), event);
+        self.agenda.put(after, event);
     }
 
     /// Returns what happens next, and lets time pass until then.
     fn next(&mut self) -> Option<Event> {
-        let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
-        let since = |at: Instant| at.saturating_duration_since(self.epoch);
+        let queued = self.agenda.first().map(|(at, _)| at);
+        let since = |at: Instant| self.agenda.since(at);
         let node = self.node.as_ref();
         let core = node.and_then(|node| node.core.poll_timeout()).map(since);
         let outbox = node.and_then(|node| node.outbox.poll_timeout()).map(since);
         let phones = self.phones.iter().map(|phone| (phone.due().map(since), phone.index));
         let phone = phones.filter_map(|(at, index)| Some((at?, index))).min();
         let at = [queued, core, outbox, phone.map(|(at, _)| at)].into_iter().flatten().min()?;
-        self.time = self.time.max(at);
+        self.agenda.pass_to(at);
         if queued == Some(at) {
-            return self.queue.pop_first().map(|(_, event)| event);
+            return self.agenda.take();
         }
         if core == Some(at) {
             return Some(Event::NodeDue);
@@ -333,7 +293,7 @@ impl World {
     /// Notes a step.
     fn note(&mut self, line: impl FnOnce() -> String) {
         if self.options.trace {
-            self.trace.push(format!("{:>9.3} {}", self.time.as_secs_f64(), line()));
+            self.trace.push(format!("{:>9.3} {}", self.agenda.time().as_secs_f64(), line()));
         }
     }
 
@@ -527,11 +487,11 @@ impl World {
         self.ticking = true;
         // On a grid, now and then late; what was missed is made up for.
         let next = self.tick_at + TICK;
-        let behind = self.time.saturating_sub(next) > TICK * 5;
-        self.tick_at = if behind { self.time + TICK } else { next };
+        let behind = self.agenda.time().saturating_sub(next) > TICK * 5;
+        self.tick_at = if behind { self.agenda.time() + TICK } else { next };
         let late = if self.random.one_in(200) { self.random.below(60_000) } else { 0 };
         let at = self.tick_at + Duration::from_micros(late);
-        self.schedule(at.saturating_sub(self.time), Event::Tick);
+        self.schedule(at.saturating_sub(self.agenda.time()), Event::Tick);
     }
 
     fn sound_arrives(&mut self, port: u16, from: SocketAddr, packet: &[u8]) {

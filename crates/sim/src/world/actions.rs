@@ -9,11 +9,12 @@ use node::{
     RecordingOptions, Refusal, Reply, StatusCallback, Ticket,
 };
 
-use super::chance::Chance;
+use crate::played::chance::Chance;
+use crate::played::phone::{Line, Manner, Phone};
+
 use super::invariants::Held;
-use super::phone::{Line, Manner, Phone};
 use super::web::{HOST, ROOMS};
-use super::{Event, World};
+use super::{Event, World, ear};
 
 /// What a command asked for, as far as its answer is judged by it.
 #[derive(Debug, Clone)]
@@ -27,6 +28,9 @@ pub enum Asked {
     /// Anything else.
     Other,
 }
+
+/// The keys of a phone.
+const KEYS: [&str; 12] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "#"];
 
 /// Documents to hold, wait and announce with.
 const DOCUMENTS: [&str; 12] = [
@@ -52,7 +56,7 @@ impl World {
             28..30 => self.kill_phone(),
             30..33 => {
                 let up = self.some_phone(|phone| matches!(phone.line, Line::Up(_)));
-                let key = self.random.below(12) as u8;
+                let key = self.random.pick(&KEYS).unwrap_or("1");
                 up.into_iter().for_each(|index| self.phones[index].press(key));
             }
             33..72 => return self.update_participant(),
@@ -129,7 +133,7 @@ impl World {
     /// Switches a phone on that has forgotten everything.
     pub(super) fn revive(&mut self, index: usize) {
         self.note(|| format!("phone{index} has power again"));
-        self.phones[index] = Phone::new(index, self.random.seed());
+        self.phones[index] = Phone::new(index, self.random.seed(), ear::tone(index));
         if self.draining {
             self.phones[index].manner = Manner::Busy;
         }
@@ -140,8 +144,7 @@ impl World {
         if self.node.is_none() {
             return Ok(());
         }
-        self.last += 1;
-        let ticket = Ticket(self.last);
+        let ticket = Ticket(self.agenda.number());
         self.note(|| format!("{ticket:?} {command:?}"));
         if self.disk.known_failing {
             self.note(|| format!("{ticket:?} is refused: the disk fails"));

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{CallSid, CallStatus, Callback, Change, ConferenceStatus, Direction, Participant};
 use node::{Refusal, Reply};
 
+use crate::played::phone::{Line, Phone};
+
 use super::World;
 use super::actions::Asked;
 use super::disk::Rows;
-use super::phone::{Line, Phone};
 use super::reference::{self, Pairs};
 use super::web::{self, param};
 
@@ -345,7 +346,7 @@ impl World {
 
     /// Whether nothing moves any more.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.queue.is_empty()
+        self.agenda.is_empty()
             && self.disk.is_settled()
             && self.owes_nothing()
             && self.phones.iter().all(|phone| phone.dead || phone.open() == 0)
@@ -394,8 +395,8 @@ impl World {
             .iter()
             .map(|phone| (phone.index, phone.line, phone.dead, phone.open()))
             .collect();
-        let (queued, owed) = (self.queue.len(), self.disk.rows.owed().count());
-        let next = self.queue.first_key_value().map(|((at, _), event)| format!("{at:?} {event:?}"));
+        let (queued, owed) = (self.agenda.len(), self.disk.rows.owed().count());
+        let next = self.agenda.first().map(|(at, event)| format!("{at:?} {event:?}"));
         format!("{census:?} phones {phones:?} queued {queued} ({next:?}) owed {owed}")
     }
 }

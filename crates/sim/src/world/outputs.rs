@@ -9,7 +9,8 @@ use node::{
     BatchId, Input, Output, ROWS_MAX, RecordingEnd, Refusal, Reply, Sound, Ticket, Written,
 };
 
-use super::chance::Chance;
+use crate::played::chance::Chance;
+
 use super::invariants::{self, Held};
 use super::{Event, World, first_line};
 
@@ -162,8 +163,8 @@ impl World {
         self.disk.push(batch, changes);
         let slow = if self.random.one_in(30) { 600 } else { 20 };
         let takes = self.random.millis(1, slow);
-        self.disk_until = self.disk_until.max(self.time) + takes;
-        let after = self.disk_until - self.time;
+        self.disk_until = self.disk_until.max(self.agenda.time()) + takes;
+        let after = self.disk_until - self.agenda.time();
         self.schedule(after, Event::Commit(self.incarnation));
         self.rows_changed();
     }
@@ -210,7 +211,8 @@ impl World {
         }
         while let Some(lane) = self.node.as_mut().and_then(|node| node.outbox.poll_read()) {
             // What was handed out before is written first.
-            let after = self.disk_until.saturating_sub(self.time) + Duration::from_millis(1);
+            let after =
+                self.disk_until.saturating_sub(self.agenda.time()) + Duration::from_millis(1);
             self.schedule(after, Event::Read(self.incarnation, lane));
         }
         while let Some(note) = self.node.as_mut().and_then(|node| node.outbox.poll_note()) {

@@ -9,7 +9,7 @@ use node::{Brought, Failure, Fetched};
 use rand_chacha::ChaCha12Rng;
 use webhook::Stage;
 
-use super::chance::Chance;
+use crate::played::chance::Chance;
 
 /// Where the customer lives.
 pub const HOST: &str = "http://customer.test";

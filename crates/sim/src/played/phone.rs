@@ -1,12 +1,13 @@
-//! A phone of the world: the SIP agent as a user agent, and a talker with a tone of its own.
+//! A phone without sockets: the SIP agent as a user agent, and a talker with a voice of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media::{Header, PACKET_MAX, SAMPLES};
 use sip::{Agent, CallId, Config, Event};
 
-use super::ear;
+use crate::keys::Keys;
 
 /// What a phone does when it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,14 +48,21 @@ pub struct Phone {
     pub dead: bool,
     /// When it is to answer.
     pub answers_at: Option<Instant>,
+    /// The user or number that it calls as.
+    pub user: String,
+    /// Who called it last, as the call said.
+    pub caller: String,
+    /// The SIP status by which its last call did not come about.
+    pub failed: Option<u16>,
     header: Header,
-    voice: [u8; SAMPLES],
-    /// A key that is being sent, and how many packets of it so far.
-    key: Option<(u8, u16)>,
+    /// What it says over and over, in PCMU and in whole packets, and how much of it is said.
+    voice: Arc<[u8]>,
+    said: usize,
+    keys: Keys,
 }
 
 impl Phone {
-    pub fn new(index: usize, seed: [u8; 32]) -> Self {
+    pub fn new(index: usize, seed: [u8; 32], voice: impl Into<Arc<[u8]>>) -> Self {
         let port = 20_000 + index as u16;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let random = u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]);
@@ -69,6 +77,9 @@ impl Phone {
             remote: None,
             dead: false,
             answers_at: None,
+            user: Self::name(index),
+            caller: String::new(),
+            failed: None,
             header: Header {
                 marker: true,
                 payload_type: 0,
@@ -76,8 +87,9 @@ impl Phone {
                 timestamp: random.rotate_left(11),
                 ssrc: random.rotate_left(17),
             },
-            voice: ear::tone(index),
-            key: None,
+            voice: voice.into(),
+            said: 0,
+            keys: Keys::default(),
         }
     }
 
@@ -100,25 +112,40 @@ impl Phone {
     pub fn dial(&mut self, user: &str, node: SocketAddr, now: Instant) {
         let call = self.agent.new_call();
         let uri = format!("sip:{user}@{node}");
-        let name = Self::name(self.index);
-        self.agent.invite(call, &uri, node, (&name, None), self.media, now);
+        self.agent.invite(call, &uri, node, (&self.user, None), self.media, now);
         self.call = Some(call);
         self.line = Line::Early;
     }
 
     /// Hangs up whatever it has.
     pub fn hang_up(&mut self, now: Instant) {
-        if let Some(call) = self.call.take() {
+        if let Some(call) = self.call {
             self.agent.hang_up(call, now);
         }
+        self.idle();
+    }
+
+    fn idle(&mut self) {
+        self.call = None;
         self.line = Line::Idle;
         self.remote = None;
         self.answers_at = None;
     }
 
-    /// Presses a key.
-    pub fn press(&mut self, key: u8) {
-        self.key = Some((key, 0));
+    /// Presses keys, one after the other.
+    pub fn press(&mut self, keys: &str) {
+        self.keys.push(keys);
+    }
+
+    /// Writes what registers it under its user at a node.
+    pub fn registration(&self, node: SocketAddr) -> Vec<u8> {
+        crate::registration(&self.user, self.address, node).into_bytes()
+    }
+
+    /// Says something else from now on: PCMU, in whole packets, over and over.
+    pub fn say(&mut self, voice: Arc<[u8]>) {
+        self.voice = voice;
+        self.said = 0;
     }
 
     /// Counts its open calls and transactions.
@@ -171,6 +198,7 @@ impl Phone {
                     self.call = Some(invitation.call);
                     self.line = Line::Early;
                     self.remote = invitation.offer.map(|session| session.audio.address);
+                    self.caller = invitation.from;
                     if let Manner::Answers(after) = self.manner {
                         self.answers_at = Some(now + after);
                     }
@@ -182,12 +210,11 @@ impl Phone {
                 Event::Acknowledged(call, _) if self.call == Some(call) => {
                     self.line = Line::Up(now);
                 }
-                Event::Failed(call, _) | Event::Ended(call, _) if self.call == Some(call) => {
-                    self.call = None;
-                    self.line = Line::Idle;
-                    self.remote = None;
-                    self.answers_at = None;
+                Event::Failed(call, status) if self.call == Some(call) => {
+                    self.failed = Some(status);
+                    self.idle();
                 }
+                Event::Ended(call, _) if self.call == Some(call) => self.idle(),
                 Event::MediaChanged(call, session) if self.call == Some(call) => {
                     self.remote = Some(session.audio.address);
                 }
@@ -200,25 +227,19 @@ impl Phone {
     pub fn speak(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
         let remote = self.remote.filter(|_| !self.dead && matches!(self.line, Line::Up(_)))?;
         let mut packet = [0; PACKET_MAX];
-        let length = if let Some((key, sent)) = &mut self.key {
-            let last = *sent >= 5;
-            let ticks = (*sent + 1).min(5) * SAMPLES as u16;
-            let [high, low] = ticks.to_be_bytes();
-            let payload = [*key, if last { 0x80 } else { 0 } | 10, high, low];
-            let header = Header {
-                payload_type: 101,
-                marker: *sent == 0,
-                timestamp: self.header.timestamp.wrapping_sub(u32::from(*sent) * SAMPLES as u32),
-                ..self.header
-            };
-            *sent += 1;
-            if *sent > 7 {
-                self.key = None;
+        let length = match self.keys.tick() {
+            Some((event, age)) => {
+                let timestamp = self.header.timestamp.wrapping_sub(age * SAMPLES as u32);
+                let marker = age == 0;
+                let header = Header { payload_type: 101, marker, timestamp, ..self.header };
+                header.write(&event, &mut packet)
             }
-            header.write(&payload, &mut packet)
-        } else {
-            self.header.write(&self.voice, &mut packet)
+            None => {
+                let frame = self.voice.get(self.said..self.said + SAMPLES)?;
+                self.header.write(frame, &mut packet)
+            }
         };
+        self.said = (self.said + SAMPLES) % self.voice.len().max(1);
         self.header.sequence = self.header.sequence.wrapping_add(1);
         self.header.timestamp = self.header.timestamp.wrapping_add(SAMPLES as u32);
         self.header.marker = false;
