@@ -156,7 +156,9 @@ impl Played {
             guard,
             api_url: config.api_url.clone(),
             dual_conference_recordings: false,
+            virtual_phones: None,
         };
+        let speaker = Arc::new(Speaker::new(&config.data));
         let stage = Arc::new(Stage {
             date_ms: AtomicI64::new(config.date.0),
             lists_late: config.lists_late,
@@ -180,6 +182,8 @@ impl Played {
             api_concurrency: Arc::new(API_CONCURRENCY.into()),
             draining: Arc::default(),
             stage: Some(Arc::clone(&stage)),
+            phones: None,
+            speaker: Arc::clone(&speaker),
         };
         Ok(Self {
             handle,
@@ -191,7 +195,7 @@ impl Played {
             settings,
             assets: Assets::new(client.clone(), accounts, own),
             client,
-            speaker: Arc::new(Speaker::new(&config.data)),
+            speaker,
             debugger: Debugger::new(store),
             random,
         })
