@@ -12,7 +12,7 @@ use crate::dates::{self, Precision};
 use crate::error::{ApiError, code};
 use crate::form::Form;
 use crate::paging::{Asked, List};
-use crate::{Answer, Request, dialling, numbers, rule};
+use crate::{Answer, Request, dialling, numbers};
 
 const LIST: List = List {
     name: "calls",
@@ -66,8 +66,7 @@ pub async fn all(request: Request) -> Answer {
         let sid = |record: &Call| record.sid.to_string();
         return Ok((StatusCode::OK, asked.render(&LIST, form, &path, page, sid, view)?));
     }
-    rule::check(form, dialling::ACCEPTED_OF_CALL)?;
-    let mut dialling = dialling::read(form, 0..=600)?;
+    let mut dialling = dialling::read(form, 0..=600, dialling::AMD_OF_CALL)?;
     let written = instructions(form)?;
     let instructions = match form.filled("ApplicationSid") {
         Some(sid) => by_application(&request, sid, &mut dialling).await?,
@@ -198,7 +197,7 @@ pub fn view(record: &Call) -> Value {
     let date = |date: Option<model::Timestamp>| date.map(|date| date.rfc2822().to_string());
     json!({
         "account_sid": record.account.to_string(),
-        "answered_by": null,
+        "answered_by": record.answered_by.map(model::AnsweredBy::as_str),
         "api_version": "2010-04-01",
         "caller_name": record.caller_name,
         "date_created": record.date_created.rfc2822().to_string(),

@@ -1,8 +1,9 @@
 //! Whom to dial, and how: what the creation of calls and of participants have in common.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
-use node::{Dialling, StatusCallback};
+use node::{Dialling, Document, MachineDetection, StatusCallback};
 
 use crate::error::{ApiError, code};
 use crate::form::Form;
@@ -24,29 +25,61 @@ const ACCEPTED: &[(&str, Rule)] = &[
     ("Byoc", Rule::Sid("BY")),
     ("CallReason", Rule::Line(1..=256, code::BAD_REQUEST)),
     ("ClientNotificationUrl", Rule::Url),
-    ("MachineDetection", Rule::Word(&["Enable", "DetectMessageEnd"])),
-    ("MachineDetectionTimeout", Rule::Number(3..=59)),
-    ("MachineDetectionSpeechThreshold", Rule::Number(1_000..=6_000)),
-    ("MachineDetectionSpeechEndThreshold", Rule::Number(500..=5_000)),
-    ("MachineDetectionSilenceTimeout", Rule::Number(2_000..=10_000)),
 ];
 
-/// The same, of participants alone.
-pub const ACCEPTED_OF_PARTICIPANT: &[(&str, Rule)] =
-    &[("AmdStatusCallback", Rule::Url), ("AmdStatusCallbackMethod", Rule::Method)];
+/// Who is told who has answered a participant's call.
+pub const AMD_OF_PARTICIPANT: &str = "AmdStatusCallback";
+/// The same, of a call whose document does not wait for it.
+pub const AMD_OF_CALL: &str = "AsyncAmdStatusCallback";
 
-/// The same, of calls alone.
-pub const ACCEPTED_OF_CALL: &[(&str, Rule)] = &[
-    ("AsyncAmd", Rule::Flag),
-    ("AsyncAmdStatusCallback", Rule::Url),
-    ("AsyncAmdStatusCallbackMethod", Rule::Method),
-];
+/// Reads how it is found out who has answered; `callback` is the parameter that names who is told.
+fn machine(form: &Form, callback: &str) -> Result<Option<MachineDetection>, ApiError> {
+    type Limits = model::MachineDetection;
+    let limits = Limits::default();
+    let number = |name: &str, range, unit_ms: u64, default| {
+        let number = form.number(name, range, code::BAD_REQUEST)?;
+        Ok::<_, ApiError>(number.map_or(default, |number| Duration::from_millis(number * unit_ms)))
+    };
+    let mode = form.word("MachineDetection", &["Enable", "DetectMessageEnd"])?;
+    let limits = Limits {
+        message_end: mode == Some("DetectMessageEnd"),
+        timeout: number("MachineDetectionTimeout", Limits::TIMEOUT_S, 1_000, limits.timeout)?,
+        speech_threshold: number(
+            "MachineDetectionSpeechThreshold",
+            Limits::SPEECH_MS,
+            1,
+            limits.speech_threshold,
+        )?,
+        speech_end_threshold: number(
+            "MachineDetectionSpeechEndThreshold",
+            Limits::SPEECH_END_MS,
+            1,
+            limits.speech_end_threshold,
+        )?,
+        silence_timeout: number(
+            "MachineDetectionSilenceTimeout",
+            Limits::SILENCE_MS,
+            1,
+            limits.silence_timeout,
+        )?,
+    };
+    let is_async = form.flag("AsyncAmd")?.unwrap_or(false);
+    let url = form.url(callback)?;
+    let method = form.method(&format!("{callback}Method"), "POST")?;
+    let callback = url.map(|url| Document { url, method });
+    Ok(mode.map(|_| MachineDetection { limits, is_async, callback }))
+}
 
-/// Reads whom to dial and how; `timeout` is what `Timeout` may be.
+/// Reads whom to dial and how; `timeout` is what `Timeout` may be, `amd_callback` the parameter that names
+/// who is told who has answered.
 ///
 /// # Errors
 /// 400 with Twilio's code for the parameter that is missing or cannot be.
-pub fn read(form: &Form, timeout: RangeInclusive<u64>) -> Result<Dialling, ApiError> {
+pub fn read(
+    form: &Form,
+    timeout: RangeInclusive<u64>,
+    amd_callback: &str,
+) -> Result<Dialling, ApiError> {
     let to = form.line("To", ADDRESS, code::INVALID_TO)?;
     let from = form.line("From", ADDRESS, code::INVALID_FROM)?;
     let to = to.ok_or_else(|| ApiError::missing("To", code::NO_TO))?;
@@ -70,5 +103,6 @@ pub fn read(form: &Form, timeout: RangeInclusive<u64>) -> Result<Dialling, ApiEr
             events: form.all("StatusCallbackEvent", &CALL_EVENTS)?,
         },
         recording: record.then_some(recording),
+        machine: machine(form, amd_callback)?,
     })
 }

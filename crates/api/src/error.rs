@@ -108,6 +108,14 @@ impl ApiError {
         Self::new(501, code::NOT_BUILT, &message)
     }
 
+    /// What is there in a binary of another make.
+    pub fn not_built_without(what: &str, feature: &str) -> Self {
+        let message = format!(
+            "{what} is not in this binary, which was built without the cargo feature {feature}: see {COMPATIBILITY}"
+        );
+        Self::new(501, code::NOT_BUILT, &message)
+    }
+
     /// A parameter's value that cannot be.
     pub fn invalid(parameter: &str, message: &str) -> Self {
         Self::coded(code::BAD_REQUEST, parameter, message)

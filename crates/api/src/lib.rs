@@ -24,6 +24,7 @@ mod limits;
 mod listen;
 mod media;
 mod messages;
+mod mp3;
 mod notifications;
 mod numbers;
 mod paging;
@@ -38,6 +39,7 @@ mod sidetone;
 mod sip;
 mod stats;
 mod timeline;
+mod tracks;
 mod usage;
 
 use std::future::poll_fn;
@@ -132,6 +134,7 @@ struct Api {
     stats: Arc<Stats>,
     logins: Mutex<limits::Logins>,
     in_flight: InFlight,
+    encodings: Arc<tokio::sync::Semaphore>,
     random: Mutex<ChaCha12Rng>,
 }
 
@@ -142,6 +145,7 @@ pub fn router(node: Handle, stats: Arc<Stats>) -> Router {
         stats,
         logins: Mutex::default(),
         in_flight: InFlight::default(),
+        encodings: Arc::new(tokio::sync::Semaphore::new(mp3::ENCODINGS_MAX)),
         random: Mutex::new(ChaCha12Rng::from_os_rng()),
     };
     Router::new().fallback(respond).with_state(Arc::new(api))
@@ -330,6 +334,7 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
         Resource::QueueMember => queues::member(request).await,
         Resource::Audibility => sidetone::audibility(request).await,
         Resource::Timeline => timeline::all(request).await,
+        Resource::RecordingTimeline => tracks::timeline(request).await,
         Resource::Listen => sidetone::listen(request).await,
         Resource::Feed => feed::all(request).await,
         Resource::Phones => phones::all(&request),

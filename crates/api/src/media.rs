@@ -1,4 +1,4 @@
-//! The sound of recordings: WAV files, whole or in ranges, in as many channels as are asked for.
+//! The sound of recordings: WAV files, whole or in ranges, in as many channels as are asked for; [`mp3`] has the others.
 //!
 //! A file is described by its length at this moment, so that what is still being written can be
 //! played, too.
@@ -8,6 +8,7 @@ use std::io::SeekFrom;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Bytes, Frame};
-use model::{Recording, RecordingSid, RecordingStatus};
+use model::{RecordingSid, RecordingStatus};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::mpsc;
@@ -24,16 +25,16 @@ use tokio::sync::mpsc;
 use crate::error::{ApiError, code};
 use crate::form::Form;
 use crate::paths::{Found, Resource};
-use crate::{Api, ask, set, whose};
+use crate::{Api, ask, mp3, set, whose};
 
 /// Octets before the sound of a file.
-const HEADER: u64 = 44;
+pub const HEADER: u64 = 44;
 /// Octets of a file that are read at a time.
 const CHUNK: u64 = 64 * 1024;
 /// Pieces that wait for a client that is slow.
-const CHUNKS_MAX: usize = 2;
+pub const CHUNKS_MAX: usize = 2;
 /// How long a client may take nothing.
-const STALL_MAX: Duration = Duration::from_secs(60);
+pub const STALL_MAX: Duration = Duration::from_secs(60);
 
 /// A recording's sound, as a path asks for it.
 #[derive(Debug)]
@@ -85,17 +86,21 @@ pub async fn answer(
     let record = ask(node, move |node| node.store().recording(account, sid)).await?;
     let gone = |status| matches!(status, RecordingStatus::Absent | RecordingStatus::Deleted);
     let record = record.filter(|record| !gone(record.status)).ok_or_else(ApiError::not_found)?;
-    if wanted.mp3 {
-        return Err(ApiError::not_built("MP3 of recordings (.wav is there)"));
-    }
     let form = Form::read(parts.uri.query().unwrap_or_default(), &HeaderMap::new(), &[])?;
     let channels = form.number("RequestedChannels", 1..=2, code::BAD_REQUEST)?;
-    if channels == Some(2) && record.channels == 1 {
-        let message = "a recording in one channel cannot be had in two";
+    if channels == Some(2) && record.channels != 2 {
+        let message = "only a recording in two channels can be had in two";
         return Err(ApiError::coded(code::MONO_RECORDING, "RequestedChannels", message));
     }
-    let mix = channels == Some(1) && record.channels == 2;
-    let sound = Sound::open(node.recording_file(sid), &record, mix).await;
+    let mix = channels == Some(1) && record.channels > 1;
+    if wanted.mp3 {
+        let permit = Arc::clone(&api.encodings).acquire_owned().await;
+        let permit = permit
+            .map_err(|_| ApiError::new(503, code::UNAVAILABLE, "the server is shutting down"))?;
+        return mp3::answer(node.recording_file(sid), mix, parts.method == Method::HEAD, permit)
+            .await;
+    }
+    let sound = Sound::open(node.recording_file(sid), sid, mix).await;
     let sound = sound.map_err(|_| ApiError::not_found())?;
     Ok(sound.into_response(&parts.headers))
 }
@@ -106,21 +111,23 @@ struct Sound {
     header: Vec<u8>,
     /// Octets of sound.
     length: u64,
-    /// Whether its two channels become one.
-    mix: bool,
+    /// How many channels of the file become one.
+    mixed: u16,
     etag: String,
 }
 
 impl Sound {
-    async fn open(path: PathBuf, record: &Recording, mix: bool) -> std::io::Result<Self> {
-        let file = File::open(path).await?;
-        let align = u64::from(record.channels) * 2;
-        let frames = file.metadata().await?.len().saturating_sub(HEADER) / align;
-        let channels = if mix { 1 } else { record.channels };
+    async fn open(path: PathBuf, sid: RecordingSid, mix: bool) -> std::io::Result<Self> {
+        let mut file = File::open(path).await?;
+        let mut header = [0; HEADER as usize];
+        file.read_exact(&mut header).await?;
+        let there = u16::from_le_bytes([header[22], header[23]]).max(1);
+        let frames = file.metadata().await?.len().saturating_sub(HEADER) / (u64::from(there) * 2);
+        let (channels, mixed) = if mix { (1, there) } else { (there, 1) };
         let length = frames * u64::from(channels) * 2;
-        let header = node::wav_header(channels.into(), length);
-        let etag = format!("\"{}-{channels}-{length}\"", record.sid);
-        Ok(Self { file, header, length, mix, etag })
+        let header = node::wav_header(channels, length);
+        let etag = format!("\"{sid}-{channels}-{length}\"");
+        Ok(Self { file, header, length, mixed, etag })
     }
 
     fn into_response(self, headers: &HeaderMap) -> Response {
@@ -177,27 +184,28 @@ impl Sound {
             return Ok(self.header[range].to_vec());
         }
         let (at, end) = (at - HEADER, (end - HEADER).min(at - HEADER + CHUNK));
-        let wide = if self.mix { 2 } else { 1 };
+        let wide = u64::from(self.mixed);
         let (first, last) = (at / 2, end.div_ceil(2));
         self.file.seek(SeekFrom::Start(HEADER + first * 2 * wide)).await?;
         let mut octets = vec![0; ((last - first) * 2 * wide) as usize];
         self.file.read_exact(&mut octets).await?;
-        if self.mix {
-            octets = mixed(&octets);
+        if self.mixed > 1 {
+            octets = mixed(&octets, self.mixed.into());
         }
         let skip = (at - first * 2) as usize;
         Ok(octets[skip..skip + (end - at) as usize].to_vec())
     }
 }
 
-/// Makes one channel of two.
-fn mixed(octets: &[u8]) -> Vec<u8> {
-    let (pairs, _) = octets.as_chunks::<4>();
-    let sum = |[a, b, c, d]: &[u8; 4]| {
-        let (left, right) = (i16::from_le_bytes([*a, *b]), i16::from_le_bytes([*c, *d]));
-        left.saturating_add(right).to_le_bytes()
+/// Makes one channel of several.
+pub fn mixed(octets: &[u8], channels: usize) -> Vec<u8> {
+    let sum = |samples: &[u8]| {
+        let samples = samples.as_chunks::<2>().0.iter();
+        let sum: i32 = samples.map(|sample| i32::from(i16::from_le_bytes(*sample))).sum();
+        let most = i32::from(i16::MAX);
+        (sum.clamp(-most - 1, most) as i16).to_le_bytes()
     };
-    pairs.iter().flat_map(sum).collect()
+    octets.chunks_exact(channels * 2).flat_map(sum).collect()
 }
 
 /// Which octets a `Range` asks for.
@@ -234,7 +242,7 @@ fn read(text: &str, total: u64) -> Asked {
 }
 
 /// A body that comes piece by piece.
-struct Pieces(mpsc::Receiver<Bytes>);
+pub struct Pieces(pub mpsc::Receiver<Bytes>);
 
 impl HttpBody for Pieces {
     type Data = Bytes;
@@ -274,12 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn two_channels_become_one_without_wrapping() {
+    fn channels_become_one_without_wrapping() {
         let pairs = [(100_i16, -30_i16), (30_000, 30_000), (-30_000, -30_000)];
         let octets: Vec<u8> =
             pairs.iter().flat_map(|(l, r)| [l.to_le_bytes(), r.to_le_bytes()].concat()).collect();
         let expected: Vec<u8> =
             [70_i16, i16::MAX, i16::MIN].iter().flat_map(|sum| sum.to_le_bytes()).collect();
-        assert_eq!(mixed(&octets), expected);
+        assert_eq!(mixed(&octets, 2), expected);
+        let of_three = [30_070_i16, -30_000].map(i16::to_le_bytes).concat();
+        assert_eq!(mixed(&octets, 3), of_three);
     }
 }

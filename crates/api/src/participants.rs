@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::error::{ApiError, code};
 use crate::form::Form;
 use crate::paging::{Asked, List};
-use crate::{Answer, Request, dialling, recordings, rule};
+use crate::{Answer, Request, dialling, recordings};
 
 const LIST: List = List {
     name: "participants",
@@ -79,11 +79,10 @@ async fn create(request: &Request, key: &str) -> Answer {
         }
         Err(_) => ConferenceKey::Name(name.to_owned()),
     };
-    rule::check(form, dialling::ACCEPTED_OF_PARTICIPANT)?;
     let create = CreateParticipant {
         account: request.account,
         conference,
-        dialling: dialling::read(form, 5..=600)?,
+        dialling: dialling::read(form, 5..=600, dialling::AMD_OF_PARTICIPANT)?,
         early_media: form.flag("EarlyMedia")?.unwrap_or(true),
         options: options(form)?,
     };

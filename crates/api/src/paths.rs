@@ -56,6 +56,7 @@ pub enum Resource {
     QueueMember,
     Audibility,
     Timeline,
+    RecordingTimeline,
     Listen,
     Feed,
     Phones,
@@ -103,10 +104,11 @@ const OURS: [&str; 2] = ["sidetone", "v1"];
 static ACCOUNTS: Path = built("Accounts", "GP", Resource::Accounts);
 static ACCOUNT: Path = built("Accounts/{AccountSid}", "GP", Resource::Account);
 
-static OUR_PATHS: [Path; 9] = [
+static OUR_PATHS: [Path; 10] = [
     built("sidetone/v1/Conferences/{ConferenceSid}/Audibility", "G", Resource::Audibility),
     built("sidetone/v1/Conferences/{ConferenceSid}/Timeline", "G", Resource::Timeline),
     built("sidetone/v1/Conferences/{ConferenceSid}/Listen", "G", Resource::Listen),
+    built("sidetone/v1/Recordings/{Sid}/Timeline", "G", Resource::RecordingTimeline),
     built("sidetone/v1/Events", "G", Resource::Feed),
     built("sidetone/v1/Phones", "G", Resource::Phones),
     built("sidetone/v1/Phones/{PhoneNumber}", "GPD", Resource::Phone),

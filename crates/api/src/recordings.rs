@@ -298,6 +298,7 @@ pub fn leg_options(form: &Form, trim: bool) -> Result<RecordingOptions, ApiError
         track: track.and_then(|word| word.parse().ok()).unwrap_or(RecordingTrack::Both),
         trim: form.word("Trim", &TRIM)?.map_or(trim, |word| word == "trim-silence"),
         callback: callback(form, "RecordingStatusCallback", &RECORDING_EVENTS)?,
+        tracks: false,
     })
 }
 
@@ -309,8 +310,11 @@ pub fn conference_options(form: &Form) -> Result<Option<RecordingOptions>, ApiEr
     let words = ["true", "false", "record-from-start", "do-not-record"];
     let record = form.word("ConferenceRecord", &words)?;
     let prefix = "ConferenceRecordingStatusCallback";
+    let tracks = form.word("SidetoneTracks", &["participants"])?.is_some();
+    let trim = form.word("ConferenceTrim", &TRIM)?.is_none_or(|word| word == "trim-silence");
     let options = RecordingOptions {
-        trim: form.word("ConferenceTrim", &TRIM)?.is_none_or(|word| word == "trim-silence"),
+        trim: trim && !tracks,
+        tracks,
         callback: callback(form, prefix, &CONFERENCE_RECORDING_EVENTS)?,
         ..RecordingOptions::default()
     };

@@ -10,6 +10,7 @@ mod ears;
 mod foreign;
 mod origin;
 mod proxy;
+mod recorded;
 mod server;
 mod wait;
 
@@ -17,5 +18,6 @@ pub use ears::{Ear, level, tone};
 pub use foreign::{brought, digest, foreign, sipp, valid_signatures};
 pub use origin::{Asked, Origin};
 pub use proxy::Proxy;
+pub use recorded::{channels, fetch};
 pub use server::{Answer, Login, Server, binary};
 pub use wait::{hears, until};

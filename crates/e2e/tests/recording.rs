@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{Answer, Asked, Origin, Server, level};
+use e2e::{Answer, Asked, Origin, Server, channels, fetch, level};
 use serde_json::Value;
 use sim::Phone;
 
@@ -86,28 +86,6 @@ async fn wait(server: &Server, path: &str, enough: impl Fn(&Value) -> bool) -> V
 
 async fn pass(length: Duration) {
     tokio::time::sleep(length).await;
-}
-
-/// Fetches a path below the account with more headers.
-async fn fetch(server: &Server, path: &str, headers: &[(&str, &str)]) -> (u16, Vec<u8>) {
-    let path = format!("/2010-04-01/Accounts/{}{path}", server.ready("account_sid"));
-    let mut request = server.request("GET", &path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let response = request.send().await.unwrap();
-    (response.status().as_u16(), response.bytes().await.unwrap().to_vec())
-}
-
-/// Returns the channels of a WAV file, whose header tells the truth.
-fn channels(file: &[u8]) -> Vec<Vec<i16>> {
-    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
-    assert_eq!((&file[..4], &file[8..16]), (&b"RIFF"[..], &b"WAVEfmt "[..]));
-    assert_eq!((word(4), word(40), word(24)), (file.len() - 8, file.len() - 44, 8_000));
-    let count = usize::from(file[22]);
-    let samples: Vec<i16> =
-        file[44..].chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect();
-    (0..count).map(|one| samples[one..].iter().step_by(count).copied().collect()).collect()
 }
 
 /// Says of each piece whether it holds this tone.
@@ -281,6 +259,7 @@ async fn a_recording_is_handed_out_in_ranges_to_who_may_have_it() {
     assert_eq!((two.status, &two.body["code"]), (400, &16_113.into()));
     let mp3 = server.get(&format!("/Recordings/{sid}.mp3")).await;
     assert_eq!((mp3.status, &mp3.body["code"]), (501, &20_501.into()));
+    assert!(mp3.text("message").contains("mp3-lame"), "{}", mp3.body);
     judge_deletion(server, &sid, &wav).await;
 }
 

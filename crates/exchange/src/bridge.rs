@@ -210,6 +210,15 @@ impl World {
                 method: callee.status_callback_method.clone(),
                 events: callee.status_callback_events.clone(),
             },
+            machine: callee.machine.map(|limits| MachineDetection {
+                limits,
+                is_async: true,
+                callback: callee
+                    .amd_callback
+                    .as_ref()
+                    .and_then(absolute)
+                    .map(|url| Document { url, method: callee.amd_callback_method.clone() }),
+            }),
             ..Dialling::default()
         };
         let instructions = before_bridge(callee, base)?;

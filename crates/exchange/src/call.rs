@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use model::{
-    Call as Record, CallSid, CallStatus, Change, Direction, Level, RecordingSid, Timestamp,
+    AnsweredBy, Call as Record, CallSid, CallStatus, Change, Direction, Level, RecordingSid,
+    Timestamp,
 };
 use twiml::Dial;
 
@@ -15,6 +16,7 @@ use crate::context::{Context, Owner};
 use crate::dial::ANSWERED;
 use crate::enqueue::Queued;
 use crate::exchange::World;
+use crate::machine::Detecting;
 use crate::participants::LeaveReason;
 use crate::program::{BeforeAnswer, Client, Outcome, Program};
 
@@ -80,6 +82,8 @@ pub(crate) struct Call {
     pub(crate) speaking: bool,
     /// How it is to be recorded from its answer on.
     pub(crate) recording: Option<RecordingOptions>,
+    /// How it is found out who has answered, until it is.
+    pub(crate) machine: Option<Box<Detecting>>,
 }
 
 impl Call {
@@ -110,6 +114,7 @@ impl Call {
             dial_recording: None,
             speaking: false,
             recording: None,
+            machine: None,
         }
     }
 
@@ -117,7 +122,8 @@ impl Call {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let program = self.program.as_ref().and_then(Program::deadline);
         let queued = self.queued.as_ref().and_then(|queued| queued.deadline());
-        [self.rings_until, self.ends_at, self.leaves_at, program, queued]
+        let machine = self.machine.as_ref().and_then(|machine| machine.deadline());
+        [self.rings_until, self.ends_at, self.leaves_at, program, queued, machine]
             .into_iter()
             .flatten()
             .min()
@@ -161,6 +167,7 @@ fn record(
         end_time: None,
         answered_at: None,
         caller_name: None,
+        answered_by: None,
         queue_time_ms: 0,
     }
 }
@@ -233,6 +240,7 @@ impl World {
         let mut call = Call::new(record, instructions);
         call.status_callback = dialling.status_callback.clone();
         call.recording = dialling.recording.clone();
+        call.machine = dialling.machine.clone().map(|machine| Box::new(Detecting::new(machine)));
         let timeout = dialling.timeout.unwrap_or(RING_TIMEOUT).min(RING_TIMEOUT_MAX);
         call.rings_until = Some(ctx.now.instant + timeout + extra);
         call.time_limit = dialling.time_limit.unwrap_or(TIME_LIMIT).min(TIME_LIMIT_MAX);
@@ -272,7 +280,9 @@ impl World {
         Self::put_in_progress(call, ctx);
         self.touch(sid);
         self.record_call(sid, ctx);
+        let waits = self.detect(sid, ctx);
         match self.calls.get(&sid) {
+            _ if waits => {}
             Some(call) if call.joined.is_some() => self.participant_connected(sid, ctx),
             Some(call) if call.dialled_by.is_some() => self.callee_answered(sid, ctx),
             _ => self.begin(sid, ctx),
@@ -554,6 +564,8 @@ impl World {
             let failure = Failure { code: 32015, message };
             ctx.notify(call.client().about(""), Level::Warning, &failure);
             self.hang_up(sid, LeaveReason::HungUp, ctx);
+        } else if due(call.machine.as_ref().and_then(|machine| machine.deadline())) {
+            self.answered_by(sid, AnsweredBy::Unknown, ctx);
         } else if due(call.leaves_at) {
             call.leaves_at = None;
             let takes = Self::is_taking(call);

@@ -2,7 +2,11 @@
 //!
 //! Source: Twilio "Call status callbacks"; TwiML `<Conference>`, `statusCallbackEvent`.
 
-use model::{Call as Record, Callback, CallbackSid, CallbackState, Change, Moment, MomentOf};
+use std::time::Duration;
+
+use model::{
+    AnsweredBy, Call as Record, Callback, CallbackSid, CallbackState, Change, Moment, MomentOf,
+};
 
 use crate::call::Call;
 use crate::conference::Conference;
@@ -10,7 +14,7 @@ use crate::context::Context;
 use crate::participants::{LeaveReason, Participant};
 use crate::record::recording_url;
 use crate::recording::Recording;
-use crate::{Effect, Failure};
+use crate::{Document, Effect, Failure};
 
 type Params = Vec<(String, String)>;
 
@@ -55,6 +59,9 @@ pub(crate) fn voice_params(call: &Record, headers: &[(String, String)]) -> Param
     }
     if let Some(parent) = call.parent {
         push(&mut params, "ParentCallSid", parent);
+    }
+    if let Some(who) = call.answered_by {
+        push(&mut params, "AnsweredBy", who);
     }
     params.extend(headers.iter().cloned());
     params
@@ -186,6 +193,46 @@ fn conference_callback(
     };
     ctx.push(Effect::Write(Change::Callback(Box::new(callback))));
     Some(sid)
+}
+
+/// Tells who has answered a call, and how long it took to find out.
+pub(crate) fn answered_by(
+    call: &Record,
+    who: AnsweredBy,
+    took: Duration,
+    to: Document,
+    ctx: &mut Context<'_>,
+) {
+    let mut params = Vec::new();
+    push(&mut params, "CallSid", call.sid);
+    push(&mut params, "AccountSid", call.account);
+    push(&mut params, "AnsweredBy", who);
+    push(&mut params, "MachineDetectionDuration", took.as_millis());
+    let callback = Callback {
+        sid: ctx.names.callback(),
+        account: call.account,
+        conference: None,
+        call: Some(call.sid),
+        url: to.url,
+        method: method(&to.method),
+        params,
+        date_created: ctx.now.wall,
+        state: CallbackState::Pending,
+        attempts: 0,
+        last_error: None,
+    };
+    ctx.push(Effect::Write(Change::Callback(Box::new(callback))));
+}
+
+/// Notes in a conference's history what befell its recording in tracks; nobody is told.
+pub(crate) fn recording_in_tracks(
+    conference: &mut Conference,
+    event: &str,
+    reason: Option<&str>,
+    ctx: &mut Context<'_>,
+) {
+    let reason = reason.map(|reason| ("Reason".to_owned(), reason.to_owned()));
+    conference_event(conference, "", event, None, reason.into_iter().collect(), ctx);
 }
 
 /// The conference has started.

@@ -7,6 +7,7 @@ use model::{
     RecordingSid,
 };
 
+use crate::machine::MachineDetection;
 use crate::recording::{Recorded, RecordingChange, RecordingKey, RecordingOptions};
 
 /// An address and the HTTP method to ask it with.
@@ -213,6 +214,8 @@ pub struct Dialling {
     pub status_callback: StatusCallback,
     /// `Record` and what goes with it: how it is recorded from the answer on; none: not at all.
     pub recording: Option<RecordingOptions>,
+    /// `MachineDetection` and what goes with it: how it is found out who has answered; none: not at all.
+    pub machine: Option<MachineDetection>,
 }
 
 /// What a call does once it is answered.

@@ -1,6 +1,9 @@
 //! What reaches the exchange from the wire, and what the world must do because of it.
 
-use model::{AccountSid, CallSid, Change, ConferenceSid, RecordingSid, RecordingTrack};
+use model::{
+    AccountSid, AnsweredBy, CallSid, Change, ConferenceSid, MachineDetection, RecordingSid,
+    RecordingTrack,
+};
 
 use crate::recording::{PauseBehavior, RecordingEnd};
 use crate::{Document, Instructions, StatusCallback};
@@ -97,6 +100,13 @@ pub enum Event {
         call: CallSid,
         /// Whether it speaks now.
         speaking: bool,
+    },
+    /// Somebody can say who has answered a call.
+    AnsweredBy {
+        /// Which call.
+        call: CallSid,
+        /// Who.
+        who: AnsweredBy,
     },
     /// A request for a document was answered, or failed.
     Fetched {
@@ -299,6 +309,13 @@ pub enum Effect {
         /// `off small medium large`
         size: String,
     },
+    /// Listens who has answered a call; [`Event::AnsweredBy`] says it.
+    Detect {
+        /// Which call.
+        call: CallSid,
+        /// What is waited for, and for how long.
+        limits: MachineDetection,
+    },
     /// Begins a sound.
     Play {
         /// To tell the ends apart.
@@ -331,12 +348,21 @@ pub enum Effect {
         of: Audience,
         /// One or two.
         channels: u8,
+        /// Whether each participant of a conference has a track of its own: see [`Self::Track`].
+        tracks: bool,
         /// Which direction of a call.
         track: RecordingTrack,
         /// Who is heard on the left, where there are two channels.
         first: CallSid,
         /// Whether silence at both ends is cut off.
         trim: bool,
+    },
+    /// Gives a call the next track of a recording, for as long as that lasts.
+    Track {
+        /// Which recording.
+        recording: RecordingSid,
+        /// Whose track.
+        call: CallSid,
     },
     /// Halts a recording, or lets it go on.
     PauseRecording {

@@ -127,6 +127,7 @@ impl Exchange {
             Event::CallGone { call, why } => world.gone(call, why, ctx),
             Event::Digit { call, digit } => world.digit(call, digit, ctx),
             Event::Speech { call, speaking } => world.speech(call, speaking, ctx),
+            Event::AnsweredBy { call, who } => world.answered_by(call, who, ctx),
             Event::Fetched { fetch, result } => {
                 if let Some(owner) = ctx.names.take_fetch(fetch) {
                     world.fetched(owner, result, ctx);

@@ -214,6 +214,7 @@ impl World {
         let beeps = participant.beep.on_enter;
         conference.members.insert(call, participant);
         self.settle_arrival(sid, call, ctx);
+        self.give_track(sid, call, ctx);
         if beeps {
             Self::beep(&self.conferences[&sid], Sound::EnterBeep, ctx);
         }

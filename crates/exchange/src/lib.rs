@@ -17,18 +17,21 @@ mod enqueue;
 mod exchange;
 mod hearing;
 mod joining;
+mod machine;
 mod participants;
 mod program;
 mod queues;
 mod record;
 mod recording;
 mod recover;
+mod tracks;
 
 pub use audibility::{Hearing, Silence};
 pub use command::*;
 pub use conference::{ANNOUNCEMENTS_MAX, NAME_LENGTH_MAX, PARTICIPANTS_MAX};
 pub use effect::*;
 pub use exchange::Exchange;
+pub use machine::MachineDetection;
 pub use participants::DEFAULT_MUSIC_URL;
 pub use program::REDIRECTS_MAX;
 pub use queues::{QUEUE_NAME_MAX, QUEUE_SIZE, QUEUE_SIZE_MAX, QUEUES_MAX};
@@ -37,3 +40,4 @@ pub use recording::{
     RecordingEnd, RecordingKey, RecordingOptions,
 };
 pub use recover::{Alive, Unreadable};
+pub use tracks::TRACKS_MAX;

@@ -52,6 +52,9 @@ pub struct RecordingOptions {
     pub track: RecordingTrack,
     /// Whether silence at both ends is cut off.
     pub trim: bool,
+    /// Whether each participant of a conference is recorded in a track of its own; nothing is cut off then.
+    #[serde(default)]
+    pub tracks: bool,
     /// Who is told.
     pub callback: RecordingCallback,
 }
@@ -62,6 +65,7 @@ impl Default for RecordingOptions {
             channels: 1,
             track: RecordingTrack::Both,
             trim: true,
+            tracks: false,
             callback: RecordingCallback::default(),
         }
     }
@@ -72,7 +76,8 @@ impl RecordingOptions {
     pub fn from_twiml(recording: &twiml::Recording, base: &str) -> Self {
         let url = recording.status_callback.as_deref();
         Self {
-            trim: recording.trim,
+            trim: recording.trim && !recording.tracks,
+            tracks: recording.tracks,
             callback: RecordingCallback {
                 url: url.and_then(|url| twiml::resolve(base, url).ok()),
                 method: recording.status_callback_method.clone(),
@@ -222,11 +227,12 @@ impl World {
     pub(crate) fn record_conference(&mut self, sid: ConferenceSid, ctx: &mut Context<'_>) {
         let Some(conference) = self.conferences.get(&sid) else { return };
         let Some(mut options) = conference.recording.clone() else { return };
-        options.channels = ctx.names.conference_channels;
+        options.channels = if options.tracks { 1 } else { ctx.names.conference_channels };
         let connected = |call: &CallSid| conference.members[call].is_connected();
         let Some(first) = conference.in_order().into_iter().find(connected) else { return };
         let (account, source) = (conference.record.account, RecordingSource::Conference);
         self.start_recording(account, first, Some(sid), options, source, ctx);
+        self.begin_tracks(sid, ctx);
     }
 
     /// `POST .../Calls/{CallSid}/Recordings.json`
@@ -275,6 +281,7 @@ impl World {
             call,
             conference,
             channels: options.channels,
+            tracks: options.tracks.then(Vec::new),
             source,
             track: options.track,
             status: RecordingStatus::InProgress,
@@ -284,13 +291,14 @@ impl World {
             duration: None,
             error_code: None,
         };
-        let RecordingOptions { channels, track, trim, callback } = options;
+        let RecordingOptions { channels, track, trim, tracks, callback } = options;
         let recording =
             Recording { record: record.clone(), callback, trim, pause: None, after: None };
         ctx.push(Effect::Record {
             recording: record.sid,
             of: conference.map_or(Audience::Call(call), Audience::Conference),
             channels,
+            tracks,
             track,
             first: call,
             trim,
@@ -368,6 +376,7 @@ impl World {
         recording.pause = pause;
         recording.record.date_updated = ctx.now.wall;
         ctx.push(Effect::PauseRecording { recording: sid, pause });
+        let (subject, is_in_tracks) = (recording.subject(), recording.record.tracks.is_some());
         if was_paused != pause.is_some() {
             let (status, event) = match pause {
                 Some(_) => (RecordingStatus::Paused, "paused"),
@@ -377,6 +386,9 @@ impl World {
             callbacks::recording_event(recording, &[event], ctx);
         }
         self.touched.insert(Touched::Recording(sid));
+        if is_in_tracks {
+            self.tracks_paused(subject, pause, ctx);
+        }
     }
 
     /// A recording's file is closed.

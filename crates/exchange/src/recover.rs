@@ -15,6 +15,7 @@ use crate::conference::{Announcements, Conference};
 use crate::context::Context;
 use crate::enqueue::{Queued, QueuedState};
 use crate::exchange::{Touched, World};
+use crate::machine::{Detecting, DetectingState};
 use crate::participants::{Music, Participant};
 use crate::program::{Position, Program};
 use crate::queues::Queue;
@@ -225,6 +226,8 @@ struct CallState {
     ending: bool,
     recording: Option<RecordingOptions>,
     dial_recording: Option<String>,
+    #[serde(default)]
+    machine: Option<DetectingState>,
 }
 
 pub(crate) fn call_state(call: &Call, now: Now) -> String {
@@ -248,6 +251,7 @@ pub(crate) fn call_state(call: &Call, now: Now) -> String {
         ending: call.ending,
         recording: call.recording.clone(),
         dial_recording: call.dial_recording.map(|sid| sid.to_string()),
+        machine: call.machine.as_ref().map(|machine| machine.state(now)),
     })
 }
 
@@ -298,6 +302,7 @@ impl CallState {
             dial_recording: self.dial_recording.and_then(|sid| sid.parse().ok()),
             speaking: false,
             recording: self.recording,
+            machine: self.machine.map(|state| Box::new(Detecting::restored(state, now))),
         }
     }
 }

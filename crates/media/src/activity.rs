@@ -3,9 +3,9 @@
 use crate::Frame;
 
 /// Frames of speech until somebody speaks: 200 ms.
-const STARTS_AFTER: u32 = 10;
+pub const STARTS_AFTER: u32 = 10;
 /// Frames without speech until somebody has stopped: 800 ms.
-const STOPS_AFTER: u32 = 40;
+pub const STOPS_AFTER: u32 = 40;
 /// What is fainter is no speech: the root of the mean square, -45 dB below full scale.
 const FAINTEST: f32 = 184.0;
 /// How much louder than its noise speech is.

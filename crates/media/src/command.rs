@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::jitter::Bounds;
+use crate::machine::{Answerer, Detection};
 use crate::recording::{Pause, RecordingId, Source};
 use crate::rtp::PACKET_MAX;
 use crate::shard::Channel;
@@ -103,6 +104,8 @@ pub enum Command {
     UpdateLeg(LegId, Box<LegOptions>),
     /// Sets how much delay a leg's buffer may add.
     BoundJitter(LegId, Bounds),
+    /// Listens whether a person or a machine has answered; [`Event::Answerer`] says so once.
+    Detect(LegId, Detection),
     /// Forgets a leg.
     RemoveLeg(LegId),
     /// Gives a leg its place.
@@ -133,6 +136,8 @@ pub enum Command {
     CloseTap(TapId),
     /// Begins to record; [`crate::Shard::poll_recorded`] has it tick by tick.
     Record(RecordingId, Source),
+    /// Gives a leg the next track of a [`Source::Tracks`], for as long as that lasts.
+    Track(RecordingId, LegId),
     /// Halts a recording, or lets it go on.
     PauseRecording(RecordingId, Option<Pause>),
     /// Ends a recording.
@@ -148,6 +153,8 @@ pub enum Event {
     Digit(LegId, char),
     /// Somebody began to speak, or has stopped.
     Speech(LegId, bool),
+    /// Who has answered, where that was to be found out.
+    Answerer(LegId, Answerer),
     /// A leg that should be sending has sent nothing for [`crate::SILENT_AFTER`].
     Silent(LegId),
 }

@@ -10,6 +10,7 @@ use crate::g711;
 use crate::jitter::{Jitter, Taken};
 use crate::latch::Latch;
 use crate::limiter::Limiter;
+use crate::machine::{Answerer, Detector};
 use crate::pacer::Pacer;
 use crate::player::Player;
 use crate::recording::Recorder;
@@ -57,6 +58,8 @@ pub struct Leg {
     source: Option<Source>,
     jitter: Jitter,
     activity: Activity,
+    /// Says who has answered, until it has.
+    pub detector: Option<Box<Detector>>,
     keys_in: dtmf::Receiver,
     pub keys_out: dtmf::Sender,
     pub keys_player: Option<PlayerId>,
@@ -113,6 +116,7 @@ impl Leg {
             source: None,
             jitter: Jitter::new(options.bounds),
             activity: Activity::new(),
+            detector: None,
             keys_in: dtmf::Receiver::default(),
             keys_out: dtmf::Sender::default(),
             keys_player: None,
@@ -306,6 +310,13 @@ impl Leg {
     /// Says whether somebody began to speak with this tick's frame, or has stopped.
     pub fn speech(&mut self) -> Option<bool> {
         self.activity.observe(&self.voice)
+    }
+
+    /// Says who has answered, once that can be said with this tick's frame.
+    pub fn answerer(&mut self) -> Option<Answerer> {
+        let answerer = self.detector.as_mut()?.observe(&self.voice)?;
+        self.detector = None;
+        Some(answerer)
     }
 
     /// Adds to `whispers` what single others hear of this leg in this tick.

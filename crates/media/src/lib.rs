@@ -18,6 +18,7 @@ mod latch;
 mod leg;
 mod legs;
 mod limiter;
+mod machine;
 mod pacer;
 mod player;
 mod recording;
@@ -30,6 +31,7 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
+pub use activity::{STARTS_AFTER as SPEECH_STARTS_AFTER, STOPS_AFTER as SPEECH_STOPS_AFTER};
 pub use command::{
     Audible, Codec, Command, Event, JITTER_BOUNDS_MS, LOSS_BOUNDS, LegId, LegOptions, LegStats,
     LiveStats, Pcm, PlayTo, PlayerId, RoomId, Route, ShardStats, Speaks, TapId, Transmit,
@@ -37,7 +39,8 @@ pub use command::{
 pub use g711::{alaw_to_linear, linear_to_alaw, linear_to_ulaw, ulaw_to_linear};
 pub use jitter::{Bounds, DELAY_MAX};
 pub use leg::SILENT_AFTER;
-pub use recording::{Pause, Recorded, RecordingId, Source, Track};
+pub use machine::{Answerer, Detection};
+pub use recording::{Pause, Recorded, RecordingId, Sound, Source, TRACKS_MAX, Track};
 pub use rtp::{Header, PACKET_MAX};
 pub use shard::{Channel, LEGS_MAX, Shard};
 

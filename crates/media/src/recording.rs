@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use crate::command::{LegId, RoomId};
 use crate::{Frame, SAMPLES};
 
+/// Most tracks of one recording: as many as a conference has participants.
+pub const TRACKS_MAX: usize = 250;
+
 /// One recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordingId(pub u64);
@@ -21,6 +24,8 @@ pub enum Source {
     Room(RoomId, Option<LegId>),
     /// One leg.
     Leg(LegId, Track),
+    /// What each leg of [`crate::Command::Track`] adds to a room, in a track of its own.
+    Tracks(RoomId),
 }
 
 /// Which of a leg's two directions is recorded.
@@ -45,15 +50,26 @@ pub enum Pause {
     Skip,
 }
 
-/// One tick of a recording.
+/// One tick of a recording, or a part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recorded {
     /// Of which recording.
     pub recording: RecordingId,
-    /// Its only channel, or the left one.
-    pub left: Frame,
-    /// The right one.
-    pub right: Option<Frame>,
+    /// What was heard.
+    pub sound: Sound,
+}
+
+/// What was heard in one tick of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nothing is allocated where sound moves")]
+pub enum Sound {
+    /// Its only channel, or the left and the right one.
+    Mix(Frame, Option<Frame>),
+    /// One of its tracks, counted from 0. A track that is not named is silent in this tick; each is
+    /// named in its first.
+    Track(u16, Frame),
+    /// All tracks of this tick were named.
+    Whole,
 }
 
 /// A recording's place at a room or leg.
@@ -65,6 +81,36 @@ pub(crate) struct Recorder {
     /// Of a room: who is heard on the left.
     pub first: Option<LegId>,
     pub pause: Option<Pause>,
+    /// Of a room in tracks: whose each is.
+    pub tracks: Option<Vec<Seat>>,
+}
+
+/// Whose a track is, and whether it was ever named.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seat {
+    pub leg: LegId,
+    pub named: bool,
+}
+
+impl Recorder {
+    pub fn new(id: RecordingId, source: Source) -> Self {
+        let (track, first, tracks) = match source {
+            Source::Room(_, first) => (Track::Both, first, None),
+            Source::Leg(_, track) => (track, None, None),
+            Source::Tracks(_) => (Track::Both, None, Some(Vec::new())),
+        };
+        Self { id, track, first, pause: None, tracks }
+    }
+
+    /// Gives a leg the next track, unless it has one.
+    pub fn seat(&mut self, leg: LegId) {
+        if let Some(tracks) = &mut self.tracks
+            && tracks.len() < TRACKS_MAX
+            && !tracks.iter().any(|seat| seat.leg == leg)
+        {
+            tracks.push(Seat { leg, named: false });
+        }
+    }
 }
 
 /// Frames that wait to be polled.
@@ -84,10 +130,38 @@ impl Waiting {
             Some(Pause::Silence) => (NOTHING, right.map(|_| NOTHING)),
             Some(Pause::Skip) => return,
         };
+        self.keep(recorder.id, Sound::Mix(left, right));
+    }
+
+    /// Keeps the tracks of a tick; `spoken` is what a leg adds to the room.
+    pub fn push_tracks<'a>(
+        &mut self,
+        recorder: &mut Recorder,
+        spoken: impl Fn(LegId) -> Option<&'a Frame>,
+    ) {
+        let Some(tracks) = &mut recorder.tracks else { return };
+        for (number, seat) in (0..).zip(tracks) {
+            let heard = match recorder.pause {
+                None => spoken(seat.leg),
+                Some(Pause::Silence) => None,
+                Some(Pause::Skip) => return,
+            };
+            if heard.is_some() || !seat.named {
+                seat.named = true;
+                let frame = heard.copied().unwrap_or([0; SAMPLES]);
+                self.keep(recorder.id, Sound::Track(number, frame));
+            }
+        }
+        if recorder.pause != Some(Pause::Skip) {
+            self.keep(recorder.id, Sound::Whole);
+        }
+    }
+
+    fn keep(&mut self, recording: RecordingId, sound: Sound) {
         if self.0.len() >= RECORDED_MAX {
             self.0.pop_front();
         }
-        self.0.push_back(Recorded { recording: recorder.id, left, right });
+        self.0.push_back(Recorded { recording, sound });
     }
 
     /// Keeps a tick of a leg.

@@ -94,8 +94,17 @@ impl Room {
     }
 
     /// Hands the tick to the recordings; `spoken` is what a leg adds to the sum.
-    pub fn record<'a>(&self, spoken: impl Fn(LegId) -> Option<&'a Frame>, waiting: &mut Waiting) {
-        for recorder in &self.recorders {
+    pub fn record<'a>(
+        &self,
+        recorders: &mut [Recorder],
+        spoken: impl Fn(LegId) -> Option<&'a Frame>,
+        waiting: &mut Waiting,
+    ) {
+        for recorder in recorders {
+            if recorder.tracks.is_some() {
+                waiting.push_tracks(recorder, &spoken);
+                continue;
+            }
             let Some(first) = recorder.first else {
                 waiting.push(recorder, self.common, None);
                 continue;

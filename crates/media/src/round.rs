@@ -121,11 +121,13 @@ impl Round<'_> {
         }
         room.close();
         if !room.recorders.is_empty() {
+            let mut recorders = std::mem::take(&mut room.recorders);
             let spoken = |leg| {
                 let place = legs.place(leg).filter(|place| room.members.contains(place))?;
                 legs.at(place).filter(|leg| leg.speaks_now).map(|leg| &leg.spoken)
             };
-            room.record(spoken, self.recorded);
+            room.record(&mut recorders, spoken, self.recorded);
+            room.recorders = recorders;
         }
         for index in 0..room.members.len() {
             let Some(leg) = legs.at_mut(room.members[index]) else { continue };
@@ -164,6 +166,9 @@ impl Round<'_> {
             && self.events.len() < EVENTS_MAX
         {
             self.events.push_back(Event::Speech(leg.id, speaking));
+        }
+        if let Some(answerer) = leg.answerer() {
+            self.events.push_back(Event::Answerer(leg.id, answerer));
         }
         if leg.has_fallen_silent(self.now) {
             self.events.push_back(Event::Silent(leg.id));

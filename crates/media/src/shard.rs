@@ -11,8 +11,9 @@ use crate::command::{
 use crate::fade::Fade;
 use crate::leg::{Heard, Leg, Pending};
 use crate::legs::Legs;
+use crate::machine::Detector;
 use crate::player::Player;
-use crate::recording::{RECORDERS_MAX, Recorded, Recorder, RecordingId, Source, Track, Waiting};
+use crate::recording::{RECORDERS_MAX, Recorded, Recorder, RecordingId, Source, Waiting};
 use crate::room::{Room, Tap};
 use crate::round::{Round, Transmits};
 use crate::rtp;
@@ -104,6 +105,11 @@ impl Shard {
                     leg.bound_jitter(bounds);
                 }
             }
+            Command::Detect(id, detection) => {
+                if let Some(leg) = self.legs.get_mut(id) {
+                    leg.detector = Some(Box::new(Detector::new(detection)));
+                }
+            }
             Command::RemoveLeg(id) => {
                 if let Some(leg) = self.legs.get_mut(id) {
                     leg.fade_out();
@@ -155,6 +161,13 @@ impl Shard {
                 }
             }
             Command::Record(id, source) => self.start_recording(id, source),
+            Command::Track(id, leg) => {
+                if let Some(recorders) = self.recorders(id)
+                    && let Some(recorder) = recorders.iter_mut().find(|one| one.id == id)
+                {
+                    recorder.seat(leg);
+                }
+            }
             Command::PauseRecording(id, pause) => {
                 if let Some(recorders) = self.recorders(id)
                     && let Some(recorder) = recorders.iter_mut().find(|one| one.id == id)
@@ -254,24 +267,26 @@ impl Shard {
 
     fn start_recording(&mut self, id: RecordingId, source: Source) {
         self.recordings.insert(id, source);
-        let (recorders, track, first) = match source {
-            Source::Room(room, first) => {
-                (&mut self.rooms.entry(room).or_default().recorders, Track::Both, first)
+        let recorders = match source {
+            Source::Room(room, _) | Source::Tracks(room) => {
+                &mut self.rooms.entry(room).or_default().recorders
             }
-            Source::Leg(leg, track) => match self.legs.get_mut(leg) {
-                Some(leg) => (&mut leg.recorders, track, None),
+            Source::Leg(leg, _) => match self.legs.get_mut(leg) {
+                Some(leg) => &mut leg.recorders,
                 // It is recorded from when it comes.
                 None => return,
             },
         };
         if recorders.len() < RECORDERS_MAX {
-            recorders.push(Recorder { id, track, first, pause: None });
+            recorders.push(Recorder::new(id, source));
         }
     }
 
     fn recorders(&mut self, id: RecordingId) -> Option<&mut Vec<Recorder>> {
         match self.recordings.get(&id)? {
-            Source::Room(room, _) => self.rooms.get_mut(room).map(|room| &mut room.recorders),
+            Source::Room(room, _) | Source::Tracks(room) => {
+                self.rooms.get_mut(room).map(|room| &mut room.recorders)
+            }
             Source::Leg(leg, _) => self.legs.get_mut(*leg).map(|leg| &mut leg.recorders),
         }
     }
@@ -281,10 +296,8 @@ impl Shard {
             let random = [self.draw(), self.draw()];
             let mut leg = Leg::new(id, options, random, now);
             for (&recording, source) in &self.recordings {
-                if let Source::Leg(recorded, track) = *source
-                    && recorded == id
-                {
-                    leg.recorders.push(Recorder { id: recording, track, first: None, pause: None });
+                if matches!(source, Source::Leg(recorded, _) if *recorded == id) {
+                    leg.recorders.push(Recorder::new(recording, *source));
                 }
             }
             self.legs.insert(leg);

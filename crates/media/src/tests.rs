@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::*;
 
+mod tracks;
+
 const TONES: [f32; 4] = [400.0, 730.0, 1_250.0, 1_810.0];
 
 fn address(leg: u64) -> SocketAddr {
@@ -349,8 +351,9 @@ fn recorded(street: &mut Street) -> (Vec<i16>, Vec<i16>) {
     let (mut left, mut right) = (Vec::new(), Vec::new());
     while let Some(tick) = street.shard.poll_recorded() {
         assert_eq!(tick.recording, RecordingId(1));
-        left.extend(tick.left);
-        right.extend(tick.right.into_iter().flatten());
+        let Sound::Mix(one, other) = tick.sound else { panic!("tracks") };
+        left.extend(one);
+        right.extend(other.into_iter().flatten());
     }
     (left, right)
 }

@@ -2,6 +2,9 @@
 //!
 //! Source: Twilio API 2010-04-01, Call resource.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use crate::words::words;
 use crate::{AccountSid, CallSid, Timestamp};
 
@@ -49,6 +52,65 @@ words! {
     }
 }
 
+words! {
+    /// Who has answered a call, where that was to be found out. Source: Twilio "Answering Machine
+    /// Detection".
+    AnsweredBy {
+        /// A person.
+        Human = "human",
+        /// A machine, which speaks.
+        MachineStart = "machine_start",
+        /// A machine, whose greeting has ended with a beep.
+        MachineEndBeep = "machine_end_beep",
+        /// A machine, whose greeting has ended with silence.
+        MachineEndSilence = "machine_end_silence",
+        /// A machine, which spoke until the time was over.
+        MachineEndOther = "machine_end_other",
+        /// A fax.
+        Fax = "fax",
+        /// Nobody can say.
+        Unknown = "unknown",
+    }
+}
+
+/// How it is found out who has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MachineDetection {
+    /// Whether a machine is told of when it has said its greeting, and not at once: `DetectMessageEnd`.
+    pub message_end: bool,
+    /// How long it may take altogether.
+    pub timeout: Duration,
+    /// Who speaks for longer is a machine.
+    pub speech_threshold: Duration,
+    /// After how much silence somebody has stopped speaking.
+    pub speech_end_threshold: Duration,
+    /// How long it may be silent at first.
+    pub silence_timeout: Duration,
+}
+
+impl MachineDetection {
+    /// What `MachineDetectionTimeout` may be, in seconds.
+    pub const TIMEOUT_S: RangeInclusive<u64> = 3..=59;
+    /// What `MachineDetectionSpeechThreshold` may be, in milliseconds.
+    pub const SPEECH_MS: RangeInclusive<u64> = 1_000..=6_000;
+    /// What `MachineDetectionSpeechEndThreshold` may be, in milliseconds.
+    pub const SPEECH_END_MS: RangeInclusive<u64> = 500..=5_000;
+    /// What `MachineDetectionSilenceTimeout` may be, in milliseconds.
+    pub const SILENCE_MS: RangeInclusive<u64> = 2_000..=10_000;
+}
+
+impl Default for MachineDetection {
+    fn default() -> Self {
+        Self {
+            message_end: false,
+            timeout: Duration::from_secs(30),
+            speech_threshold: Duration::from_millis(2_400),
+            speech_end_threshold: Duration::from_millis(1_200),
+            silence_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
 /// A call as it is kept and shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
@@ -78,6 +140,8 @@ pub struct Call {
     pub answered_at: Option<Timestamp>,
     /// The name that the caller gave itself.
     pub caller_name: Option<String>,
+    /// Who has answered, where that was found out.
+    pub answered_by: Option<AnsweredBy>,
     /// Milliseconds that it waited to be dialled.
     pub queue_time_ms: u64,
 }

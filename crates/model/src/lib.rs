@@ -19,7 +19,7 @@ mod time;
 mod words;
 
 pub use account::{Account, AccountStatus, ApiKey};
-pub use call::{Call, CallStatus, Direction};
+pub use call::{AnsweredBy, Call, CallStatus, Direction, MachineDetection};
 pub use change::Change;
 pub use conference::{Conference, ConferenceStatus, EndReason};
 pub use moment::{Moment, MomentOf};

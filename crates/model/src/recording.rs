@@ -78,8 +78,10 @@ pub struct Recording {
     pub call: CallSid,
     /// The conference that is recorded; none: a call alone.
     pub conference: Option<ConferenceSid>,
-    /// One or two.
+    /// One or two, or as many as there are tracks.
     pub channels: u8,
+    /// Whose each channel is, where each participant has one of its own; none: a mix.
+    pub tracks: Option<Vec<CallSid>>,
     /// What asked for it.
     pub source: RecordingSource,
     /// Which direction of a call.

@@ -24,6 +24,7 @@ use crate::directory::Directory;
 use crate::dispatch::After;
 use crate::draining::Stopping;
 use crate::parting::PARTING_LIMIT;
+use crate::recorder::Layout;
 use crate::target::Target;
 
 /// One command that waits for its answer, by the number that its maker gave it.
@@ -134,10 +135,8 @@ pub enum Output {
         recording: RecordingSid,
         /// Its name in the shard.
         id: RecordingId,
-        /// One or two.
-        channels: u8,
-        /// Whether silence at both ends is cut off.
-        trim: bool,
+        /// What stands side by side in it.
+        layout: Layout,
     },
     /// Deletes a recording's file.
     EraseRecording(RecordingSid),
@@ -442,6 +441,7 @@ impl Core {
                     self.event(Event::Speech { call, speaking }, now);
                 }
             }
+            media::Event::Answerer(leg, answerer) => self.answered_by(leg, answerer, now),
             media::Event::Silent(leg) => {
                 if let Some(call) = of(&leg) {
                     self.event(Event::CallGone { call, why: Gone::NoAudio }, now);

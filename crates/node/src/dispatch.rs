@@ -203,6 +203,7 @@ impl Core {
                     self.media(media::Command::BoundJitter(wired.leg, bounds));
                 }
             }
+            Effect::Detect { call, limits } => self.detect(call, limits),
             Effect::Play { play, account, audience, sound, loops, paused } => {
                 self.play(play, account, audience, sound, (loops, paused));
             }
@@ -218,9 +219,10 @@ impl Core {
                     self.media(media::Command::Stop(PlayerId(play.0)));
                 }
             }
-            Effect::Record { recording, of, channels, track, first, trim } => {
-                self.record(recording, &of, channels, track, first, trim);
+            Effect::Record { recording, of, channels, tracks, track, first, trim } => {
+                self.record(recording, &of, (channels, tracks), track, first, trim);
             }
+            Effect::Track { recording, call } => self.track(recording, call),
             Effect::PauseRecording { recording, pause } => self.pause_recording(recording, pause),
             Effect::StopRecording(recording) => self.stop_recording(recording),
             Effect::Write(_)

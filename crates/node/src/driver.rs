@@ -290,8 +290,8 @@ impl Driver {
                     });
                 }
                 Output::Load { play, account, sound } => self.load(play, account, sound),
-                Output::OpenRecording { recording, id, channels, trim } => {
-                    if let Some(ring) = self.recorder.open(recording, channels, trim) {
+                Output::OpenRecording { recording, id, layout } => {
+                    if let Some(ring) = self.recorder.open(recording, layout) {
                         let _ = self.media.try_send(media_thread::Input::OpenRing(id, ring));
                     } else {
                         let input = Input::RecordingEnded(recording, recorder::unopened());

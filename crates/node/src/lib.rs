@@ -22,6 +22,9 @@ mod draining;
 mod driver;
 #[cfg(test)]
 mod late_tests;
+mod machine;
+#[cfg(all(test, feature = "voice-espeak"))]
+mod machine_tests;
 mod media_thread;
 mod narrator;
 mod offered;
@@ -72,11 +75,13 @@ pub use crate::phones::{
     Behavior, Order, PHONES_MAX, PhoneState, Phones, Plan, Says, Seen, VirtualPhones,
 };
 pub use crate::played::{Asked, Loaded, Played, PlayedConfig, Question};
-pub use crate::recorder::Tape;
+pub use crate::recorder::{Layout, Tape};
 pub use crate::recovery::{Closing, close};
 pub use crate::stock::{Locality, NumberRange, NumberType, fictional_numbers};
 pub use delivery::{Note, Outbox, ROWS_MAX};
-pub use exchange::{Beep, ConferenceCallback, DEFAULT_MUSIC_URL, PARTICIPANTS_MAX};
+pub use exchange::{
+    Beep, ConferenceCallback, DEFAULT_MUSIC_URL, MachineDetection, PARTICIPANTS_MAX,
+};
 pub use exchange::{
     CallChanges, Command, ConferenceKey, CreateCall, CreateParticipant, Dialling, Document, End,
     Instructions, JoinOptions, ParticipantChanges, ParticipantKey, Refusal, Reply, StatusCallback,
@@ -87,10 +92,10 @@ pub use exchange::{
     RecordingOptions,
 };
 pub use exchange::{QUEUE_NAME_MAX, QUEUE_SIZE, QUEUE_SIZE_MAX};
-pub use media::{JITTER_BOUNDS_MS, LOSS_BOUNDS};
+pub use media::{JITTER_BOUNDS_MS, LOSS_BOUNDS, SPEECH_STARTS_AFTER, SPEECH_STOPS_AFTER};
 pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::{AccountSid, Delivery};
-pub use sound::wav_header;
+pub use sound::{MP3_SAMPLES_MAX, Mp3, Mp3Error, wav_header};
 pub use store::Backlog;
 pub use store::Fed;
 pub use store::Peer as UsagePeer;

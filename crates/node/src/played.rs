@@ -31,7 +31,7 @@ use crate::delivery::{Note, ROWS_MAX};
 use crate::driver::Request;
 use crate::outbox::{self, Owed};
 use crate::own::Own;
-use crate::recorder::Tape;
+use crate::recorder::{Layout, Tape};
 use crate::speech::Speaker;
 use crate::stock::NumberRange;
 use crate::{API_CONCURRENCY, COMMANDS_MAX, Guard, Handle, Pair, StartError, Stats};
@@ -408,13 +408,8 @@ impl Played {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn record(
-        &self,
-        recording: RecordingSid,
-        channels: u8,
-        trim: bool,
-    ) -> std::io::Result<Tape> {
-        Tape::open(&self.handle.recordings, recording, channels, trim)
+    pub fn record(&self, recording: RecordingSid, layout: Layout) -> std::io::Result<Tape> {
+        Tape::open(&self.handle.recordings, recording, layout)
     }
 
     /// Deletes the file of a recording.

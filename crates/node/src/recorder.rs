@@ -4,6 +4,8 @@
 //! A recording has a ring of its own, from the media thread. Where the disk is too slow for it, or
 //! takes no more, that recording ends as failed; the room plays on.
 
+mod tracks;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
@@ -16,14 +18,19 @@ use std::sync::mpsc::{
 use std::time::{Duration, Instant};
 
 use exchange::{Failure, RecordingEnd};
-use media::{Frame, RATE, Recorded, SAMPLES};
+use media::{Frame, RATE, Recorded, SAMPLES, Sound};
 use model::RecordingSid;
 use tokio::runtime::Handle;
+
+use tracks::TrackLog;
 
 /// How often what was recorded is written, with a header that tells how much it is.
 const FLUSH: Duration = Duration::from_millis(250);
 /// Ticks that wait in one recording's ring: 5 s.
 const RING_MAX: usize = 250;
+/// Pieces that wait in the ring of one with tracks: more than a full conference makes between two
+/// flushes, and 5 s of one in which 30 speak at once.
+const TRACKS_RING_MAX: usize = 8_192;
 /// Recordings that wait to be opened.
 const ORDERS_MAX: usize = 1_024;
 /// Longest recording: as long as the longest call.
@@ -62,10 +69,23 @@ impl Ring {
 /// What the thread is asked for.
 struct Order {
     recording: RecordingSid,
-    channels: u8,
-    trim: bool,
+    layout: Layout,
     ticks: Receiver<Recorded>,
     overflowed: Arc<AtomicBool>,
+}
+
+/// What stands side by side in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// One channel or two.
+    Mix {
+        /// How many.
+        channels: u8,
+        /// Whether silence at both ends is cut off.
+        trim: bool,
+    },
+    /// A track for each participant.
+    Tracks,
 }
 
 /// The way to the thread, which ends with it.
@@ -100,22 +120,27 @@ impl Recorder {
     }
 
     /// Opens a recording's file; nothing where too many wait already.
-    pub fn open(&self, recording: RecordingSid, channels: u8, trim: bool) -> Option<Ring> {
-        let (sender, ticks) = sync_channel(RING_MAX);
+    pub fn open(&self, recording: RecordingSid, layout: Layout) -> Option<Ring> {
+        let (sender, ticks) = sync_channel(match layout {
+            Layout::Mix { .. } => RING_MAX,
+            Layout::Tracks => TRACKS_RING_MAX,
+        });
         let overflowed = Arc::new(AtomicBool::new(false));
-        let order = Order { recording, channels, trim, ticks, overflowed: Arc::clone(&overflowed) };
+        let order = Order { recording, layout, ticks, overflowed: Arc::clone(&overflowed) };
         self.orders.try_send(order).ok()?;
         Some(Ring { ticks: sender, overflowed })
     }
 
     /// Deletes a recording's file.
     pub fn erase(&self, recording: RecordingSid) {
-        let path = path(&self.folder, recording);
+        let paths = [path(&self.folder, recording), tracks::path(&self.folder, recording)];
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = std::fs::remove_file(path)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                tracing::warn!(recording.sid = %recording, %error, "a recording's file is left");
+            for path in paths {
+                if let Err(error) = std::fs::remove_file(path)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    tracing::warn!(recording.sid = %recording, %error, "a recording's file is left");
+                }
             }
         });
     }
@@ -138,7 +163,10 @@ fn failed(length: Duration, code: u32, message: String) -> RecordingEnd {
 /// Mends the header of a file that nobody closed, and says what it holds.
 pub fn mended(folder: &Path, recording: RecordingSid) -> RecordingEnd {
     let mend = || {
-        let path = path(folder, recording);
+        let (path, log) = (path(folder, recording), tracks::path(folder, recording));
+        if log.exists() {
+            return tracks::assemble(&log, &path);
+        }
         let mut file = File::options().read(true).write(true).open(path)?;
         let mut header = [0; HEADER as usize];
         file.read_exact(&mut header)?;
@@ -189,7 +217,7 @@ fn run(
             Err(RecvTimeoutError::Disconnected) => {
                 for mut recording in open {
                     recording.flush();
-                    recording.close();
+                    recording.tape.close();
                 }
                 return;
             }
@@ -197,7 +225,7 @@ fn run(
         if Instant::now() >= flush_at {
             let closed = open.extract_if(.., |recording| recording.flush() == Going::Over);
             for recording in closed {
-                tell(runtime, ended, recording.sid, move || recording.close());
+                tell(runtime, ended, recording.sid, move || recording.tape.close());
             }
             flush_at = Instant::now() + FLUSH;
         }
@@ -221,92 +249,145 @@ enum Going {
     Over,
 }
 
-/// One file that is written.
+/// One file that is written from a ring.
 #[derive(Debug)]
 struct Open {
     sid: RecordingSid,
     ticks: Receiver<Recorded>,
     overflowed: Arc<AtomicBool>,
-    track: WavTrack,
-    failure: Option<Failure>,
+    tape: Tape,
+}
+
+/// What is written.
+#[derive(Debug)]
+enum Sheet {
+    Mix(WavTrack),
+    Tracks(TrackLog),
+}
+
+impl Sheet {
+    fn new(sid: RecordingSid, layout: Layout, folder: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let wav = path(folder, sid);
+        Ok(match layout {
+            Layout::Mix { channels, trim } => {
+                Self::Mix(WavTrack::new(File::create(wav)?, channels, trim)?)
+            }
+            Layout::Tracks => Self::Tracks(TrackLog::new(tracks::path(folder, sid), wav)?),
+        })
+    }
+
+    fn push(&mut self, sound: &Sound) {
+        match (self, sound) {
+            (Self::Mix(track), Sound::Mix(left, right)) => track.push(left, right.as_ref()),
+            (Self::Tracks(log), sound) => log.push(sound, sounds),
+            (Self::Mix(_), Sound::Track(..) | Sound::Whole) => {}
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        match self {
+            Self::Mix(track) => track.write(),
+            Self::Tracks(log) => log.write(),
+        }
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        match self {
+            Self::Mix(track) => track.close(),
+            Self::Tracks(log) => log.close(),
+        }
+    }
+
+    fn frames(&self) -> u64 {
+        match self {
+            Self::Mix(track) => track.frames,
+            Self::Tracks(log) => log.frames(),
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        match self {
+            Self::Mix(track) => track.heard == 0,
+            Self::Tracks(log) => !log.heard,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let tracks = matches!(self, Self::Tracks(log) if log.is_full());
+        tracks || length(self.frames()) >= LENGTH_MAX
+    }
+}
+
+/// Whether a frame is no silence.
+fn sounds(frame: &Frame) -> bool {
+    frame.iter().any(|one| one.unsigned_abs() >= SILENCE_BELOW)
 }
 
 impl Open {
     fn new(order: Order, folder: &Path) -> Result<Self, (RecordingSid, io::Error)> {
-        let Order { recording: sid, channels, trim, ticks, overflowed } = order;
-        let opened = std::fs::create_dir_all(folder)
-            .and_then(|()| File::create(path(folder, sid)))
-            .and_then(|file| WavTrack::new(file, channels, trim));
-        let track = opened.map_err(|error| (sid, error))?;
-        Ok(Self { sid, ticks, overflowed, track, failure: None })
+        let Order { recording: sid, layout, ticks, overflowed } = order;
+        let tape = Tape::open(folder, sid, layout).map_err(|error| (sid, error))?;
+        Ok(Self { sid, ticks, overflowed, tape })
     }
 
     /// Writes what waits in the ring.
     fn flush(&mut self) -> Going {
         let over = loop {
             match self.ticks.try_recv() {
-                Ok(tick) => self.track.push(&tick.left, tick.right.as_ref()),
+                Ok(tick) => self.tape.push(&tick),
                 Err(TryRecvError::Empty) => break false,
                 Err(TryRecvError::Disconnected) => break true,
             }
         };
-        let written = self.track.write();
-        if let Err(error) = written {
-            let message = format!("the recording cannot be written: {error}");
-            self.failure = Some(Failure { code: DISK_FAILED, message });
-        } else if self.overflowed.load(Ordering::Relaxed) {
+        self.tape.write();
+        if self.overflowed.load(Ordering::Relaxed) {
             let message = "the disk did not keep up with the recording".to_owned();
-            self.failure = Some(Failure { code: DISK_TOO_SLOW, message });
+            self.tape.failure.get_or_insert(Failure { code: DISK_TOO_SLOW, message });
         }
-        let full = length(self.track.frames) >= LENGTH_MAX;
-        if over || full || self.failure.is_some() { Going::Over } else { Going::On }
-    }
-
-    fn close(self) -> RecordingEnd {
-        ended(self.track, self.failure)
+        let tape = &self.tape;
+        if over || tape.sheet.is_full() || tape.failure.is_some() { Going::Over } else { Going::On }
     }
 }
 
-/// Closes a file and says what it holds; `failure` is why it broke off.
-fn ended(mut track: WavTrack, mut failure: Option<Failure>) -> RecordingEnd {
-    if let Err(error) = track.close() {
-        let message = format!("the recording cannot be closed: {error}");
-        failure.get_or_insert(Failure { code: DISK_FAILED, message });
-    }
-    RecordingEnd { length: length(track.frames), silent: track.heard == 0, failure }
-}
-
-/// A recording that whoever plays a node writes itself, without a thread and a ring.
+/// A recording's file in the making. Whoever plays a node writes it by hand, without a thread and a ring.
 #[derive(Debug)]
 pub struct Tape {
-    track: WavTrack,
+    sheet: Sheet,
+    /// Why it broke off.
     failure: Option<Failure>,
 }
 
 impl Tape {
-    pub(crate) fn open(
-        folder: &Path,
-        recording: RecordingSid,
-        channels: u8,
-        trim: bool,
-    ) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
-        let track = WavTrack::new(File::create(path(folder, recording))?, channels, trim)?;
-        Ok(Self { track, failure: None })
+    /// Makes the file.
+    pub(crate) fn open(folder: &Path, recording: RecordingSid, layout: Layout) -> io::Result<Self> {
+        Ok(Self { sheet: Sheet::new(recording, layout, folder)?, failure: None })
     }
 
-    /// Appends a tick.
+    /// Appends a tick, which is written with the next [`Self::write`].
     pub fn push(&mut self, tick: &Recorded) {
-        self.track.push(&tick.left, tick.right.as_ref());
-        if let Err(error) = self.track.write() {
+        self.sheet.push(&tick.sound);
+    }
+
+    /// Writes what was appended.
+    pub fn write(&mut self) {
+        if let Err(error) = self.sheet.write() {
             let message = format!("the recording cannot be written: {error}");
             self.failure.get_or_insert(Failure { code: DISK_FAILED, message });
         }
     }
 
     /// Closes the file and says what it holds.
-    pub fn close(self) -> RecordingEnd {
-        ended(self.track, self.failure)
+    pub fn close(mut self) -> RecordingEnd {
+        if let Err(error) = self.sheet.close() {
+            let message = format!("the recording cannot be closed: {error}");
+            self.failure.get_or_insert(Failure { code: DISK_FAILED, message });
+        }
+        RecordingEnd {
+            length: length(self.sheet.frames()),
+            silent: self.sheet.is_silent(),
+            failure: self.failure,
+        }
     }
 }
 
@@ -342,7 +423,6 @@ impl WavTrack {
     }
 
     fn push(&mut self, left: &Frame, right: Option<&Frame>) {
-        let sounds = |frame: &Frame| frame.iter().any(|one| one.unsigned_abs() >= SILENCE_BELOW);
         let heard = sounds(left) || right.is_some_and(sounds);
         if self.trim && !heard && self.heard == 0 {
             return;
@@ -468,18 +548,27 @@ mod tests {
             };
             let sid = RecordingSid::new([1; 16]);
             let ring = Ring { ticks: sender, overflowed: Arc::clone(&overflowed) };
-            (ring, Open { sid, ticks, overflowed, track, failure: None })
+            (
+                ring,
+                Open {
+                    sid,
+                    ticks,
+                    overflowed,
+                    tape: Tape { sheet: Sheet::Mix(track), failure: None },
+                },
+            )
         };
-        let tick = Recorded { recording: media::RecordingId(1), left: tick(900), right: None };
+        let sound = Sound::Mix(tick(900), None);
+        let tick = Recorded { recording: media::RecordingId(1), sound };
         let (ring, mut full) = open(File::options().write(true).open("/dev/full").unwrap());
         assert!(ring.push(tick));
         assert_eq!(full.flush(), Going::Over);
-        assert_eq!(full.close().failure.map(|failure| failure.code), Some(DISK_FAILED));
+        assert_eq!(full.tape.close().failure.map(|failure| failure.code), Some(DISK_FAILED));
         let (ring, mut slow) = open(tempfile::tempfile().unwrap());
         assert_eq!([ring.push(tick), ring.push(tick), ring.push(tick)], [true, true, false]);
         drop(ring);
         assert_eq!(slow.flush(), Going::Over);
-        let end = slow.close();
+        let end = slow.tape.close();
         assert_eq!(end.failure.map(|failure| failure.code), Some(DISK_TOO_SLOW));
         assert_eq!(end.length, Duration::from_millis(40), "what came before is kept");
     }

@@ -5,6 +5,7 @@ use media::{RecordingId, Source, TapId, Track};
 use model::{CallSid, ConferenceSid, Now, RecordingSid, RecordingTrack};
 
 use crate::core::{Core, Output};
+use crate::recorder::Layout;
 
 impl Core {
     /// Returns how many recordings are not over.
@@ -31,7 +32,7 @@ impl Core {
         &mut self,
         recording: RecordingSid,
         of: &Audience,
-        channels: u8,
+        (channels, tracks): (u8, bool),
         track: RecordingTrack,
         first: CallSid,
         trim: bool,
@@ -39,9 +40,13 @@ impl Core {
         self.last += 1;
         let id = RecordingId(self.last);
         self.recordings.insert(recording, id);
-        self.outputs.push_back(Output::OpenRecording { recording, id, channels, trim });
+        let layout = if tracks { Layout::Tracks } else { Layout::Mix { channels, trim } };
+        self.outputs.push_back(Output::OpenRecording { recording, id, layout });
         let leg = |call: &CallSid| self.calls.get(call).map(|wired| wired.leg);
         let source = match of {
+            Audience::Conference(conference) if tracks => {
+                Some(Source::Tracks(self.room(Room::Conference(*conference))))
+            }
             Audience::Conference(conference) => {
                 let first = leg(&first).filter(|_| channels == 2);
                 Some(Source::Room(self.room(Room::Conference(*conference)), first))
@@ -61,6 +66,14 @@ impl Core {
             // The phone is gone already: the file stays empty.
             None => media::Command::StopRecording(id),
         });
+    }
+
+    /// Gives a call the next track of a recording.
+    pub(crate) fn track(&mut self, recording: RecordingSid, call: CallSid) {
+        let leg = self.calls.get(&call).map(|wired| wired.leg);
+        if let (Some(&id), Some(leg)) = (self.recordings.get(&recording), leg) {
+            self.media(media::Command::Track(id, leg));
+        }
     }
 
     pub(crate) fn pause_recording(

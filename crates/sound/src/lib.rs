@@ -6,6 +6,7 @@
 
 mod beeps;
 mod decode;
+mod mp3;
 mod music;
 mod resample;
 mod ringing;
@@ -14,6 +15,7 @@ mod wav;
 
 pub use beeps::{enter_beep, exit_beep};
 pub use decode::{LENGTH_MAX, Unreadable, decode};
+pub use mp3::{MP3_SAMPLES_MAX, Mp3, Mp3Error};
 pub use music::music;
 pub use resample::{RATES, Resampler};
 pub use ringing::ring_tone;

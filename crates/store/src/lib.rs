@@ -57,7 +57,7 @@ impl From<rusqlite::Error> for StoreFailed {
     }
 }
 
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_keys.sql"),
     include_str!("../migrations/0003_outbox.sql"),
@@ -66,6 +66,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("../migrations/0006_recordings.sql"),
     include_str!("../migrations/0007_resources.sql"),
     include_str!("../migrations/0008_queues.sql"),
+    include_str!("../migrations/0010_tracks.sql"),
 ];
 /// Questions that are answered at the same time; more wait for one of them.
 const READERS: usize = 4;

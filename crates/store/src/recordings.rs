@@ -8,7 +8,7 @@ use model::{
 use rusqlite::{Connection, Row};
 
 use crate::query::{List, Where};
-use crate::row::{first, maybe_parsed, parsed, upsert};
+use crate::row::{first, maybe_parsed, parsed, unreadable, upsert};
 use crate::{DateFilter, Listed, Place, Store, StoreFailed};
 
 /// Which recordings to list.
@@ -33,6 +33,10 @@ pub(crate) fn write(
 ) -> rusqlite::Result<()> {
     let duration_ms =
         record.duration.map(|length| i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
+    let tracks = record.tracks.as_ref().map(|calls| {
+        let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
+        calls.join(" ")
+    });
     upsert(
         connection,
         "recordings",
@@ -43,6 +47,7 @@ pub(crate) fn write(
             ("call", &record.call.to_string()),
             ("conference", &record.conference.map(|sid| sid.to_string())),
             ("channels", &record.channels),
+            ("tracks", &tracks),
             ("source", &record.source.as_str()),
             ("track", &record.track.as_str()),
             ("status", &record.status.as_str()),
@@ -71,12 +76,18 @@ pub(crate) fn delete(
 
 pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Recording> {
     let duration_ms: Option<u64> = row.get("duration_ms")?;
+    let tracks: Option<String> = row.get("tracks")?;
+    let tracks = tracks.map(|calls| {
+        let sid = |call: &str| call.parse().map_err(|_| unreadable(format!("tracks: {call}")));
+        calls.split_whitespace().map(sid).collect()
+    });
     Ok(Recording {
         sid: parsed(row, "sid")?,
         account: parsed(row, "account")?,
         call: parsed(row, "call")?,
         conference: maybe_parsed(row, "conference")?,
         channels: row.get("channels")?,
+        tracks: tracks.transpose()?,
         source: parsed(row, "source")?,
         track: parsed(row, "track")?,
         status: parsed(row, "status")?,

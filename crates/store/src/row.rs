@@ -212,6 +212,7 @@ fn write_call(connection: &Connection, record: &Call, state: &str) -> rusqlite::
             ("end_time", &record.end_time.map(|date| date.0)),
             ("answered_at", &record.answered_at.map(|date| date.0)),
             ("caller_name", &record.caller_name),
+            ("answered_by", &record.answered_by.map(|who| who.as_str())),
             ("queue_time_ms", &record.queue_time_ms),
             ("state", &state),
         ],
@@ -233,6 +234,7 @@ pub fn call(row: &Row<'_>) -> rusqlite::Result<Call> {
         end_time: row.get::<_, Option<i64>>("end_time")?.map(Timestamp),
         answered_at: row.get::<_, Option<i64>>("answered_at")?.map(Timestamp),
         caller_name: row.get("caller_name")?,
+        answered_by: maybe_parsed(row, "answered_by")?,
         queue_time_ms: row.get("queue_time_ms")?,
     })
 }

@@ -142,6 +142,7 @@ const ATTRIBUTES: &[&str] = &[
     "recordingStatusCallback",
     "recordingStatusCallbackMethod",
     "recordingStatusCallbackEvent",
+    "sidetoneTracks",
 ];
 
 impl Conference {
@@ -175,7 +176,13 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Conference {
         "record-from-start" | "true" => Some(true),
         _ => None,
     });
-    let recording = recording::read(node, 13239, true, reader);
+    let mut recording = recording::read(node, 13239, true, reader);
+    recording.tracks = reader.attribute(node, "sidetoneTracks", 12200, false, |tracks| {
+        (tracks == "participants").then_some(true)
+    });
+    if recording.tracks && !records {
+        reader.warn(12200, node, "sidetoneTracks: the conference is not recorded");
+    }
     let mut conference = Conference::named(text(node));
     conference.recording = records.then_some(recording);
     conference.muted = reader.boolean(node, "muted", 13230, false);

@@ -4,10 +4,12 @@
 
 use std::time::Duration;
 
+use model::MachineDetection;
 use roxmltree::Node;
 
 use crate::conference::{self, Conference};
 use crate::document::{Reader, text};
+use crate::machine;
 use crate::recording::{self, DialRecording};
 use crate::{RING_TONES, Verb};
 
@@ -150,6 +152,12 @@ pub struct Callee {
     pub status_callback_events: Vec<String>,
     /// What answers a challenge: name and password.
     pub credentials: Option<(String, String)>,
+    /// How it is found out who has answered; none: not at all.
+    pub machine: Option<MachineDetection>,
+    /// Told who has answered, as written.
+    pub amd_callback: Option<String>,
+    /// How it is told.
+    pub amd_callback_method: String,
 }
 
 impl Dial {
@@ -266,6 +274,9 @@ impl Callee {
             status_callback_method: "POST".to_owned(),
             status_callback_events: Vec::new(),
             credentials: None,
+            machine: None,
+            amd_callback: None,
+            amd_callback_method: "POST".to_owned(),
         }
     }
 }
@@ -297,6 +308,9 @@ fn callee(node: Node<'_, '_>, kind: CalleeKind, reader: &mut Reader) -> Option<C
         status_callback_method: reader.method(node, "statusCallbackMethod", 12200, "POST"),
         status_callback_events: events(node, reader),
         credentials: name.map(|name| (name, password.unwrap_or_default())),
+        machine: machine::read(node, reader),
+        amd_callback: reader.reference(node, "amdStatusCallback"),
+        amd_callback_method: reader.method(node, "amdStatusCallbackMethod", 12200, "POST"),
         ..Callee::at(kind, address)
     })
 }

@@ -13,6 +13,7 @@ mod enqueue;
 mod gather;
 pub mod label;
 mod limits;
+mod machine;
 mod recording;
 mod say;
 mod verb;

@@ -14,6 +14,8 @@ use crate::document::Reader;
 pub struct Recording {
     /// `trim`: whether silence at both ends is cut off.
     pub trim: bool,
+    /// `sidetoneTracks` of a `<Conference>`: whether each participant has a track of its own.
+    pub tracks: bool,
     /// `recordingStatusCallback`
     pub status_callback: Option<String>,
     /// `recordingStatusCallbackMethod`
@@ -44,6 +46,7 @@ pub(crate) fn read(node: Node<'_, '_>, code: u32, trim: bool, reader: &mut Reade
     }
     Recording {
         trim,
+        tracks: false,
         status_callback: node
             .attribute("recordingStatusCallback")
             .map(|url| url.trim().to_owned())

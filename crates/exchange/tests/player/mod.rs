@@ -330,6 +330,9 @@ impl Player {
             [who, "presses", key] => {
                 Event::Digit { call: self.call(who), digit: key.chars().next().unwrap() }
             }
+            [who, "proves", what] => {
+                Event::AnsweredBy { call: self.call(who), who: what.parse().unwrap() }
+            }
             [who, "speaks"] => Event::Speech { call: self.call(who), speaking: true },
             [who, "falls", "silent"] => Event::Speech { call: self.call(who), speaking: false },
             [which, "holds", ms] => {
@@ -526,6 +529,17 @@ fn recording_options(fields: &[&str]) -> RecordingOptions {
     }
 }
 
+/// Reads how it is found out who has answered; who is told is `http://m/`.
+fn machine(fields: &[&str]) -> Option<MachineDetection> {
+    let message_end = field(fields, "MachineDetection")? == "DetectMessageEnd";
+    let url = "http://m/".to_owned();
+    Some(MachineDetection {
+        limits: model::MachineDetection { message_end, ..model::MachineDetection::default() },
+        is_async: field(fields, "AsyncAmd") == Some("true"),
+        callback: Some(Document { url, method: "POST".to_owned() }),
+    })
+}
+
 fn failure(code: u32) -> Failure {
     Failure { code, message: "it failed".to_owned() }
 }
@@ -557,6 +571,7 @@ fn dialling(who: &str, fields: &[&str]) -> Dialling {
         time_limit: seconds("TimeLimit"),
         status_callback,
         recording: field(fields, "Record").map(|_| recording_options(fields)),
+        machine: machine(fields),
         ..Dialling::default()
     }
 }

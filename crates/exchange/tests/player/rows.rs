@@ -48,8 +48,8 @@ impl Rows {
                 assert_eq!(record.status.is_final(), state.is_empty(), "the state of a recording");
             }
             Change::DeleteRecording { recording, .. } => drop(self.recordings.remove(recording)),
-            // Those of recordings have no number.
-            Change::Callback(callback) if is_of_recording(callback) => {}
+            // These have no number.
+            Change::Callback(callback) if is_of_recording(callback) || is_of_machine(callback) => {}
             Change::Queue(record) => drop(self.queues.insert(record.sid, (**record).clone())),
             Change::DeleteQueue(sid) => assert!(self.queues.remove(sid).is_some(), "{sid}"),
             Change::QueueMember(member) => self.members.push(*member),
@@ -159,7 +159,12 @@ impl Rows {
 
 /// Whether a callback tells of a recording.
 pub fn is_of_recording(callback: &Callback) -> bool {
-    callback.params.iter().any(|(name, _)| name == "RecordingSid")
+    callback.params.iter().any(|(name, _)| name == "RecordingStatus")
+}
+
+/// Whether a callback tells who has answered.
+pub fn is_of_machine(callback: &Callback) -> bool {
+    callback.params.iter().any(|(name, _)| name == "MachineDetectionDuration")
 }
 
 impl Player {

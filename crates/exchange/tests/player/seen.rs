@@ -4,10 +4,11 @@ use exchange::*;
 use model::{CallSid, Callback, Change, RecordingSid};
 
 use super::Player;
-use super::rows::is_of_recording;
+use super::rows::{is_of_machine, is_of_recording};
 
 /// The fields of a request that are of interest beside its address.
-const REQUEST_FIELDS: [&str; 16] = [
+const REQUEST_FIELDS: [&str; 17] = [
+    "AnsweredBy",
     "QueueResult",
     "QueueTime",
     "QueuePosition",
@@ -26,7 +27,8 @@ const REQUEST_FIELDS: [&str; 16] = [
     "RecordingUrl",
 ];
 /// The fields of a callback that are shown behind it, with what is written before them.
-const CALLBACK_FIELDS: [(&str, &str); 6] = [
+const CALLBACK_FIELDS: [(&str, &str); 7] = [
+    ("AnsweredBy", "answered by "),
     ("ReasonParticipantLeft", ""),
     ("ParticipantCallStatus", ""),
     ("ReasonConferenceEnded", ""),
@@ -101,6 +103,10 @@ impl Player {
                 format!("asks {} {}{fields}", document.method, document.url)
             }
             Effect::Route { call, route } => format!("{} {}", self.who(call), self.wired(&route)),
+            Effect::Detect { call, limits } => {
+                let end = if limits.message_end { ", to the end" } else { "" };
+                format!("listens who {} is{end}, for {:?}", self.who(call), limits.timeout)
+            }
             Effect::Play { play, audience, sound, loops, paused, .. } => {
                 // Those of a room are nobody's: their end is not waited for.
                 let of_room = matches!(audience, Audience::Conference(_));
@@ -128,7 +134,7 @@ impl Player {
                 self.plays.retain(|(_, known)| *known != play);
                 format!("{name} stops")
             }
-            Effect::Record { recording, of, channels, track, first, trim } => {
+            Effect::Record { recording, of, channels, tracks, track, first, trim } => {
                 self.recorded += 1;
                 let name = format!("rec{}", self.recorded);
                 self.recordings.insert(name.clone(), recording);
@@ -141,7 +147,12 @@ impl Player {
                     _ => format!(", {} on the left", self.who(first)),
                 };
                 let trim = if trim { ", trimmed" } else { "" };
-                format!("{name} records {of}, {track}{left}{trim}")
+                let tracks = if tracks { ", each in a track" } else { "" };
+                format!("{name} records {of}, {track}{left}{trim}{tracks}")
+            }
+            Effect::Track { recording, call } => {
+                let name = self.recordings.iter().find(|(_, sid)| **sid == recording).unwrap().0;
+                format!("{name} has a track for {}", self.who(call))
             }
             Effect::PauseRecording { recording, pause } => {
                 let pause = match pause {
@@ -237,6 +248,11 @@ impl Player {
                 .into_iter()
                 .filter_map(|(name, before)| Some(format!(" {before}{}", field(name)?)));
             return format!("tells {}{}", callback.url, fields.collect::<String>());
+        }
+        if is_of_machine(callback) {
+            let took = field("MachineDetectionDuration").unwrap_or("?");
+            let by = field("AnsweredBy").unwrap_or("?");
+            return format!("tells {} that {by} answered for{who}, after {took} ms", callback.url);
         }
         let number = field("SequenceNumber").unwrap_or("?");
         let event = field("StatusCallbackEvent").or(field("CallStatus")).unwrap_or("?");

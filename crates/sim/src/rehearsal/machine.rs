@@ -329,6 +329,7 @@ impl<'a> Machine<'a> {
         while let Some(recorded) = self.shard.poll_recorded() {
             if let Some((_, Some(tape))) = self.tapes.get_mut(&recorded.recording) {
                 tape.push(&recorded);
+                tape.write();
             }
         }
         while let Some(event) = self.shard.poll_event() {

@@ -52,8 +52,8 @@ impl Machine<'_> {
                 Output::Load { play, account, sound } => {
                     self.agenda.put(Duration::ZERO, Event::Load(play, account, sound));
                 }
-                Output::OpenRecording { recording, id, channels, trim } => {
-                    match self.played.record(recording, channels, trim) {
+                Output::OpenRecording { recording, id, layout } => {
+                    match self.played.record(recording, layout) {
                         Ok(tape) => drop(self.tapes.insert(id, (recording, Some(tape)))),
                         Err(error) => {
                             let failure = Failure { code: DISK_FAILED, message: error.to_string() };

@@ -141,6 +141,8 @@ impl World {
             Media::Record(..) => 12,
             Media::PauseRecording(..) => 13,
             Media::StopRecording(..) => 14,
+            Media::Track(..) => 15,
+            Media::Detect(..) => 16,
         }]);
         let now = self.instant();
         if let Some(node) = &mut self.node {

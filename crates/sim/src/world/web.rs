@@ -125,7 +125,8 @@ impl Web {
 
 /// Returns of what a callback tells, and its number among those; those of recordings have none.
 pub fn number(callback: &Callback) -> Option<(String, i64)> {
-    if param(callback, "RecordingSid").is_some() {
+    let unnumbered = ["RecordingStatus", "MachineDetectionDuration"];
+    if unnumbered.into_iter().any(|name| param(callback, name).is_some()) {
         return None;
     }
     let about = match callback.conference {

@@ -12,6 +12,7 @@ fn a_conference_says_how_it_is_recorded() {
     let loud = r#"recordingStatusCallback=" http://r/ " recordingStatusCallbackMethod="get"
         recordingStatusCallbackEvent="in-progress, absent absent" trim="do-not-trim" record="true""#;
     let expected = Recording {
+        tracks: false,
         trim: false,
         status_callback: Some("http://r/".to_owned()),
         status_callback_method: "GET".to_owned(),
