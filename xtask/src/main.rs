@@ -12,6 +12,7 @@ mod shell;
 mod stages;
 mod start;
 mod tools;
+mod used;
 mod walk;
 
 use std::path::Path;
@@ -25,12 +26,14 @@ usage: cargo xtask test [--fast] [--install]
        cargo xtask walk
        cargo xtask faults
        cargo xtask schema
+       cargo xtask pages
        cargo xtask deep [--install]
        cargo xtask bench [--write]
 
   test       everything that CI runs; all stages run, and the failed ones are named at the end
   faults     plants faults in a copy of the tree, one by one: each must be caught by a test that it names
   schema     every operation of Twilio's OpenAPI description, tried at the borders of its schema
+  pages      writes what of docs/ is made from tables: compatibility.md
   walk       the last commit's README and guides, done as they say
   deep       what needs volume, in release mode with SIDETONE_DEEP=1: hours, not minutes
   bench      a fixed set of loads beside their floors, against the table in docs/performance.md
@@ -77,6 +80,7 @@ impl Plan {
             "walk" => plan.stages = stages::WALK,
             "faults" => plan.stages = stages::FAULTS,
             "schema" => plan.stages = stages::SCHEMA,
+            "pages" => plan.stages = stages::PAGES,
             "deep" => plan.stages = stages::DEEP,
             "bench" => plan.stages = stages::BENCH,
             "help" | "--help" | "-h" => plan.help = true,
@@ -107,6 +111,7 @@ mod tests {
         check(
             "test",
             Some(
+  pages      writes what of docs/ is made from tables: compatibility.md
                 "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests schema fuzz readme-walk docs-walk",
             ),
         );
@@ -117,6 +122,7 @@ mod tests {
         check("walk", Some("python-sdk node-sdk readme-walk docs-walk"));
         check("faults", Some("faults"));
         check("schema", Some("python-sdk node-sdk schema"));
+        check("pages", Some("node-sdk pages"));
         check(
             "deep --install",
             Some("python-sdk node-sdk sip-phones tests-deep faults schema-deep fuzz-deep install"),

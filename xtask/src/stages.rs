@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::shell::Shell;
-use crate::{bench, faults, schema, tools, walk};
+use crate::{bench, faults, schema, tools, used, walk};
 
 /// One check. What it returns, if it passed, is a remark for the report; a failure is one line.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub const TEST: &[Stage] = &[
     Stage { name: "node-sdk", run: tools::node_sdk },
     Stage { name: "sip-phones", run: tools::sip_phones },
     Stage { name: "tests", run: tests },
+    Stage { name: "used", run: used::check },
     Stage { name: "schema", run: schema::borders },
     Stage { name: "fuzz", run: fuzz },
     Stage { name: "readme-walk", run: walk::readme },
@@ -64,6 +65,10 @@ pub const DEEP: &[Stage] = &[
     Stage { name: "schema-deep", run: schema::deep },
     Stage { name: "fuzz-deep", run: fuzz_deep },
 ];
+
+/// The pages that are written from tables.
+pub const PAGES: &[Stage] =
+    &[Stage { name: "node-sdk", run: tools::node_sdk }, Stage { name: "pages", run: pages }];
 
 /// The planted faults.
 pub const FAULTS: &[Stage] = &[Stage { name: "faults", run: faults::faults }];
@@ -140,7 +145,14 @@ fn docs(shell: &Shell) -> Result<String, String> {
 /// All of them, also after a failure: one run tells everything that is wrong.
 fn tests(shell: &Shell) -> Result<String, String> {
     let line = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"];
-    shell.run(&line).map(|()| String::new())
+    let used = shell.path(used::FILE);
+    let _ = std::fs::remove_file(&used);
+    shell.run_with(&line, &[("SIDETONE_USED", &used.to_string_lossy())]).map(|()| String::new())
+}
+
+fn pages(shell: &Shell) -> Result<String, String> {
+    let line = ["cargo", "test", "--workspace", "--locked", "--test", "compatibility"];
+    shell.run_with(&line, &[("SIDETONE_WRITE", "1")]).map(|()| String::new())
 }
 
 /// The street tests of `e2e` need foreign programs and time; its rules of the house do not.

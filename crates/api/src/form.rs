@@ -1,7 +1,9 @@
 //! Fields of forms and queries: decoded once, in order, and Twilio's habits in reading them.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
@@ -13,7 +15,26 @@ use crate::error::{ApiError, code};
 
 /// The fields of a request, in order; a name may come more than once.
 #[derive(Debug, Default)]
-pub struct Form(Vec<(String, String)>);
+pub struct Form {
+    fields: Vec<(String, String)>,
+    /// Notes which of them are read, where somebody wants to know.
+    read: Option<Arc<Read>>,
+}
+
+/// The names that a form was asked for.
+#[derive(Debug, Default)]
+pub struct Read(Mutex<BTreeSet<String>>);
+
+impl Read {
+    /// Whether a form was asked for this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+
+    fn note(&self, name: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+    }
+}
 
 /// Most fields of one request.
 const FIELDS_MAX: usize = 1_000;
@@ -23,7 +44,7 @@ const FIELDS_MAX: usize = 1_000;
 pub fn read_form(query: &str, kind: &str, body: &[u8]) -> Option<usize> {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, kind.parse().ok()?);
-    Form::read(query, &headers, body).ok().map(|form| form.0.len())
+    Form::read(query, &headers, body).ok().map(|form| form.fields.len())
 }
 
 impl Form {
@@ -36,7 +57,7 @@ impl Form {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if body.is_empty() {
-            return Ok(Self(fields));
+            return Ok(Self { fields, read: None });
         }
         if kind.eq_ignore_ascii_case("application/json") {
             fields.extend(members(body)?);
@@ -52,12 +73,29 @@ impl Form {
         if fields.len() > FIELDS_MAX {
             return Err(ApiError::invalid("body", &format!("more than {FIELDS_MAX} fields")));
         }
-        Ok(Self(fields))
+        Ok(Self { fields, read: None })
+    }
+
+    /// Returns the names of all fields.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Lets it note from now on what it is asked for.
+    pub fn watch(&mut self) -> Arc<Read> {
+        Arc::clone(self.read.get_or_insert_default())
+    }
+
+    fn note(&self, name: &str) {
+        if let Some(read) = &self.read {
+            read.note(name);
+        }
     }
 
     /// Returns the last value of a field.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.note(name);
+        self.fields.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Returns the last value of a field, if it is not empty.
@@ -67,14 +105,14 @@ impl Form {
 
     /// Returns every value of a field.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.note(name);
+        self.fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Returns every value of a field, each one of `words`; spaces and commas part several in one.
     pub fn all(&self, name: &str, words: &[&str]) -> Result<Vec<String>, ApiError> {
-        let values = self.0.iter().filter(|(known, _)| known == name);
-        values
-            .flat_map(|(_, value)| value.split([' ', ',']))
+        self.values(name)
+            .flat_map(|value| value.split([' ', ',']))
             .filter(|value| !value.is_empty())
             .map(|value| one_of(name, value, words).map(str::to_owned))
             .collect()
@@ -191,7 +229,7 @@ impl Form {
 
     /// Returns the fields but these, for the addresses of pages.
     pub fn without(&self, names: &[&str]) -> Vec<(String, String)> {
-        self.0.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect()
+        self.fields.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect()
     }
 }
 

@@ -11,6 +11,7 @@ mod available;
 mod callbacks;
 mod caller_ids;
 mod calls;
+pub mod compatibility;
 mod conferences;
 mod dates;
 mod dialling;
@@ -41,6 +42,7 @@ mod stats;
 mod timeline;
 mod tracks;
 mod usage;
+mod used;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -70,6 +72,7 @@ use recordings::Below;
 pub use form::read_form;
 pub use listen::{CONNECTIONS_MAX, serve};
 pub use stats::{DURATION_BOUNDS_S, RouteStats, Stats};
+pub use used::Used;
 
 /// Longest body that is read, in octets.
 pub const BODY_MAX: usize = 64 * 1024;
@@ -132,17 +135,19 @@ async fn ask<T: Send + 'static>(
 struct Api {
     node: Handle,
     stats: Arc<Stats>,
+    used: Option<Used>,
     logins: Mutex<limits::Logins>,
     in_flight: InFlight,
     encodings: Arc<tokio::sync::Semaphore>,
     random: Mutex<ChaCha12Rng>,
 }
 
-/// Returns the service; it counts into `stats` what it answers.
-pub fn router(node: Handle, stats: Arc<Stats>) -> Router {
+/// Returns the service; it counts into `stats` what it answers, and notes in `used` what was used of it.
+pub fn router(node: Handle, stats: Arc<Stats>, used: Option<Used>) -> Router {
     let api = Api {
         node,
         stats,
+        used,
         logins: Mutex::default(),
         in_flight: InFlight::default(),
         encodings: Arc::new(tokio::sync::Semaphore::new(mp3::ENCODINGS_MAX)),
@@ -252,16 +257,19 @@ async fn answer(
         return Err(ApiError::not_built(&format!("{} {}", parts.method, found.path.template)));
     };
     let body = read(body).await?;
-    let form = Form::read(parts.uri.query().unwrap_or_default(), &parts.headers, &body)?;
+    let mut form = Form::read(parts.uri.query().unwrap_or_default(), &parts.headers, &body)?;
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let mut secret = [0; 32];
     api.random().fill_bytes(&mut secret);
-    let variables = found.variables;
-    dispatch(
-        resource,
-        Request { node: api.node.clone(), method, account, login, variables, form, id, secret },
-    )
-    .await
+    let template = found.path.template;
+    let used = api.used.as_ref().map(|used| (used, Used::begin(&method, template, &mut form)));
+    let (node, variables) = (api.node.clone(), found.variables);
+    let request = Request { node, method, account, login, variables, form, id, secret };
+    let answer = dispatch(resource, request).await;
+    if let (Some((used, noted)), Ok(_)) = (used, &answer) {
+        used.note(&noted);
+    }
+    answer
 }
 
 /// Returns whose resources a path names: the account's own, or those of a part of it.

@@ -346,6 +346,12 @@ fn letter(method: &Method) -> Option<char> {
     }
 }
 
+/// Whether a method of a path of Twilio's is built; the path is one of the table's.
+pub fn is_built(method: &Method, template: &str) -> bool {
+    let mut all = PATHS.iter().chain([&ACCOUNTS, &ACCOUNT]);
+    all.any(|path| path.template == template && path.resource(method).is_some())
+}
+
 /// Finds the row for a path's segments, which are decoded and without `.json`.
 pub fn find(segments: &[String]) -> Option<Found> {
     let words: Vec<&str> = segments.iter().map(String::as_str).collect();

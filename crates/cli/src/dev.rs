@@ -55,6 +55,9 @@ pub struct Arguments {
     /// Written, whole or not at all, when everything listens.
     #[arg(long)]
     ready_file: Option<PathBuf>,
+    /// Gets a line for each operation and parameter that a program uses, and says which are ignored.
+    #[arg(long, env = "SIDETONE_USED", value_name = "FILE")]
+    used: Option<PathBuf>,
     /// Lets three synthetic talkers call into a conference named `demo`.
     #[arg(long)]
     demo: bool,
@@ -138,7 +141,11 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
     let mut ready = server::ready(&node, server::address(&admin_listener)?);
     let (first, last) = arguments.rtp_ports;
     ready["rtp_ports"] = format!("{first}-{last}").into();
-    server::serve(&node, (http, admin_listener));
+    let used = arguments
+        .used
+        .as_deref()
+        .map(|file| api::Used::open(file).map_err(|error| format!("{}: {error}", file.display())));
+    server::serve(&node, (http, admin_listener), used.transpose()?);
     server::write_ready(&ready, &arguments.data, arguments.ready_file.as_deref())?;
     let talkers = if arguments.demo { demo::start(&node).await? } else { Vec::new() };
     banner::print(&ready, &node, &arguments.data, !talkers.is_empty());

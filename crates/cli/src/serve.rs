@@ -43,7 +43,7 @@ pub async fn run(mut arguments: Arguments, log: logging::Flags) -> Result<(), St
     let mut hang_up = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
     let node = Node::start(settings.node.clone()).await.map_err(|error| error.to_string())?;
     let ready = server::ready(&node, server::address(&admin)?);
-    server::serve(&node, (http, admin));
+    server::serve(&node, (http, admin), None);
     server::write_ready(&ready, &settings.node.data, settings.ready_file.as_deref())?;
     tracing::info!(api_url = node.api_url(), sip = %node.sip(), "everything listens");
     let mut running = Running { arguments, config, settings, node, log };

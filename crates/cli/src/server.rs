@@ -60,9 +60,9 @@ pub fn ready(node: &Handle, admin: SocketAddr) -> Value {
 }
 
 /// Serves the API, and health and metrics.
-pub fn serve(node: &Handle, (http, admin): (TcpListener, TcpListener)) {
+pub fn serve(node: &Handle, (http, admin): (TcpListener, TcpListener), used: Option<api::Used>) {
     let stats = Arc::new(api::Stats::default());
-    tokio::spawn(api::serve(http, api::router(node.clone(), Arc::clone(&stats))));
+    tokio::spawn(api::serve(http, api::router(node.clone(), Arc::clone(&stats), used)));
     tokio::spawn(api::serve(admin, admin::router(node.clone(), stats)));
 }
 

@@ -76,17 +76,29 @@ pub fn digest(
     )
 }
 
-/// Has Twilio's own validator judge requests under a token; returns what it says of them.
+/// Has Twilio's own validator for Python judge requests under a token; returns what it says of them.
 ///
 /// # Panics
 /// As [`brought`] of `SIDETONE_TEST_PYTHON`.
 pub fn valid_signatures(auth_token: &str, requests: &[Value]) -> String {
-    let python = brought("SIDETONE_TEST_PYTHON");
+    judged(&brought("SIDETONE_TEST_PYTHON"), "walk.py", auth_token, requests)
+}
+
+/// The same by the one for Node.
+///
+/// # Panics
+/// As [`brought`] of `NODE_PATH`.
+pub fn valid_signatures_by_node(auth_token: &str, requests: &[Value]) -> String {
+    brought("NODE_PATH");
+    judged(Path::new("node"), "walk.js", auth_token, requests)
+}
+
+fn judged(interpreter: &Path, program: &str, auth_token: &str, requests: &[Value]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("callbacks.json");
     std::fs::write(&file, Value::from(requests.to_vec()).to_string()).unwrap();
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk/walk.py");
-    let mut command = Command::new(python);
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk").join(program);
+    let mut command = Command::new(interpreter);
     command.arg(program).arg("signatures").arg(file);
     for name in ["SID", "API", "ORIGIN", "ALICE", "BOB", "CAROL"] {
         command.env(format!("WALK_{name}"), "unused");

@@ -8,6 +8,8 @@
 
 mod ears;
 mod foreign;
+mod judge;
+mod openapi;
 mod origin;
 mod proxy;
 mod recorded;
@@ -15,7 +17,8 @@ mod server;
 mod wait;
 
 pub use ears::{Ear, level, tone};
-pub use foreign::{brought, digest, foreign, sipp, valid_signatures};
+pub use foreign::{brought, digest, foreign, sipp, valid_signatures, valid_signatures_by_node};
+pub use openapi::{OpenApi, sid};
 pub use origin::{Asked, Origin};
 pub use proxy::Proxy;
 pub use recorded::{channels, fetch};

@@ -12,6 +12,8 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::judge;
+
 /// One request that reached the origin.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -44,6 +46,8 @@ impl Asked {
 struct Shared {
     /// By path: the type and the body.
     documents: BTreeMap<String, (String, Vec<u8>)>,
+    /// By path: what is answered in place of a document; none: nothing ever.
+    failures: BTreeMap<String, Option<StatusCode>>,
     /// TwiML for a call in, by the user that is dialled.
     voices: BTreeMap<String, String>,
     asked: Vec<Asked>,
@@ -86,6 +90,19 @@ impl Origin {
     /// Answers `/voice` with this TwiML when `sip:USER@...` is dialled.
     pub fn answers(&self, user: &str, verbs: &str) {
         self.lock().voices.insert(user.to_owned(), format!("<Response>{verbs}</Response>"));
+    }
+
+    /// Answers a path with an HTTP status and nothing else, and returns its address.
+    pub fn fails(&self, path: &str, status: u16) -> String {
+        let status = StatusCode::from_u16(status).unwrap();
+        self.lock().failures.insert(path.to_owned(), Some(status));
+        self.url(path)
+    }
+
+    /// Takes requests for a path and never answers them; returns its address.
+    pub fn keeps_silent(&self, path: &str) -> String {
+        self.lock().failures.insert(path.to_owned(), None);
+        self.url(path)
     }
 
     /// Returns what was asked at `path` so far, in order.
@@ -151,6 +168,15 @@ async fn serve(
         .collect();
     let (method, path) = (method.to_string(), uri.path().to_owned());
     let asked = Asked { method, path, query, params, headers };
+    judge::request(&asked);
+    let failure = origin.lock().failures.get(&asked.path).copied();
+    if let Some(failure) = failure {
+        origin.lock().asked.push(asked);
+        return match failure {
+            Some(status) => status.into_response(),
+            None => std::future::pending().await,
+        };
+    }
     let mut shared = origin.lock();
     let answer = if asked.path == "/voice" {
         let to = asked.param("To").trim_start_matches("sip:");

@@ -10,6 +10,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::Origin;
+use crate::judge;
+use crate::openapi::OpenApi;
 
 /// Where a server's terminal is kept.
 const BANNER: &str = "banner.txt";
@@ -149,6 +151,7 @@ impl Server {
             assert!(Instant::now() < until, "the server is not ready after 60 s");
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
+        judge::learn(&ready, "account_sid", "auth_token");
         Self { child, ready, client: reqwest::Client::new(), data: data.to_owned(), _folder: None }
     }
 
@@ -221,7 +224,7 @@ impl Server {
             reqwest::Method::POST => request.header("content-type", kind).body(encoded(form)),
             _ => request,
         };
-        Self::answered(request).await
+        self.answered(request).await
     }
 
     /// Begins an authenticated request for a path from the root of the API.
@@ -271,17 +274,25 @@ impl Server {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        Self::answered(
-            request.basic_auth(self.ready("account_sid"), Some(self.ready("auth_token"))),
-        )
-        .await
+        let login = (self.ready("account_sid"), self.ready("auth_token"));
+        self.answered(request.basic_auth(login.0, Some(login.1))).await
     }
 
-    async fn answered(request: reqwest::RequestBuilder) -> Answer {
-        let response = request.send().await.unwrap();
+    /// Asks, and holds the answer to Twilio's description where that is there.
+    async fn answered(&self, request: reqwest::RequestBuilder) -> Answer {
+        let request = request.build().unwrap();
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let response = self.client.execute(request).await.unwrap();
         let status = response.status().as_u16();
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+        let kind = kind.unwrap_or_default().to_owned();
         let text = response.text().await.unwrap();
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
+        if let Some(openapi) = OpenApi::found() {
+            let faults = openapi.judge(&method, &path, status, &kind, &body);
+            assert!(faults.is_empty(), "{}", faults.join("\n"));
+        }
+        judge::learn(&body, "sid", "auth_token");
         Answer { status, body }
     }
 }
@@ -293,6 +304,7 @@ fn encoded(form: &[(&str, &str)]) -> String {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        judge::adjourn();
     }
 }
 

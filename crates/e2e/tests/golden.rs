@@ -3,12 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod openapi;
-
 use std::net::Ipv4Addr;
 
-use e2e::{Answer, Login, Origin, Server};
-use openapi::OpenApi;
+use e2e::{Answer, Login, OpenApi, Origin, Server};
 use serde_json::Value;
 use sim::{Phone, tone};
 
@@ -95,7 +92,7 @@ const BUILT: &[(&str, &str)] = &[
 
 /// A running server and the description that its answers are held to.
 struct Golden {
-    openapi: OpenApi,
+    openapi: &'static OpenApi,
     server: Server,
     faults: Vec<String>,
     checked: Vec<String>,

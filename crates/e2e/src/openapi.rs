@@ -2,28 +2,90 @@
 //! body is held to it.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
 /// The description.
+#[derive(Debug)]
 pub struct OpenApi(Value);
 
 /// Fields that are numbers written as text.
 const NUMBERS: [&str; 5] = ["duration", "queue_time", "error_code", "log", "price"];
 
 impl OpenApi {
-    /// Reads it from where `NODE_PATH` says.
-    pub fn read() -> Self {
-        let modules = std::env::var_os("NODE_PATH").map(PathBuf::from).unwrap_or_default();
-        let file = modules.join("@twilio/cli-core/src/services/twilio-api/twilio_api_v2010.json");
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| {
-            panic!(
-                "{}: {error}: NODE_PATH names no installed @twilio/cli-core: `cargo xtask test` \
-                 installs it and sets it",
-                file.display()
-            )
-        });
-        Self(serde_json::from_str(&text).unwrap())
+    /// Returns it, read once from where `NODE_PATH` says; none where that names no such package.
+    pub fn found() -> Option<&'static Self> {
+        static FOUND: OnceLock<Option<OpenApi>> = OnceLock::new();
+        let read = || {
+            let modules = PathBuf::from(std::env::var_os("NODE_PATH")?);
+            let file = "@twilio/cli-core/src/services/twilio-api/twilio_api_v2010.json";
+            let text = std::fs::read_to_string(modules.join(file)).ok()?;
+            Some(Self(serde_json::from_str(&text).unwrap()))
+        };
+        FOUND.get_or_init(read).as_ref()
+    }
+
+    /// Returns it for a test that is about it.
+    ///
+    /// # Panics
+    /// Where it is not there.
+    pub fn read() -> &'static Self {
+        Self::found().expect(
+            "NODE_PATH names no installed @twilio/cli-core: `cargo xtask test` installs it and sets it",
+        )
+    }
+
+    /// Returns what is wrong with an answer, whatever was asked: a success is as its operation's examples and
+    /// schema have it, an error has Twilio's shape.
+    pub fn judge(
+        &self,
+        method: &str,
+        path: &str,
+        status: u16,
+        kind: &str,
+        body: &Value,
+    ) -> Vec<String> {
+        let mut faults = Vec::new();
+        if !body.is_null() && !kind.starts_with("application/json") {
+            faults.push(format!("its type is {kind:?}"));
+        }
+        if status >= 400 {
+            let names: Vec<&str> = keys(body).iter().take(4).map(|name| name.as_str()).collect();
+            if names != ["code", "message", "more_info", "status"] || body["status"] != status {
+                faults.push(format!("it is no error in Twilio's shape: {status} {body}"));
+            }
+        } else if let Some(template) = self.template(path) {
+            faults.extend(self.faults(method, template, status, body));
+        }
+        let about = |fault| format!("{method} {path}: {fault}");
+        faults.into_iter().map(about).collect()
+    }
+
+    /// Returns which path of the description a request's is; none where it is ours.
+    fn template(&self, path: &str) -> Option<&str> {
+        let path = path.split('?').next()?.trim_end_matches(".json");
+        let fits = |template: &str| {
+            let mut words = path.split('/');
+            let fits = template.trim_end_matches(".json").split('/').all(|expected| {
+                words.next().is_some_and(|word| expected.starts_with('{') || word == expected)
+            });
+            fits && words.next().is_none()
+        };
+        // A fixed segment comes before one that may be any.
+        let all = self.0["paths"].as_object()?.keys().filter(|template| fits(template));
+        all.min_by_key(|template| template.matches('{').count()).map(String::as_str)
+    }
+
+    /// Returns the names of an operation's parameters, those of its path aside, in order.
+    pub fn parameters(&self, method: &str, path: &str) -> Vec<String> {
+        let operation = &self.0["paths"][path][method.to_lowercase()];
+        let in_query = operation["parameters"].as_array().into_iter().flatten();
+        let in_query = in_query.filter(|one| one["in"] == "query").map(|one| &one["name"]);
+        let bodies = operation["requestBody"]["content"].as_object().into_iter().flatten();
+        let in_body = bodies.filter_map(|(_, body)| body["schema"]["properties"].as_object());
+        let in_body = in_body.flat_map(|properties| properties.keys().cloned());
+        in_query.filter_map(|name| name.as_str().map(str::to_owned)).chain(in_body).collect()
     }
 
     /// Returns every path with its methods, in upper case.
@@ -165,7 +227,8 @@ fn same_keys(example: &Value, body: &Value) -> bool {
     match (example, body) {
         (Value::Object(one), Value::Object(other)) => {
             keys(example) == keys(body)
-                && one.iter().all(|(name, value)| same_keys(value, &other[name]))
+                // What a callback told has the names that it has.
+                && one.iter().all(|(name, value)| name == "parameters" || same_keys(value, &other[name]))
         }
         (Value::Array(one), Value::Array(other)) => {
             other.iter().all(|item| one.iter().any(|example| same_keys(example, item)))
@@ -195,7 +258,10 @@ fn like(name: &str, value: &Value, examples: &[&Value], faults: &mut Vec<String>
             items.iter().for_each(|item| like(name, item, &inner, faults));
         }
         Value::String(text) => {
-            let written: Vec<&str> = examples.iter().filter_map(|one| one.as_str()).collect();
+            let written = examples.iter().filter_map(|one| one.as_str());
+            // An example that is empty says nothing of what is not.
+            let written: Vec<&str> =
+                written.filter(|one| !one.is_empty() || text.is_empty()).collect();
             let kinds: Vec<String> = written.iter().map(|text| kind(name, text)).collect();
             // The example of a conference's recordings has the list's address where an item's belongs.
             let ours = kind(name, text).replace("/CF/Recordings/RE.json", "/CF/Recordings.json");
