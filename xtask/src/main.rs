@@ -111,8 +111,7 @@ mod tests {
         check(
             "test",
             Some(
-  pages      writes what of docs/ is made from tables: compatibility.md
-                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests schema fuzz readme-walk docs-walk",
+                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests used schema fuzz readme-walk docs-walk",
             ),
         );
         check("test --fast", Some("format clippy tests-fast stop"));
