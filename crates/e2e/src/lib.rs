@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what is not as a test needs it ends the test")]
 
+mod command;
 mod ears;
 mod foreign;
 mod judge;
@@ -16,6 +17,7 @@ mod recorded;
 mod server;
 mod wait;
 
+pub use command::{Running, Typed, typed};
 pub use ears::{Ear, level, tone};
 pub use foreign::{brought, digest, foreign, sipp, valid_signatures, valid_signatures_by_node};
 pub use openapi::{OpenApi, sid};
