@@ -26,15 +26,9 @@ pub struct Played<'a> {
 }
 
 impl<'a> Played<'a> {
-    /// Plays one case in a room of its own; returns what was not as expected.
-    pub async fn alone(
-        server: &'a Server,
-        origin: &Origin,
-        number: usize,
-        case: Case,
-    ) -> Vec<String> {
-        let name = format!("r{number}");
-        let Some(room) = Room::open(server, origin, &name, case.size, case.started).await else {
+    /// Plays one case in a room of its own, of this name; returns what was not as expected.
+    pub async fn alone(server: &'a Server, origin: &Origin, name: &str, case: Case) -> Vec<String> {
+        let Some(room) = Room::open(server, origin, name, case.size, case.started).await else {
             return vec!["not everyone came in".to_owned()];
         };
         let mut played = Played { room, expected: Expected::new(case), faults: Vec::new() };

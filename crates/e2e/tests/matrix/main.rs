@@ -10,6 +10,7 @@ mod sets;
 mod walks;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use case::{Played, about};
 use e2e::{Origin, Server};
@@ -20,6 +21,9 @@ use tokio::sync::Semaphore;
 const ROOMS: usize = 8;
 /// Sets that are played in the room of fifty.
 const SETS_OF_FIFTY: usize = 42;
+/// Rooms of one test that are played a second time where something was wrong: an announcement lasts
+/// three seconds, and a machine that has no time for so long makes gaps that are none of ours.
+const AGAIN_MAX: usize = 3;
 /// Walks of the model in a normal run and in a deep one.
 const WALKS: (u64, u64) = (8, 500);
 
@@ -93,10 +97,16 @@ async fn play(mut cases: Vec<Case>) {
     let origin = Origin::start().await;
     let server = Arc::new(Server::start(&["--voice-url", &origin.url("/voice")]).await);
     let count = cases.len();
+    let again = Arc::new(AtomicUsize::new(0));
     let played = cases.into_iter().enumerate().map(|(number, case)| {
         let (server, origin) = (Arc::clone(&server), origin.clone());
+        let again = Arc::clone(&again);
         async move {
-            let faults = Played::alone(&server, &origin, number, case).await;
+            let mut faults = Played::alone(&server, &origin, &format!("r{number}"), case).await;
+            if !faults.is_empty() && again.fetch_add(1, Ordering::Relaxed) < AGAIN_MAX {
+                println!("played again: {}", about(case, &faults.join("; ")));
+                faults = Played::alone(&server, &origin, &format!("r{number}again"), case).await;
+            }
             faults.iter().map(|fault| about(case, fault)).collect()
         }
     });
