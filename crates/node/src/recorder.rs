@@ -4,10 +4,12 @@
 //! A recording has a ring of its own, from the media thread. Where the disk is too slow for it, or
 //! takes no more, that recording ends as failed; the room plays on.
 
+mod tape;
 mod tracks;
+mod wav;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,11 +20,13 @@ use std::sync::mpsc::{
 use std::time::{Duration, Instant};
 
 use exchange::{Failure, RecordingEnd};
-use media::{Frame, RATE, Recorded, SAMPLES, Sound};
+use media::{RATE, Recorded};
 use model::RecordingSid;
 use tokio::runtime::Handle;
 
-use tracks::TrackLog;
+use wav::HEADER;
+
+pub use tape::{Layout, Tape};
 
 /// How often what was recorded is written, with a header that tells how much it is.
 const FLUSH: Duration = Duration::from_millis(250);
@@ -33,12 +37,6 @@ const RING_MAX: usize = 250;
 const TRACKS_RING_MAX: usize = 8_192;
 /// Recordings that wait to be opened.
 const ORDERS_MAX: usize = 1_024;
-/// Longest recording: as long as the longest call.
-const LENGTH_MAX: Duration = Duration::from_secs(24 * 3_600);
-/// Samples below this are silence where that is cut off: -50 dB.
-const SILENCE_BELOW: u16 = 104;
-/// Octets before the sound.
-const HEADER: u64 = 44;
 
 /// Twilio's code for a storage that cannot be written.
 const DISK_FAILED: u32 = 16111;
@@ -72,20 +70,6 @@ struct Order {
     layout: Layout,
     ticks: Receiver<Recorded>,
     overflowed: Arc<AtomicBool>,
-}
-
-/// What stands side by side in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// One channel or two.
-    Mix {
-        /// How many.
-        channels: u8,
-        /// Whether silence at both ends is cut off.
-        trim: bool,
-    },
-    /// A track for each participant.
-    Tracks,
 }
 
 /// The way to the thread, which ends with it.
@@ -258,72 +242,6 @@ struct Open {
     tape: Tape,
 }
 
-/// What is written.
-#[derive(Debug)]
-enum Sheet {
-    Mix(WavTrack),
-    Tracks(TrackLog),
-}
-
-impl Sheet {
-    fn new(sid: RecordingSid, layout: Layout, folder: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
-        let wav = path(folder, sid);
-        Ok(match layout {
-            Layout::Mix { channels, trim } => {
-                Self::Mix(WavTrack::new(File::create(wav)?, channels, trim)?)
-            }
-            Layout::Tracks => Self::Tracks(TrackLog::new(tracks::path(folder, sid), wav)?),
-        })
-    }
-
-    fn push(&mut self, sound: &Sound) {
-        match (self, sound) {
-            (Self::Mix(track), Sound::Mix(left, right)) => track.push(left, right.as_ref()),
-            (Self::Tracks(log), sound) => log.push(sound, sounds),
-            (Self::Mix(_), Sound::Track(..) | Sound::Whole) => {}
-        }
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        match self {
-            Self::Mix(track) => track.write(),
-            Self::Tracks(log) => log.write(),
-        }
-    }
-
-    fn close(&mut self) -> io::Result<()> {
-        match self {
-            Self::Mix(track) => track.close(),
-            Self::Tracks(log) => log.close(),
-        }
-    }
-
-    fn frames(&self) -> u64 {
-        match self {
-            Self::Mix(track) => track.frames,
-            Self::Tracks(log) => log.frames(),
-        }
-    }
-
-    fn is_silent(&self) -> bool {
-        match self {
-            Self::Mix(track) => track.heard == 0,
-            Self::Tracks(log) => !log.heard,
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        let tracks = matches!(self, Self::Tracks(log) if log.is_full());
-        tracks || length(self.frames()) >= LENGTH_MAX
-    }
-}
-
-/// Whether a frame is no silence.
-fn sounds(frame: &Frame) -> bool {
-    frame.iter().any(|one| one.unsigned_abs() >= SILENCE_BELOW)
-}
-
 impl Open {
     fn new(order: Order, folder: &Path) -> Result<Self, (RecordingSid, io::Error)> {
         let Order { recording: sid, layout, ticks, overflowed } = order;
@@ -345,171 +263,21 @@ impl Open {
             let message = "the disk did not keep up with the recording".to_owned();
             self.tape.failure.get_or_insert(Failure { code: DISK_TOO_SLOW, message });
         }
-        let tape = &self.tape;
-        if over || tape.sheet.is_full() || tape.failure.is_some() { Going::Over } else { Going::On }
-    }
-}
-
-/// A recording's file in the making. Whoever plays a node writes it by hand, without a thread and a ring.
-#[derive(Debug)]
-pub struct Tape {
-    sheet: Sheet,
-    /// Why it broke off.
-    failure: Option<Failure>,
-}
-
-impl Tape {
-    /// Makes the file.
-    pub(crate) fn open(folder: &Path, recording: RecordingSid, layout: Layout) -> io::Result<Self> {
-        Ok(Self { sheet: Sheet::new(recording, layout, folder)?, failure: None })
-    }
-
-    /// Appends a tick, which is written with the next [`Self::write`].
-    pub fn push(&mut self, tick: &Recorded) {
-        self.sheet.push(&tick.sound);
-    }
-
-    /// Writes what was appended.
-    pub fn write(&mut self) {
-        if let Err(error) = self.sheet.write() {
-            let message = format!("the recording cannot be written: {error}");
-            self.failure.get_or_insert(Failure { code: DISK_FAILED, message });
-        }
-    }
-
-    /// Closes the file and says what it holds.
-    pub fn close(mut self) -> RecordingEnd {
-        if let Err(error) = self.sheet.close() {
-            let message = format!("the recording cannot be closed: {error}");
-            self.failure.get_or_insert(Failure { code: DISK_FAILED, message });
-        }
-        RecordingEnd {
-            length: length(self.sheet.frames()),
-            silent: self.sheet.is_silent(),
-            failure: self.failure,
-        }
-    }
-}
-
-/// A WAV file in the making.
-#[derive(Debug)]
-struct WavTrack {
-    file: File,
-    channels: u8,
-    trim: bool,
-    /// Samples of each channel that the file holds.
-    frames: u64,
-    /// Of these, up to the last one that is no silence.
-    heard: u64,
-    /// What is to be written next.
-    octets: Vec<u8>,
-    waiting: u64,
-}
-
-impl WavTrack {
-    fn new(file: File, channels: u8, trim: bool) -> io::Result<Self> {
-        let mut track =
-            Self { file, channels, trim, frames: 0, heard: 0, octets: Vec::new(), waiting: 0 };
-        track.file.write_all(&track.header())?;
-        Ok(track)
-    }
-
-    fn align(&self) -> u64 {
-        u64::from(self.channels) * 2
-    }
-
-    fn header(&self) -> Vec<u8> {
-        sound::wav_header(self.channels.into(), self.frames * self.align())
-    }
-
-    fn push(&mut self, left: &Frame, right: Option<&Frame>) {
-        let heard = sounds(left) || right.is_some_and(sounds);
-        if self.trim && !heard && self.heard == 0 {
-            return;
-        }
-        for (at, sample) in left.iter().enumerate() {
-            self.octets.extend(sample.to_le_bytes());
-            if self.channels == 2 {
-                let other = right.map_or(0, |right| right[at]);
-                self.octets.extend(other.to_le_bytes());
-            }
-        }
-        self.waiting += SAMPLES as u64;
-        if heard {
-            self.heard = self.frames + self.waiting;
-        }
-    }
-
-    /// Writes what waits, then a header that tells of it.
-    fn write(&mut self) -> io::Result<()> {
-        if self.octets.is_empty() {
-            return Ok(());
-        }
-        let written = self.file.write_all(&self.octets);
-        self.octets.clear();
-        let waiting = std::mem::take(&mut self.waiting);
-        if let Err(error) = written {
-            let octets = self.file.metadata().map_or(0, |data| data.len());
-            self.frames = octets.saturating_sub(HEADER) / self.align();
-            self.heard = self.heard.min(self.frames);
-            return Err(error);
-        }
-        self.frames += waiting;
-        self.file.write_all_at(&self.header(), 0)
-    }
-
-    /// Cuts off what is to be cut off, and has the disk keep the rest.
-    fn close(&mut self) -> io::Result<()> {
-        if self.trim {
-            self.frames = self.heard;
-        }
-        self.file.set_len(HEADER + self.frames * self.align())?;
-        self.file.write_all_at(&self.header(), 0)?;
-        self.file.sync_all()
+        if over || self.tape.is_over() { Going::Over } else { Going::On }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use media::{Frame, SAMPLES, Sound};
+
+    use super::wav::WavTrack;
     use super::*;
 
     fn tick(level: i16) -> Frame {
         [level; SAMPLES]
-    }
-
-    /// Writes ticks of these levels and returns what the file holds of each tick, and its end.
-    fn written(levels: &[i16], channels: u8, trim: bool) -> (Vec<u8>, WavTrack) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.wav");
-        let mut track = WavTrack::new(File::create(&path).unwrap(), channels, trim).unwrap();
-        for &level in levels {
-            track.push(&tick(level), (channels == 2).then_some(&tick(-level)));
-            track.write().unwrap();
-        }
-        track.close().unwrap();
-        (std::fs::read(&path).unwrap(), track)
-    }
-
-    #[test]
-    fn silence_at_both_ends_is_cut_off_where_that_is_wanted() {
-        let levels = [0, 3, 500, 0, 0, -500, 0];
-        for (trim, expected) in [(false, &levels[..]), (true, &levels[2..6])] {
-            let (file, track) = written(&levels, 1, trim);
-            let samples = sound::decode(file).unwrap();
-            let ticks: Vec<i16> = samples.chunks(SAMPLES).map(|tick| tick[0]).collect();
-            assert_eq!(ticks, expected, "{trim}");
-            assert_eq!(track.frames, (expected.len() * SAMPLES) as u64);
-        }
-        let (file, track) = written(&[0, 0], 1, true);
-        assert_eq!((file.len() as u64, track.heard), (HEADER, 0));
-    }
-
-    #[test]
-    fn two_channels_are_written_side_by_side() {
-        let (file, _) = written(&[1_000, 0], 2, false);
-        assert_eq!(file.len() as u64, HEADER + 2 * 4 * SAMPLES as u64);
-        assert_eq!(file[22], 2);
-        assert_eq!(file[44..48], [0xE8, 0x03, 0x18, 0xFC]);
     }
 
     #[test]
@@ -521,8 +289,9 @@ mod tests {
         track.push(&tick(900), None);
         track.write().unwrap();
         // What came after the last header, and half a sample.
-        track.file.write_all(&[1; 161]).unwrap();
         drop(track);
+        let file = File::options().append(true).open(path(folder.path(), sid));
+        file.unwrap().write_all(&[1; 161]).unwrap();
         let end = mended(folder.path(), sid);
         assert_eq!((end.length, end.failure), (Duration::from_millis(30), None));
         let file = std::fs::read(path(folder.path(), sid)).unwrap();
@@ -537,26 +306,10 @@ mod tests {
         let open = |file: File| {
             let (sender, ticks) = sync_channel(2);
             let overflowed = Arc::new(AtomicBool::new(false));
-            let track = WavTrack {
-                file,
-                channels: 1,
-                trim: false,
-                frames: 0,
-                heard: 0,
-                octets: Vec::new(),
-                waiting: 0,
-            };
+            let tape = Tape::of(WavTrack::without_header(file, 1, false));
             let sid = RecordingSid::new([1; 16]);
             let ring = Ring { ticks: sender, overflowed: Arc::clone(&overflowed) };
-            (
-                ring,
-                Open {
-                    sid,
-                    ticks,
-                    overflowed,
-                    tape: Tape { sheet: Sheet::Mix(track), failure: None },
-                },
-            )
+            (ring, Open { sid, ticks, overflowed, tape })
         };
         let sound = Sound::Mix(tick(900), None);
         let tick = Recorded { recording: media::RecordingId(1), sound };
