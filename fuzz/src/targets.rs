@@ -253,7 +253,7 @@ fn digest(octets: &[u8]) {
     follow(&mut agent, 0, epoch());
     let call = agent.new_call();
     agent.invite(call, "sip:a@127.0.0.1:6000", here(6_000), ("b", None), here(4_000), epoch());
-    agent.set_credentials(call, credentials);
+    agent.set_proof(call, credentials.into());
     let invite = agent.poll_transmit().and_then(|sent| Message::parse(&sent.octets).ok());
     if let Some(invite) = invite {
         let mut challenge = invite.response(401, Some("2"));

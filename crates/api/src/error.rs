@@ -32,10 +32,12 @@ pub mod code {
     pub const INVALID_SEND_DIGITS: u32 = 21206;
     pub const INVALID_TIMEOUT: u32 = 21208;
     pub const INVALID_METHOD: u32 = 21209;
+    pub const CALLER_ID_NOT_ALLOWED: u32 = 21210;
     pub const INVALID_TO: u32 = 21211;
     pub const INVALID_FROM: u32 = 21212;
     pub const NO_FROM: u32 = 21213;
     pub const UNREACHABLE: u32 = 21214;
+    pub const DESTINATION_NOT_ALLOWED: u32 = 21215;
     pub const INVALID_APPLICATION: u32 = 21218;
     pub const CALL_NOT_IN_PROGRESS: u32 = 21220;
     pub const INVALID_NUMBER: u32 = 21421;
@@ -209,6 +211,8 @@ impl From<Refusal> for ApiError {
                 told(409, code::NOT_COMPLETE)
             }
             Refusal::Unreachable(_) => told(400, code::UNREACHABLE),
+            Refusal::DestinationNotAllowed(_) => told(400, code::DESTINATION_NOT_ALLOWED),
+            Refusal::CallerIdNotAllowed(_) => told(400, code::CALLER_ID_NOT_ALLOWED),
             Refusal::Invalid { .. } => told(400, code::BAD_REQUEST),
             Refusal::Overloaded => Self::too_many("Too Many Requests", OVERLOADED_PAUSE),
             Refusal::StoreUnavailable | Refusal::ShuttingDown => {

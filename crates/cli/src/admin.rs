@@ -44,6 +44,7 @@ async fn metrics(State((node, stats)): State<Shared>) -> impl IntoResponse {
     let mut text = Text::default();
     text.media(&figures);
     text.sip(&figures);
+    text.trunks(&figures);
     text.store(&node.store().stats(), owed, owed_for);
     text.api(&stats.routes());
     let kind = "text/plain; version=0.0.4; charset=utf-8";

@@ -74,7 +74,7 @@ impl Values {
     pub fn number(&self, name: &str) -> u64 {
         match self.value(name) {
             Value::Number(number) => *number,
-            Value::Text(_) | Value::Flag(_) => 0,
+            Value::Text(_) | Value::Flag(_) | Value::List(_) => 0,
         }
     }
 
@@ -92,6 +92,14 @@ impl Values {
     /// Returns a file's or a folder's name.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.text(name).map(PathBuf::from)
+    }
+
+    /// Returns a list.
+    pub fn list(&self, name: &str) -> &[String] {
+        match self.value(name) {
+            Value::List(list) => list,
+            Value::Text(_) | Value::Flag(_) | Value::Number(_) => &[],
+        }
     }
 
     /// Returns a time.
@@ -315,7 +323,7 @@ impl Reader<'_> {
             return self.fault(key.span().start, &format!("unknown setting {name:?}{hint}"));
         };
         let read = match (found, taken(value.get_ref())) {
-            (_, None) => Err("it is neither text, number nor flag".to_owned()),
+            (_, None) => Err("it is neither text, number, flag nor list".to_owned()),
             (Some(_), Some(value)) => setting.kind.check(value, setting.default.is_unset()),
             (None, Some(Value::Text(file))) => {
                 secret(Path::new(&file)).and_then(|secret| setting.kind.read(&secret, false))
@@ -366,9 +374,11 @@ fn taken(value: &DeValue<'_>) -> Option<Value> {
         DeValue::Integer(number) => {
             Value::Number(u64::from_str_radix(number.as_str(), number.radix()).ok()?)
         }
-        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
-            return None;
+        DeValue::Array(list) => {
+            let texts = list.iter().map(|one| one.get_ref().as_str().map(str::to_owned));
+            Value::List(texts.collect::<Option<_>>()?)
         }
+        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => return None,
     })
 }
 

@@ -134,6 +134,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         dual_conference_recordings: arguments.dual_conference_recordings,
         account: None,
         limits: Limits::default(),
+        trunks: Vec::new(),
     };
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
     let virtual_phones = virtual_phones.map(|waiting| waiting.start(&node, &arguments.data));

@@ -1,6 +1,6 @@
 //! The text that Prometheus reads: each metric once, with its help and its type.
 //!
-//! Labels are words of fixed tables, so that the number of rows is bounded.
+//! Labels are words of fixed tables, or names of trunks, so that the number of rows is bounded.
 
 use std::fmt::{Display, Write};
 use std::time::Duration;
@@ -76,6 +76,25 @@ impl Text {
             sum += count;
             let bound = bounds.get(index).map_or("+Inf".to_owned(), f32::to_string);
             self.sample(name, &[("le", &bound)], sum);
+        }
+    }
+
+    /// Writes how the trunks do.
+    pub fn trunks(&mut self, stats: &Stats) {
+        if stats.trunks.is_empty() {
+            return;
+        }
+        self.head("trunk_up", "gauge", "Whether a trunk is asked first.");
+        for trunk in &stats.trunks {
+            self.sample("trunk_up", &[("trunk", &trunk.name)], u8::from(trunk.up));
+        }
+        self.head("trunk_calls", "gauge", "Calls out by a trunk, now.");
+        for trunk in &stats.trunks {
+            self.sample("trunk_calls", &[("trunk", &trunk.name)], trunk.calls);
+        }
+        self.head("trunk_calls_today", "gauge", "Calls out by a trunk since midnight UTC.");
+        for trunk in &stats.trunks {
+            self.sample("trunk_calls_today", &[("trunk", &trunk.name)], trunk.calls_today);
         }
     }
 

@@ -50,7 +50,7 @@ pub async fn run(mut arguments: Arguments, log: logging::Flags) -> Result<(), St
     loop {
         tokio::select! {
             told = &mut end => break told?,
-            Some(()) = hang_up.recv() => running.reload(),
+            Some(()) = hang_up.recv() => running.reload().await,
         }
     }
     tokio::select! {
@@ -76,7 +76,7 @@ struct Running {
 
 impl Running {
     /// Reads the settings again and takes those that can be taken while calls are up.
-    fn reload(&mut self) {
+    async fn reload(&mut self) {
         let read = self.arguments.load().and_then(|config| {
             let settings = Settings::of(&config)?;
             Ok((config, settings))
@@ -99,6 +99,10 @@ impl Running {
             tracing::error!(told, "the log stays as it was");
         }
         self.node.set_limits(&settings.node.limits);
+        if settings.node.trunks != self.settings.node.trunks {
+            self.node.set_trunks(settings.node.trunks.clone()).await;
+        }
+        self.settings.node.trunks = settings.node.trunks;
         self.settings.drain_limit = settings.drain_limit;
         // What wants a restart is compared with what the server started with.
         self.config.take_reloaded(&config);

@@ -1,5 +1,7 @@
 //! What a configuration means: values of different settings that must fit each other, and what the server is made of.
 
+mod trunks;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +42,10 @@ impl Settings {
                 Err(told) => faults.push(told),
             }
         }
+        let trunks = trunks::trunks(config).unwrap_or_else(|told| {
+            faults.extend(told);
+            Vec::new()
+        });
         if !faults.is_empty() {
             return Err(faults.join("\n"));
         }
@@ -69,6 +75,7 @@ impl Settings {
             virtual_phones: None,
             account,
             limits: limits(values),
+            trunks,
         };
         Ok(Self {
             node,

@@ -10,6 +10,7 @@ use twiml::{Callee, CalleeKind, Dial, Noun};
 use crate::call::Call;
 use crate::context::Context;
 use crate::exchange::World;
+use crate::outside::Caller;
 use crate::participants::LeaveReason;
 use crate::program::{Outcome, Program};
 use crate::*;
@@ -193,16 +194,27 @@ impl World {
         let dialled = call.dialled.as_ref().expect("only a `<Dial>` rings phones");
         let base = call.program.as_ref().map_or("", Program::url);
         let from = caller_id(call, &dialled.dial, callee.kind)?;
-        self.check_reachable(&callee.address).map_err(|_| {
+        let caller = Caller {
+            account: call.record.account,
+            from: &from,
+            insists: dialled.dial.caller_id.is_some(),
+            instead: &call.record.to,
+        };
+        let caller_id = self.check_reachable(&callee.address, caller).map_err(|refusal| {
             let shaped = callee.address.bytes().all(|o| o == b'+' || o.is_ascii_digit());
-            let is_name = !shaped && callee.kind == CalleeKind::Number;
-            let code = if is_name { 13223 } else { 13224 };
-            Failure { code, message: format!("{} cannot be reached", callee.address) }
+            let code = match refusal {
+                Refusal::DestinationNotAllowed(_) => 13227,
+                Refusal::CallerIdNotAllowed(_) => 13214,
+                _ if !shaped && callee.kind == CalleeKind::Number => 13223,
+                _ => 13224,
+            };
+            Failure { code, message: refusal.to_string() }
         })?;
         let absolute = |url: &String| twiml::resolve(base, url).ok();
         let dialling = Dialling {
             to: callee.address.clone(),
             from,
+            caller_id,
             timeout: Some(dialled.dial.timeout),
             sip_auth: callee.credentials.clone(),
             status_callback: StatusCallback {

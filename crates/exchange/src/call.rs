@@ -193,28 +193,15 @@ impl World {
     /// Dials for the API.
     pub(crate) fn create_call(
         &mut self,
-        create: CreateCall,
+        mut create: CreateCall,
         ctx: &mut Context<'_>,
     ) -> Result<Reply, Refusal> {
-        self.check_reachable(&create.dialling.to)?;
+        self.check_dialling(create.account, &mut create.dialling)?;
         let instructions = Some(create.instructions);
         let sid = self.dial(create.account, &create.dialling, instructions, None, None, ctx);
         let call = self.calls.get_mut(&sid).expect("it was just made");
         call.send_digits = create.send_digits;
         Ok(Reply::Call(Box::new(call.record.clone())))
-    }
-
-    /// Refuses an address that nobody answers to; a number or name is a registered user's.
-    pub(crate) fn check_reachable(&self, to: &str) -> Result<(), Refusal> {
-        let sip = to.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"));
-        let user = to.strip_prefix("client:").unwrap_or(to);
-        let user = user.split('?').next().unwrap_or(user);
-        let rings = self.every_number_rings && model::is_e164(to);
-        if sip || rings || self.registered.contains(user) || self.numbers.contains(user) {
-            Ok(())
-        } else {
-            Err(Refusal::Unreachable(to.to_owned()))
-        }
     }
 
     /// Makes an outbound call and dials it, for the API or for the `<Dial>` of another call.

@@ -461,6 +461,12 @@ pub enum Refusal {
     /// Nobody answers to this number or name.
     #[error("{0} cannot be reached")]
     Unreachable(String),
+    /// No trunk may call this number.
+    #[error("this account may not call {0}: no trunk allows it")]
+    DestinationNotAllowed(String),
+    /// The number may not be shown to those who are called.
+    #[error("{0} is neither a number of this account's own nor one that a trunk lists")]
+    CallerIdNotAllowed(String),
     /// A parameter's value is not one that can be.
     #[error("{parameter}: {message}")]
     Invalid {

@@ -8,6 +8,7 @@ use model::{AccountSid, CallSid, Change, ConferenceSid, Level, Now, QueueSid, Re
 use crate::call::Call;
 use crate::conference::Conference;
 use crate::context::{About, Context, Names, Owner};
+use crate::outside::Outside;
 use crate::participants::LeaveReason;
 use crate::queues::Queue;
 use crate::recording::Recordings;
@@ -42,6 +43,8 @@ pub(crate) struct World {
     pub(crate) numbers: BTreeSet<String>,
     /// Whether every other number can be dialled, too.
     pub(crate) every_number_rings: bool,
+    /// Where trunks lead.
+    pub(crate) outside: Outside,
     pub(crate) touched: BTreeSet<Touched>,
     /// The deadlines in order, and each one's by its owner.
     due: BTreeSet<(Instant, Touched)>,
@@ -195,6 +198,21 @@ impl Exchange {
     /// Lets every number be dialled, or only those of [`Self::set_numbers`] and of registered phones.
     pub fn ring_every_number(&mut self, rings: bool) {
         self.world.every_number_rings = rings;
+    }
+
+    /// Takes where trunks lead, and as whom.
+    pub fn set_outside(&mut self, outside: Outside) {
+        self.world.outside = outside;
+    }
+
+    /// Returns where trunks lead, and as whom.
+    pub fn outside(&self) -> &Outside {
+        &self.world.outside
+    }
+
+    /// Returns whose call this is, where it is not over.
+    pub fn account_of(&self, call: CallSid) -> Option<AccountSid> {
+        self.world.calls.get(&call).map(|call| call.record.account)
     }
 
     /// How many calls are not over.

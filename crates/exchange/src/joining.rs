@@ -67,7 +67,7 @@ impl World {
         mut create: CreateParticipant,
         ctx: &mut Context<'_>,
     ) -> Result<Reply, Refusal> {
-        self.check_reachable(&create.dialling.to)?;
+        self.check_dialling(create.account, &mut create.dialling)?;
         if let ConferenceKey::Name(name) = &mut create.conference {
             // White space around a name is not part of it, whoever writes it.
             *name = name.trim().to_owned();

@@ -12,6 +12,7 @@ use webhook::Guard;
 
 use crate::phones::VirtualPhones;
 use crate::stock::NumberRange;
+use crate::trunks::Trunk;
 use crate::wall;
 
 /// How the server is set up.
@@ -53,6 +54,8 @@ pub struct Config {
     pub account: Option<(AccountSid, String)>,
     /// What each account may have at once.
     pub limits: Limits,
+    /// Ways to the telephone network, in the order in which they are asked.
+    pub trunks: Vec<Trunk>,
 }
 
 /// What each account may have at once.

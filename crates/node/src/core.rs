@@ -26,6 +26,7 @@ use crate::draining::Stopping;
 use crate::parting::PARTING_LIMIT;
 use crate::recorder::Layout;
 use crate::target::Target;
+use crate::trunks::{Trunk, TrunkQuestion, Trunks};
 
 /// One command that waits for its answer, by the number that its maker gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +73,10 @@ pub enum Input {
     Fetched(FetchId, Result<Brought, Failure>),
     /// What came of an [`Output::Resolve`]; nothing where the name has no address.
     Resolved(CallSid, Vec<IpAddr>),
+    /// What came of an [`Output::ResolveTrunk`].
+    TrunkResolved(usize, TrunkQuestion, Vec<IpAddr>),
+    /// The trunks as they are from now on.
+    Trunks(Vec<Trunk>),
     /// A sound plays otherwise than it was asked for, for the debugger log.
     Remarked(PlayId, Failure),
     /// What came of an [`Output::Load`].
@@ -116,6 +121,15 @@ pub enum Output {
     Resolve {
         /// Whose host.
         call: CallSid,
+        /// Its name.
+        name: String,
+    },
+    /// Asks for the addresses of a trunk; [`Input::TrunkResolved`] follows.
+    ResolveTrunk {
+        /// Its place.
+        trunk: usize,
+        /// What it is to be asked then.
+        asked: TrunkQuestion,
         /// Its name.
         name: String,
     },
@@ -204,7 +218,7 @@ pub struct Core {
     pub(crate) calls: BTreeMap<CallSid, Wired>,
     /// Calls whose host's name is being resolved.
     pub(crate) dialling: BTreeMap<CallSid, (Effect, Target)>,
-    by_sip: BTreeMap<CallId, CallSid>,
+    pub(crate) by_sip: BTreeMap<CallId, CallSid>,
     by_leg: BTreeMap<LegId, CallSid>,
     /// Calls that we ended, until their phones know.
     pub(crate) parting: BTreeMap<CallId, CallSid>,
@@ -224,6 +238,7 @@ pub struct Core {
     pub(crate) random: ChaCha12Rng,
     pub(crate) stopping: Stopping,
     pub(crate) directory: Directory,
+    pub(crate) trunks: Trunks,
 }
 
 impl std::fmt::Debug for Core {
@@ -277,6 +292,7 @@ impl Core {
             random,
             stopping: Stopping::No,
             directory: Directory::default(),
+            trunks: Trunks::default(),
         }
     }
 
@@ -307,6 +323,10 @@ impl Core {
                 self.audio.remove(&id);
             }
             Input::Resolved(call, addresses) => self.resolved(call, &addresses, now),
+            Input::TrunkResolved(trunk, asked, addresses) => {
+                self.trunk_found(trunk, asked, &addresses, now);
+            }
+            Input::Trunks(trunks) => self.set_trunks(trunks, now),
             Input::Remarked(play, remark) => {
                 self.event(Event::PlayRemarked { play, remark }, now);
             }
@@ -316,12 +336,14 @@ impl Core {
                 self.exchange.set_numbers(directory.names());
                 self.agent.set_domains(directory.access());
                 self.directory = *directory;
+                self.know_outside();
             }
             Input::Drain => self.drain(),
             Input::Stop => {
                 let mut effects = Vec::new();
                 self.exchange.hang_up_all(now, &mut effects);
                 self.carry_out(effects, None, now);
+                self.unregister(now);
                 self.stopping = Stopping::Draining(now.instant + PARTING_LIMIT);
             }
         }
@@ -331,6 +353,7 @@ impl Core {
     /// Does what is due. Call it at [`Self::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Now) {
         self.agent.handle_timeout(now.instant);
+        self.trunks_due(now);
         let mut effects = Vec::new();
         self.exchange.handle_timeout(now, &mut effects);
         self.carry_out(effects, None, now);
@@ -348,6 +371,7 @@ impl Core {
             .into_iter()
             .chain(self.exchange.poll_timeout())
             .chain(drained)
+            .chain(self.trunks.poll_timeout())
             .min()
     }
 
@@ -456,6 +480,7 @@ impl Core {
             sip::Event::Invite(invitation) => self.offered(*invitation, now),
             sip::Event::Ringing(id, session) => {
                 let Some(call) = of(&id) else { return };
+                self.trunks.arrived(call);
                 let early_media = session.is_some();
                 if let Some(session) = session {
                     self.wire(call, &session);
@@ -464,6 +489,7 @@ impl Core {
             }
             sip::Event::Answered(id, session) | sip::Event::Acknowledged(id, session) => {
                 let Some(call) = of(&id) else { return };
+                self.trunks.arrived(call);
                 self.keep_dialog(call, id);
                 if let Some(session) = session {
                     self.wire(call, &session);
@@ -478,7 +504,9 @@ impl Core {
                 }
             }
             sip::Event::Failed(id, status) => {
-                if let Some(call) = of(&id) {
+                if let Some(call) = of(&id)
+                    && !self.fails_over(call, status, now)
+                {
                     self.event(Event::CallFailed { call, status }, now);
                     self.unwire(call);
                 }
@@ -501,6 +529,9 @@ impl Core {
             sip::Event::Parted(id) => self.parted(id),
             sip::Event::Registered(user) => self.event(Event::Registered { user }, now),
             sip::Event::Unregistered(user) => self.event(Event::Unregistered { user }, now),
+            sip::Event::Replied(id, status, expires_s) => {
+                self.trunks.replied(id, (status, expires_s), now.instant);
+            }
         }
     }
 
@@ -549,6 +580,7 @@ impl Core {
     /// Takes a call's names and its leg away.
     pub(crate) fn unplug(&mut self, call: CallSid) -> Option<Wired> {
         self.rooms.remove(&Room::Bridge(call));
+        self.trunks.release(call);
         let wired = self.calls.remove(&call)?;
         self.by_sip.remove(&wired.sip);
         self.by_leg.remove(&wired.leg);

@@ -28,7 +28,13 @@ pub struct Directory {
     applications: BTreeMap<String, Line>,
     /// By name, in lower case: what is done with a call, and who may make it.
     domains: BTreeMap<String, (Line, sip::Domain)>,
+    /// Each account's own numbers, and those that it has verified.
+    own: CallerIds,
+    verified: CallerIds,
 }
+
+/// Numbers of accounts.
+type CallerIds = BTreeSet<(AccountSid, String)>;
 
 impl Line {
     fn of(resource: &Resource, accounts: &Accounts, status_callback: &str) -> Self {
@@ -72,7 +78,13 @@ impl Directory {
             let application = number.text("voice_application_sid");
             let line = application.and_then(|sid| directory.applications.get(sid)).cloned();
             let line = line.unwrap_or_else(|| Line::of(&number, accounts, "status_callback"));
+            directory.own.insert((number.account, number.name.clone()));
             directory.numbers.insert(number.name, line);
+        }
+        for caller_id in store.resources_of_kind(Kind::OutgoingCallerId)? {
+            if let Some(number) = caller_id.text("phone_number") {
+                directory.verified.insert((caller_id.account, number.to_owned()));
+            }
         }
         let lists = Lists::read(store)?;
         for domain in store.resources_of_kind(Kind::Domain)? {
@@ -102,6 +114,11 @@ impl Directory {
         }
         let line = self.applications.get(user)?;
         Some((format!("app:{user}"), line))
+    }
+
+    /// Returns each account's own numbers, and those that it has verified.
+    pub fn caller_ids(&self) -> (CallerIds, CallerIds) {
+        (self.own.clone(), self.verified.clone())
     }
 
     /// Returns whatever can be dialled as if it were a phone.

@@ -326,6 +326,10 @@ impl Core {
         let Some(target) = Target::parse(&to) else {
             let user = to.strip_prefix("client:").unwrap_or(&to);
             let user = user.split('?').next().unwrap_or(user);
+            let known = self.agent.binding(user).is_some() || self.own_line(user).is_some();
+            if !known && self.trunks.carry(&to) {
+                return self.call_out(effect, (Vec::new(), None), now);
+            }
             let ours = || self.own_line(user).inspect(|_| self.prove_ourselves(&mut effect));
             let binding = self.agent.binding(user).or_else(ours);
             let binding = binding.or_else(|| self.virtual_phone(&to));
@@ -334,7 +338,7 @@ impl Core {
         match &target.host {
             Host::Ip(ip) => {
                 let peer = target.peer(&[*ip], self.settings.guard, self.settings.sip.ip());
-                self.invite(effect, peer.map(|peer| (to, peer)), now);
+                self.invite_unless_trunk(effect, peer.map(|peer| (to, peer)), now);
             }
             Host::Name(name) => {
                 self.outputs.push_back(Output::Resolve { call, name: name.clone() });
@@ -349,7 +353,18 @@ impl Core {
         let Effect::Dial { to, .. } = &effect else { return };
         let peer = target.peer(addresses, self.settings.guard, self.settings.sip.ip());
         let found = peer.map(|peer| (to.clone(), peer));
-        self.invite(effect, found, now);
+        self.invite_unless_trunk(effect, found, now);
+    }
+
+    /// Calls an address unless a trunk is there, whose rules it would pass by.
+    fn invite_unless_trunk(&mut self, effect: Effect, target: Option<(String, Peer)>, now: Now) {
+        let at_trunk = target.as_ref().is_some_and(|(_, peer)| self.trunks.are_at(peer.address));
+        match effect {
+            Effect::Dial { call, .. } if at_trunk => {
+                self.event(Event::CallFailed { call, status: 403 }, now);
+            }
+            effect => self.invite(effect, target, now),
+        }
     }
 
     /// Calls a Request-URI at an address, unless the call was taken back meanwhile.
@@ -366,7 +381,7 @@ impl Core {
         let name = display_name.as_deref();
         self.agent.invite(id, &uri, peer, (&from, name), media, now.instant);
         if let Some((user, password)) = auth {
-            self.agent.set_credentials(id, sip::Credentials { user, password });
+            self.agent.set_proof(id, sip::Credentials { user, password }.into());
         }
     }
 }

@@ -30,6 +30,7 @@ use crate::recorder::{self, Recorder};
 use crate::recovery::Closing;
 use crate::speech::{self, Speaker};
 use crate::streams::{Arrived, Streams};
+use crate::trunks::{Trunk, TrunkQuestion};
 use crate::{Pair, Stats, now};
 
 /// Media commands that wait for the next tick.
@@ -49,6 +50,8 @@ pub enum Request {
     Remarked(PlayId, Failure),
     Loaded(PlayId, Result<Arc<[i16]>, Failure>),
     Resolved(CallSid, Vec<IpAddr>),
+    TrunkResolved(usize, TrunkQuestion, Vec<IpAddr>),
+    Trunks(Vec<Trunk>),
     RecordingEnded(RecordingSid, RecordingEnd),
     Audibility(ConferenceSid, oneshot::Sender<Vec<Pair>>),
     OpenTap(ConferenceSid, oneshot::Sender<Option<TapId>>),
@@ -76,6 +79,7 @@ pub struct Parts {
     /// Where recordings are kept.
     pub recordings: PathBuf,
     pub directory: Directory,
+    pub trunks: Vec<Trunk>,
 }
 
 /// The core's task and all that it owns.
@@ -136,6 +140,7 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
     let (streams, arrived) = Streams::start(parts.listener);
     let mut core = Core::new(parts.settings, seed, Box::new(ports));
     core.handle(Input::Directory(Box::new(parts.directory)), now());
+    core.handle(Input::Trunks(parts.trunks), now());
     core.know_queues(parts.closing.queues);
     for (call, dialog) in parts.closing.dialogs {
         core.end_dialog(call, dialog, now());
@@ -223,6 +228,10 @@ impl Driver {
             Request::Resolved(call, addresses) => {
                 self.core.handle(Input::Resolved(call, addresses), now());
             }
+            Request::TrunkResolved(trunk, asked, addresses) => {
+                self.core.handle(Input::TrunkResolved(trunk, asked, addresses), now());
+            }
+            Request::Trunks(trunks) => self.core.handle(Input::Trunks(trunks), now()),
             Request::RecordingEnded(recording, end) => {
                 self.core.handle(Input::RecordingEnded(recording, end), now());
             }
@@ -287,6 +296,14 @@ impl Driver {
                     tokio::spawn(async move {
                         let addresses = resolve(&name).await;
                         let _ = requests.send(Request::Resolved(call, addresses)).await;
+                    });
+                }
+                Output::ResolveTrunk { trunk, asked, name } => {
+                    let requests = self.requests.clone();
+                    tokio::spawn(async move {
+                        let addresses = resolve(&name).await;
+                        let _ =
+                            requests.send(Request::TrunkResolved(trunk, asked, addresses)).await;
                     });
                 }
                 Output::Load { play, account, sound } => self.load(play, account, sound),
@@ -371,6 +388,7 @@ impl Driver {
             conferences: self.core.conferences(),
             recordings: self.core.recordings(),
             sip: self.core.sip_stats(),
+            trunks: self.core.trunk_stats(now()),
             commits_waiting: self.commits.len(),
         };
         tokio::spawn(async move {

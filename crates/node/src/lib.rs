@@ -45,6 +45,8 @@ mod streams;
 mod target;
 #[cfg(test)]
 mod testing;
+mod trunk_calls;
+mod trunks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -78,7 +80,9 @@ pub use crate::played::{Asked, Loaded, Played, PlayedConfig, Question};
 pub use crate::recorder::{Layout, Tape};
 pub use crate::recovery::{Closing, close};
 pub use crate::stock::{Locality, NumberRange, NumberType, fictional_numbers};
+pub use crate::trunks::{Trunk, TrunkQuestion, TrunkStats};
 pub use delivery::{Note, Outbox, ROWS_MAX};
+pub use exchange::TrunkRules;
 pub use exchange::{
     Beep, ConferenceCallback, DEFAULT_MUSIC_URL, MachineDetection, PARTICIPANTS_MAX,
 };
@@ -95,6 +99,7 @@ pub use exchange::{QUEUE_NAME_MAX, QUEUE_SIZE, QUEUE_SIZE_MAX};
 pub use media::{JITTER_BOUNDS_MS, LOSS_BOUNDS, SPEECH_STARTS_AFTER, SPEECH_STOPS_AFTER};
 pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::{AccountSid, Delivery};
+pub use sip::{Credentials, Network, Proof};
 pub use sound::{MP3_SAMPLES_MAX, Mp3, Mp3Error, wav_header};
 pub use store::Backlog;
 pub use store::Fed;
@@ -173,6 +178,8 @@ pub struct Stats {
     pub recordings: usize,
     /// Of the SIP agent.
     pub sip: sip::Stats,
+    /// Of each trunk, in order.
+    pub trunks: Vec<TrunkStats>,
     /// Batches of rows whose commit is waited for.
     pub commits_waiting: usize,
 }
@@ -368,6 +375,12 @@ impl Handle {
         self.api_concurrency.load(Ordering::Relaxed)
     }
 
+    /// Takes other trunks from now on; calls that are up go on.
+    pub async fn set_trunks(&self, trunks: Vec<Trunk>) {
+        // A server that is going down needs none.
+        let _ = self.requests.send(driver::Request::Trunks(trunks)).await;
+    }
+
     /// Takes other limits from now on.
     pub fn set_limits(&self, limits: &Limits) {
         self.api_concurrency.store(limits.api_concurrency, Ordering::Relaxed);
@@ -481,6 +494,7 @@ impl Node {
             closing,
             recordings: recordings.clone(),
             directory: Directory::read(&store, &accounts).map_err(told)?,
+            trunks: config.trunks,
         };
         driver::start(parts, inbox).map_err(io("the media thread".to_owned(), "fewer threads"))?;
         let (api_url, open_recordings) = (config.api_url.into(), config.open_recordings);

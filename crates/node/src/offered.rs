@@ -17,7 +17,9 @@ const NOT_ACTIVE: u16 = 480;
 impl Core {
     pub(crate) fn offered(&mut self, invitation: sip::Invitation, now: Now) {
         let user = sip::user_of(&invitation.to);
-        let domain = self.directory.domain(&sip::host_of(&invitation.to));
+        let host = sip::host_of(&invitation.to);
+        // Who comes by a trunk calls a number.
+        let domain = self.directory.domain(&host).filter(|_| invitation.gateway.is_none());
         let line = match domain {
             Some(line) => Some((invitation.to.clone(), line.clone())),
             None => self.directory.line(&user).map(|(to, line)| (to, line.clone())),

@@ -58,8 +58,12 @@ impl Target {
     /// reaches. None may be reached where one of them may not, so that no name leads astray.
     pub fn peer(&self, addresses: &[IpAddr], guard: Guard, ours: IpAddr) -> Option<Peer> {
         let allowed = addresses.iter().all(|&ip| guard.allows(ip));
-        let reachable = |ip: &&IpAddr| ip.is_ipv4() == ours.is_ipv4();
-        let &ip = addresses.iter().find(reachable).filter(|_| allowed)?;
+        self.reached(addresses, ours).filter(|_| allowed)
+    }
+
+    /// Returns where to send, of addresses that need no leave: one that a socket of `ours` reaches.
+    pub fn reached(&self, addresses: &[IpAddr], ours: IpAddr) -> Option<Peer> {
+        let &ip = addresses.iter().find(|ip| ip.is_ipv4() == ours.is_ipv4())?;
         Some(Peer { address: SocketAddr::new(ip, self.port), transport: self.transport })
     }
 }

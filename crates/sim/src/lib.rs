@@ -439,7 +439,8 @@ impl Line {
             | Event::Digit(..)
             | Event::Parted(_)
             | Event::Registered(_)
-            | Event::Unregistered(_) => return,
+            | Event::Unregistered(_)
+            | Event::Replied(..) => return,
         };
         self.lock().state = state;
     }

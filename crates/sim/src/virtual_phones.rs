@@ -205,7 +205,8 @@ impl Switchboard {
             | Event::Answered(..)
             | Event::Parted(_)
             | Event::Registered(_)
-            | Event::Unregistered(_) => {}
+            | Event::Unregistered(_)
+            | Event::Replied(..) => {}
         }
     }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::{Call, State};
 use crate::deadline::{Deadlines, Timer};
 use crate::digest::{Credentials, Gate};
-use crate::domain::Domain;
+use crate::domain::{Domain, Gateway};
 use crate::gate;
 use crate::guard::{Guard, Shares};
 use crate::message::{Message, ParseError, Start};
@@ -133,6 +133,8 @@ pub struct Invitation {
     pub offer: Option<Session>,
     /// Headers whose names begin with `X-`.
     pub headers: Vec<(String, String)>,
+    /// The gateway that it comes by.
+    pub gateway: Option<String>,
 }
 
 /// Why a call is over.
@@ -169,6 +171,8 @@ pub enum Event {
     Registered(String),
     /// The last registration under this name ended.
     Unregistered(String),
+    /// A question of ours was answered by this status, or by nobody: 408; a registration holds for so many seconds.
+    Replied(CallId, u16, Option<u32>),
 }
 
 /// The user agent of one address.
@@ -188,6 +192,7 @@ pub struct Agent {
     pub(crate) bindings: Bindings,
     /// By name, in lower case.
     pub(crate) domains: BTreeMap<String, Domain>,
+    pub(crate) gateways: Vec<Gateway>,
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) next_call: u64,
@@ -209,6 +214,7 @@ impl Agent {
         Self {
             gate: Gate::new(nonces),
             domains: BTreeMap::new(),
+            gateways: Vec::new(),
             secret,
             random,
             config,
@@ -247,7 +253,7 @@ impl Agent {
             }
             Start::Response { status, .. } => {
                 self.stats.response_rx(status);
-                self.response(&message, status, now);
+                self.response(from, &message, status, now);
             }
         }
     }
@@ -312,6 +318,11 @@ impl Agent {
     /// Takes the names, in lower case, under which we ask for other proofs than under our address.
     pub fn set_domains(&mut self, domains: BTreeMap<String, Domain>) {
         self.domains = domains;
+    }
+
+    /// Takes those by whom calls of others come.
+    pub fn set_gateways(&mut self, gateways: Vec<Gateway>) {
+        self.gateways = gateways;
     }
 
     /// Returns a number for a call of ours.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::dialog::Dialog;
-use crate::digest::Credentials;
+use crate::digest::Proof;
 use crate::message::Message;
 use crate::reliable::{Early, Reliable};
 use crate::sdp::{self, Session};
@@ -42,7 +42,7 @@ pub struct Call {
     /// The INVITE or UPDATE of ours that is not answered.
     pub client: Option<Key>,
     /// What answers a challenge.
-    pub credentials: Option<Credentials>,
+    pub proof: Option<Proof>,
     /// The early dialogs that the far end opened.
     pub early: Vec<Early>,
     /// Our provisional response that waits for its PRACK.
@@ -74,7 +74,7 @@ impl Call {
             offering: false,
             server: None,
             client: None,
-            credentials: None,
+            proof: None,
             early: Vec::new(),
             reliable: None,
             rseq: 0,

@@ -31,6 +31,21 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// What answers a challenge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// Who we are there.
+    pub credentials: Credentials,
+    /// The realm that may ask for them; none: any.
+    pub realm: Option<String>,
+}
+
+impl From<Credentials> for Proof {
+    fn from(credentials: Credentials) -> Self {
+        Self { credentials, realm: None }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Algorithm {
     Sha256,
@@ -169,20 +184,26 @@ impl Gate {
     }
 }
 
+/// Returns the name that an `Authorization` claims.
+pub fn claimed(value: &str) -> Option<String> {
+    parse(value)?.remove("username")
+}
+
 /// Whether an `Authorization` is of a scheme that we know.
 pub fn is_digest(value: &str) -> bool {
     parse(value).is_some()
 }
 
-/// Answers the challenges of a 401 or 407 by the strongest that we know; returns the value of
-/// `Authorization`.
+/// Answers the challenges of a 401 or 407, of the realm that may ask, by the strongest that we know; returns the
+/// value of `Authorization`.
 pub fn authorize<'a>(
     challenges: impl Iterator<Item = &'a str>,
     (method, uri): (&str, &str),
-    credentials: &Credentials,
+    Proof { credentials, realm: of }: &Proof,
     cnonce: &str,
 ) -> Option<String> {
-    let parsed: Vec<_> = challenges.filter_map(parse).collect();
+    let may_ask = |fields: &Fields| of.is_none() || fields.get("realm") == of.as_ref();
+    let parsed: Vec<_> = challenges.filter_map(parse).filter(may_ask).collect();
     let (algorithm, challenge) = ALGORITHMS.into_iter().find_map(|algorithm| {
         let asks = |c: &&Fields| Algorithm::named(c.get("algorithm").map(String::as_str));
         let found = parsed.iter().find(|challenge| asks(challenge) == Some(algorithm));
@@ -287,9 +308,23 @@ mod tests {
         ] {
             let asked = ("GET", "/dir/index.html");
             let challenge = challenge(algorithm);
-            let value = authorize([challenge.as_str()].into_iter(), asked, &mufasa(), cnonce);
+            let value =
+                authorize([challenge.as_str()].into_iter(), asked, &mufasa().into(), cnonce);
             assert!(value.unwrap().contains(&format!("response=\"{response}\"")), "{algorithm}");
         }
+    }
+
+    #[test]
+    fn a_challenge_of_another_realm_than_the_one_that_may_ask_is_not_answered() {
+        let proof = Proof { credentials: mufasa(), realm: Some("trunk.example".to_owned()) };
+        let answer = |realm: &str| {
+            let challenge = format!("Digest realm=\"{realm}\", nonce=\"n\", algorithm=MD5");
+            authorize([challenge.as_str()].into_iter(), ("INVITE", "sip:a@b"), &proof, "c")
+        };
+        assert!(answer("trunk.example").is_some());
+        assert_eq!(answer("evil.example"), None);
+        let unnamed = "Digest nonce=\"n\", algorithm=MD5";
+        assert_eq!(authorize([unnamed].into_iter(), ("INVITE", "sip:a@b"), &proof, "c"), None);
     }
 
     #[test]
@@ -303,7 +338,7 @@ mod tests {
         let alone = gate.challenges(false, true, now);
         assert!(alone.len() == 1 && alone[0].contains("MD5"));
         let prove = |challenge: &str, credentials: &Credentials| {
-            authorize([challenge].into_iter(), asked, credentials, "c").unwrap()
+            authorize([challenge].into_iter(), asked, &credentials.clone().into(), "c").unwrap()
         };
         for challenge in &challenges {
             let proof = prove(challenge, &mufasa());

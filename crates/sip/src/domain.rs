@@ -32,6 +32,24 @@ impl Network {
     }
 }
 
+/// By whom calls of others come: from an address that is enough, or with a proof.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gateway {
+    /// What its calls are told apart by.
+    pub name: String,
+    /// From where nothing is asked of it.
+    pub networks: Vec<Network>,
+    /// What it proves elsewhere.
+    pub callers: Vec<Credentials>,
+}
+
+impl Gateway {
+    /// Whether an address is enough.
+    pub(crate) fn is_at(&self, ip: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(ip))
+    }
+}
+
 /// What is asked of those who call and register under one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Domain {

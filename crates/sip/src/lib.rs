@@ -15,6 +15,8 @@ mod gate;
 mod guard;
 mod headers;
 mod message;
+mod proof;
+mod question;
 mod registrar;
 mod reliable;
 mod sdp;
@@ -35,13 +37,14 @@ pub use agent::{
 };
 pub use call::{host_of, user_of};
 pub use dialog::Dialog;
-pub use digest::Credentials;
-pub use domain::{Domain, Network};
+pub use digest::{Credentials, Proof};
+pub use domain::{Domain, Gateway, Network};
 pub use guard::{
     BLOCK, CALLS_OF_SOURCE_MAX, FAILURES_MAX, FAILURES_WINDOW, SOURCES_MAX,
     TRANSACTIONS_OF_SOURCE_MAX,
 };
 pub use message::{HEADER_MAX, HEADERS_MAX, MESSAGE_MAX, Message, ParseError, Start, uri_of};
+pub use question::Question;
 pub use registrar::{BINDINGS_MAX, CONTACTS_MAX, EXPIRES_S_MAX, EXPIRES_S_MIN};
 pub use sdp::{Codec, Media, Session, answer, offer};
 pub use stats::Stats;

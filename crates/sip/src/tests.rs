@@ -337,7 +337,8 @@ fn a_phone_from_elsewhere_proves_who_it_is_before_it_registers() {
     let asked = ("REGISTER", "sip:sidetone");
     let prove = |challenged: &Message, credentials: &Credentials| {
         let challenges = challenged.all("WWW-Authenticate");
-        let value = crate::digest::authorize(challenges, asked, credentials, "c").unwrap();
+        let value =
+            crate::digest::authorize(challenges, asked, &credentials.clone().into(), "c").unwrap();
         format!("Authorization: {value}\r\n")
     };
     let wrong = Credentials { password: "guess".to_owned(), ..credentials.clone() };
@@ -360,7 +361,7 @@ fn a_phone_that_challenges_us_is_answered_once() {
     let call = agent.new_call();
     agent.invite(call, "sip:bob@127.0.0.1:2", at(2), ("alice", None), at(4_000), now);
     let credentials = Credentials { user: "u".to_owned(), password: "p".to_owned() };
-    agent.set_credentials(call, credentials);
+    agent.set_proof(call, credentials.into());
     for (round, expected) in [(1, "INVITE"), (2, "")] {
         let sent = Message::parse(&agent.poll_transmit().unwrap().octets).unwrap();
         assert_eq!(sent.cseq(), Some((round, "INVITE")));

@@ -12,7 +12,7 @@ use crate::agent::*;
 use crate::call::State;
 use crate::deadline::Timer;
 use crate::dialog::Dialog;
-use crate::digest::Credentials;
+use crate::digest::Proof;
 use crate::guard::source_of;
 use crate::message::{Message, Start};
 
@@ -80,6 +80,8 @@ pub enum Kind {
     Prack,
     Bye,
     Cancel,
+    /// Outside of calls.
+    Question,
 }
 
 impl Kind {
@@ -98,7 +100,7 @@ pub struct Client {
     pub call: CallId,
     pub kind: Kind,
     /// What answers a challenge, once.
-    pub credentials: Option<Credentials>,
+    pub proof: Option<Proof>,
     /// What was said to the final response of an INVITE.
     pub done: Option<Done>,
 }
@@ -267,9 +269,9 @@ impl Agent {
         self.transmit(to, octets.clone());
         let longest = if kind.is_invite() { LIFETIME } else { T2 };
         let repeat = (to.transport == Transport::Udp).then(|| Repeat::doubling(now, longest));
-        let credentials = self.calls.get(&call).and_then(|call| call.credentials.clone());
+        let proof = self.calls.get(&call).and_then(|call| call.proof.clone());
         let expires = now + LIFETIME;
-        let client = Client { octets, to, repeat, expires, call, kind, credentials, done: None };
+        let client = Client { octets, to, repeat, expires, call, kind, proof, done: None };
         self.clients.insert(Arc::clone(&key), client);
         self.arm_client(&key);
         Some(key)

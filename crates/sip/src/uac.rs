@@ -10,7 +10,6 @@ use rand_chacha::rand_core::RngCore;
 use crate::agent::*;
 use crate::call::{Call, State};
 use crate::dialog::Dialog;
-use crate::digest::{self, Credentials};
 use crate::headers::headers;
 use crate::message::{Message, Start};
 use crate::reliable::{FORKS_MAX, routes};
@@ -77,7 +76,7 @@ impl Agent {
     }
 
     /// Sends a call's INVITE as it stands.
-    fn send_invite(&mut self, id: CallId, now: Instant) -> Option<Key> {
+    pub(crate) fn send_invite(&mut self, id: CallId, now: Instant) -> Option<Key> {
         let call = self.calls.get(&id)?;
         let (invite, peer) = (call.invite.clone(), call.dialog.peer);
         let key = self.send_request(&invite, peer, id, Kind::Invite, now);
@@ -91,16 +90,6 @@ impl Agent {
     fn fail(&mut self, id: CallId, status: u16) {
         self.forget(id);
         self.tell(Event::Failed(id, status));
-    }
-
-    /// Gives a call what answers a challenge of the one called.
-    pub fn set_credentials(&mut self, id: CallId, credentials: Credentials) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        call.credentials = Some(credentials.clone());
-        let client = call.client.clone().and_then(|key| self.clients.get_mut(&key));
-        if let Some(client) = client {
-            client.credentials = Some(credentials);
-        }
     }
 
     pub(crate) fn bye(&mut self, id: CallId, now: Instant) {
@@ -189,7 +178,7 @@ impl Agent {
         }
     }
 
-    pub(crate) fn response(&mut self, message: &Message, status: u16, now: Instant) {
+    pub(crate) fn response(&mut self, from: Peer, message: &Message, status: u16, now: Instant) {
         let (Some(branch), Some((_, method))) = (message.branch(), message.cseq()) else {
             self.stats.stray += 1;
             return;
@@ -235,15 +224,17 @@ impl Agent {
         }
         let request = self.clients.get(&key).and_then(|client| {
             let request = Message::parse(&client.octets).ok()?;
-            Some((request, client.credentials.clone(), client.to))
+            Some((request, client.proof.clone(), client.to))
         });
         if !kind.is_invite() {
             self.close_client(&key);
         }
-        let Some((request, credentials, to)) = request else { return };
+        let Some((request, proof, to)) = request else { return };
+        // Section 18.1.2 leaves open who answers; a secret is proven to nobody but whom we asked.
         if matches!(status, 401 | 407)
-            && let Some(credentials) = credentials
-            && self.authenticate((id, kind, to), &request, message, &credentials, now)
+            && from.address.ip() == to.address.ip()
+            && let Some(proof) = proof
+            && self.authenticate((id, kind, to), &request, message, &proof, now)
         {
             return;
         }
@@ -277,6 +268,7 @@ impl Agent {
                 self.refresh_refused(id, (kind, request), message, now);
             }
             Kind::Bye => self.parted(id),
+            Kind::Question => self.replied(id, message),
             Kind::Prack | Kind::Cancel => {}
         }
     }
@@ -284,8 +276,10 @@ impl Agent {
     /// What comes of a request that got no answer.
     pub(crate) fn unanswered(&mut self, key: &Key, client: &Client, now: Instant) {
         let id = client.call;
-        if client.kind == Kind::Bye {
-            self.parted(id);
+        match client.kind {
+            Kind::Bye => self.parted(id),
+            Kind::Question => self.tell(Event::Replied(id, 408, None)),
+            _ => {}
         }
         let Some(call) = self.calls.get_mut(&id) else { return };
         if call.client.as_ref() == Some(key) {
@@ -299,65 +293,8 @@ impl Agent {
                 self.fail(id, if canceled { 487 } else { 408 });
             }
             (Kind::Reinvite | Kind::Update, _) => self.lose(id, now),
-            (Kind::Invite | Kind::Prack | Kind::Bye | Kind::Cancel, _) => {}
+            (Kind::Invite | Kind::Prack | Kind::Bye | Kind::Cancel | Kind::Question, _) => {}
         }
-    }
-
-    /// Asks again with what answers a challenge; says whether it could.
-    fn authenticate(
-        &mut self,
-        (id, kind, to): (CallId, Kind, Peer),
-        request: &Message,
-        message: &Message,
-        credentials: &Credentials,
-        now: Instant,
-    ) -> bool {
-        let (branch, cnonce) = (self.branch(), self.token());
-        let Start::Request { method, uri } = &request.start else { return false };
-        let (asks, answers) = if message.status() == 401 {
-            ("WWW-Authenticate", "Authorization")
-        } else {
-            ("Proxy-Authenticate", "Proxy-Authorization")
-        };
-        let asked = (method.as_str(), uri.as_str());
-        let Some(value) = digest::authorize(message.all(asks), asked, credentials, &cnonce) else {
-            return false;
-        };
-        let canceled = self
-            .calls
-            .get(&id)
-            .is_some_and(|call| matches!(call.state, State::Calling { canceled: true, .. }));
-        // The call of a BYE is gone already.
-        let number = request.cseq().map_or(0, |(number, _)| number);
-        let number = match self.calls.get_mut(&id) {
-            Some(_) if canceled => return false,
-            Some(call) => {
-                call.dialog.cseq += 1;
-                call.dialog.cseq
-            }
-            None if kind == Kind::Bye => number.saturating_add(1),
-            None => return false,
-        };
-        let mut again = request.clone();
-        renumber(&mut again, number, &branch);
-        again.set(answers, value);
-        let key = match self.calls.get_mut(&id) {
-            Some(call) if kind == Kind::Invite => {
-                call.state = State::Calling { provisional: false, canceled: false };
-                call.early.clear();
-                call.invite = again;
-                self.send_invite(id, now)
-            }
-            _ => self.send_request(&again, to, id, kind, now),
-        };
-        if let (Kind::Reinvite | Kind::Update, Some(call)) = (kind, self.calls.get_mut(&id)) {
-            call.client.clone_from(&key);
-        }
-        // A proof that is challenged again is wrong.
-        if let Some(client) = key.and_then(|key| self.clients.get_mut(&key)) {
-            client.credentials = None;
-        }
-        true
     }
 
     /// Calls again with the session interval that the one called asks for; says whether it could.
@@ -559,7 +496,7 @@ fn rename(request: &mut Message, to: &str) {
 }
 
 /// Makes a request of its own of what was sent before.
-fn renumber(request: &mut Message, number: u32, branch: &str) {
+pub(crate) fn renumber(request: &mut Message, number: u32, branch: &str) {
     let method = request.cseq().map(|(_, method)| method.to_owned()).unwrap_or_default();
     request.set("CSeq", format!("{number} {method}"));
     let old = request.branch().unwrap_or_default().to_owned();

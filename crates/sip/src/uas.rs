@@ -13,6 +13,7 @@ use crate::call::{Call, State, host_of, user_of};
 use crate::deadline::Timer;
 use crate::dialog::Dialog;
 use crate::digest::{self, Credentials, Denied};
+use crate::domain::Gateway;
 use crate::gate;
 use crate::guard::source_of;
 use crate::message::{Message, uri_of};
@@ -248,16 +249,43 @@ impl Agent {
                 _ => domain.asks_callers(from.address.ip()),
             };
         }
+        let calls = method == "INVITE";
+        if calls && self.gateways.iter().any(|gateway| gateway.is_at(from.address.ip())) {
+            return Some(Vec::new());
+        }
+        let Some(access) = self.asking(from) else { return Some(Vec::new()) };
+        let gateways = self.gateways.iter().filter(|_| calls).flat_map(|one| &one.callers);
+        Some(std::iter::once(&access.credentials).chain(gateways).cloned().collect())
+    }
+
+    /// Returns what is asked of those who come from an address, where anything is.
+    fn asking(&self, from: Peer) -> Option<&Access> {
         let access = self.config.access.as_ref();
-        let asking = access
-            .filter(|access| !(access.loopback_is_free && source_of(from.address).is_loopback()));
-        Some(asking.map(|access| access.credentials.clone()).into_iter().collect())
+        access.filter(|access| !(access.loopback_is_free && source_of(from.address).is_loopback()))
+    }
+
+    /// Returns by which gateway a call comes that was let in.
+    fn gateway_of(&self, from: Peer, message: &Message, uri: &str) -> Option<String> {
+        if self.domains.contains_key(&host_of(uri)) {
+            return None;
+        }
+        let at = self.gateways.iter().find(|gateway| gateway.is_at(from.address.ip()));
+        let found = at.or_else(|| {
+            // Where nothing was asked, nothing is proven.
+            self.asking(from)?;
+            let claimed = message.all("Authorization").find_map(digest::claimed)?;
+            let is = |one: &&Gateway| one.callers.iter().any(|caller| caller.user == claimed);
+            self.gateways.iter().find(is)
+        });
+        found.map(|gateway| gateway.name.clone())
     }
 
     fn invited(&mut self, from: Peer, key: &Key, message: Message, uri: &str, now: Instant) {
         let source = source_of(from.address);
+        let gateway = self.gateway_of(from, &message, uri);
         let full = self.calls.len() >= CALLS_MAX || self.events.len() >= EVENTS_MAX;
-        if full || !self.shares.room(source).1 {
+        // Through a gateway call many.
+        if full || (gateway.is_none() && !self.shares.room(source).1) {
             return self.overloaded(from, &message);
         }
         if let Some((status, more)) = unacceptable(&message) {
@@ -271,7 +299,7 @@ impl Agent {
         let id = self.new_call();
         let dialog = self.dialog_of(from, &message);
         self.dialogs.insert(dialog.local_tag.clone(), id);
-        let invitation = invitation(id, &message, uri, session.clone());
+        let invitation = Invitation { gateway, ..invitation(id, &message, uri, session.clone()) };
         self.provisional(key, &message.response(100, None), now);
         let mut call = Call::new(State::Offered, dialog, message);
         call.session = session;
@@ -362,6 +390,7 @@ fn invitation(call: CallId, message: &Message, to: &str, offer: Option<Session>)
         to: to.to_owned(),
         offer,
         headers: message.headers.iter().filter(special).cloned().collect(),
+        gateway: None,
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// One line that is never shown; `NAME_file` may name the file that holds it.
     Secret,
+    /// Lines, in a list.
+    List,
 }
 
 /// A value that fits its kind.
@@ -39,6 +41,8 @@ pub enum Value {
     Flag(bool),
     /// Of [`Kind::Number`].
     Number(u64),
+    /// Of [`Kind::List`].
+    List(Vec<String>),
 }
 
 impl fmt::Display for Value {
@@ -47,6 +51,7 @@ impl fmt::Display for Value {
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Flag(flag) => write!(f, "{flag}"),
             Self::Number(number) => write!(f, "{number}"),
+            Self::List(list) => write!(f, "{list:?}"),
         }
     }
 }
@@ -64,6 +69,7 @@ impl Kind {
             Self::Url => "an address such as \"https://you.example/voice\"".to_owned(),
             Self::Time => "a time such as \"30s\", \"5m\", \"12h\" or \"30d\"".to_owned(),
             Self::Word(words) => format!("one of {}", words.join(", ")),
+            Self::List => "a list such as [\"one\", \"two\"]".to_owned(),
         }
     }
 
@@ -75,6 +81,10 @@ impl Kind {
         let value = match self {
             Self::Flag => text.parse().map(Value::Flag).ok(),
             Self::Number(_) => text.parse().map(Value::Number).ok(),
+            Self::List if text.is_empty() => Some(Value::List(Vec::new())),
+            Self::List => {
+                Some(Value::List(text.split(',').map(|one| one.trim().to_owned()).collect()))
+            }
             _ => Some(Value::Text(text.to_owned())),
         };
         let told = || format!("{text:?} is not {}", self.wanted());
@@ -89,6 +99,7 @@ impl Kind {
         let fits = match (self, &value) {
             (Self::Flag, Value::Flag(_)) => true,
             (Self::Number(range), Value::Number(number)) => range.contains(number),
+            (Self::List, Value::List(list)) => list.iter().all(|one| is_line(one)),
             (_, Value::Text(text)) if text.is_empty() => unset,
             (Self::Text | Self::Secret, Value::Text(text)) => is_line(text),
             (Self::Address, Value::Text(text)) => text.parse::<SocketAddr>().is_ok(),
@@ -159,6 +170,8 @@ mod tests {
         }
         assert!(Kind::Time.read("", true).is_ok(), "what is not set");
         assert!(!Kind::Secret.read("a\nb", false).unwrap_err().contains('a'), "it is not shown");
+        let list = Value::List(vec!["+1".to_owned(), "+44".to_owned()]);
+        assert_eq!(Kind::List.read("+1, +44", false), Ok(list));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub enum Preset {
     Text(&'static str),
     Flag(bool),
     Number(u64),
+    List,
 }
 
 impl Preset {
@@ -34,6 +35,7 @@ impl Preset {
             Self::Text(text) => Value::Text(text.to_owned()),
             Self::Flag(flag) => Value::Flag(flag),
             Self::Number(number) => Value::Number(number),
+            Self::List => Value::List(Vec::new()),
         }
     }
 
@@ -129,5 +131,32 @@ pub static NUMBERS: &[Setting] = &[
     setting("postal_code", Kind::Text, Text(""), RESTARTS, "A postal code of it"),
 ];
 
+/// What one entry of `[[trunks]]` says: a way to the telephone network.
+#[rustfmt::skip]
+pub static TRUNKS: &[Setting] = &[
+    setting("name", Kind::Text, Text(""), true, "What it is called in the log"),
+    setting("uri", Kind::Text, Text(""), true, "Where calls go; unset: they only come"),
+    setting("realm", Kind::Text, Text(""), true, "Who alone may ask for the password"),
+    setting("username", Kind::Text, Text(""), true, "Who we are there"),
+    setting("password", Kind::Secret, Text(""), true, "What proves it"),
+    setting("register", Kind::Time, Text(""), true, "For how long we register there; unset: not at all"),
+    setting("prefixes", Kind::List, Preset::List, true, "The beginnings of the numbers that it is asked for; none: all"),
+    setting("allow", Kind::List, Preset::List, true, "The beginnings of the numbers that may be called; none: none"),
+    setting("deny", Kind::List, Preset::List, true, "The beginnings of those that may not: the longer one decides"),
+    setting("caller_ids", Kind::List, Preset::List, true,
+        "The beginnings of numbers that may be shown, beside those of the account's own"),
+    setting("caller_id", Kind::Text, Text(""), true, "What is shown where nothing else may be"),
+    setting("verified_caller_ids", Kind::Flag, Flag(false), true,
+        "Lets an account show what it has put into OutgoingCallerIds"),
+    setting("plain_digits", Kind::Flag, Flag(false), true, "Sends numbers without +"),
+    setting("calls_per_second", Kind::Number(1..=1_000), Number(1), true, "Calls that may begin within a second"),
+    setting("calls", Kind::Number(1..=10_000), Number(10), true, "Calls at the same time"),
+    setting("calls_per_day", Kind::Number(1..=10_000_000), Number(1_000), true, "Calls of a day, in UTC"),
+    setting("probe_every", Kind::Time, Text("30s"), true, "How often it is asked whether it is there; 0s: never"),
+    setting("networks", Kind::List, Preset::List, true, "From where its calls come without a proof"),
+    setting("inbound_username", Kind::Text, Text(""), true, "Who its calls prove to be when they come from elsewhere"),
+    setting("inbound_password", Kind::Secret, Text(""), true, "By what"),
+];
+
 /// The lists of entries, which the file alone can hold.
-pub static LISTS: &[(&str, &[Setting])] = &[("numbers", NUMBERS)];
+pub static LISTS: &[(&str, &[Setting])] = &[("numbers", NUMBERS), ("trunks", TRUNKS)];

@@ -82,7 +82,7 @@ fn what_is_unknown_or_wrong_is_told_with_line_column_and_suggestion() {
     );
     check("guard = true", "s.toml:1:9: guard is a section: [guard]");
     check("numbers = 1", "s.toml:1:11: numbers is a list of entries: [[numbers]]");
-    check("log = 1.5", "s.toml:1:7: log: it is neither text, number nor flag");
+    check("log = 1.5", "s.toml:1:7: log: it is neither text, number, flag nor list");
     let (_, faults) = read("a = 1\nb = ");
     assert_eq!(faults.len(), 1, "what is no TOML: {faults:?}");
     assert!(faults[0].starts_with("s.toml:2:"), "{faults:?}");

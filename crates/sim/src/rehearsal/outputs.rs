@@ -49,6 +49,8 @@ impl Machine<'_> {
                     self.agenda.put(Duration::ZERO, Event::Fetch(fetch));
                 }
                 Output::Resolve { call, .. } => self.later(Event::Resolved(call)),
+                // A rehearsal has no trunks.
+                Output::ResolveTrunk { .. } => {}
                 Output::Load { play, account, sound } => {
                     self.agenda.put(Duration::ZERO, Event::Load(play, account, sound));
                 }

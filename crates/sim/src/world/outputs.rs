@@ -83,6 +83,8 @@ impl World {
                     let addresses = addresses.into_iter().collect();
                     self.schedule(after, Event::Resolved(self.incarnation, call, addresses));
                 }
+                // These nodes have no trunks.
+                Output::ResolveTrunk { .. } => {}
                 Output::Load { play, sound, .. } => {
                     let url = if let Sound::Url(url) = &sound { url } else { "short.wav" };
                     let (result, after) = self.web.sound(url, &mut self.random);

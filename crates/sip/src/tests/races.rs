@@ -158,7 +158,7 @@ fn a_challenged_bye_is_sent_again_with_its_proof() {
     let mut world = World::new();
     let (id, ..) = world.calls("");
     let credentials = Credentials { user: "u".to_owned(), password: "p".to_owned() };
-    world.agent.set_credentials(id, credentials);
+    world.agent.set_proof(id, credentials.into());
     world.agent.hang_up(id, world.now);
     let bye = world.sent().pop().unwrap();
     let challenge = "Proxy-Authenticate: Digest realm=\"r\", nonce=\"n\", algorithm=MD5";
@@ -199,7 +199,7 @@ fn a_challenged_refresh_is_sent_again_with_its_proof() {
         let mut world = World::new();
         let (id, ..) = world.calls(&format!("Session-Expires: 200;refresher=uac\n{allow}"));
         let credentials = Credentials { user: "u".to_owned(), password: "p".to_owned() };
-        world.agent.set_credentials(id, credentials);
+        world.agent.set_proof(id, credentials.into());
         let refresh = world.after(100.1).pop().unwrap();
         let challenge = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", algorithm=SHA-256";
         let again = world.says(&reply(&refresh, "401 Prove", "bob", challenge, "")).pop().unwrap();

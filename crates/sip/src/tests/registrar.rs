@@ -97,7 +97,8 @@ fn who_guesses_twenty_times_is_refused_even_when_right() {
     let prove = |challenged: &Message, credentials: &Credentials| {
         let asked = ("REGISTER", "sip:127.0.0.1:1");
         let challenges = challenged.all("WWW-Authenticate");
-        let value = crate::digest::authorize(challenges, asked, credentials, "c").unwrap();
+        let value =
+            crate::digest::authorize(challenges, asked, &credentials.clone().into(), "c").unwrap();
         format!("Authorization: {value}\r\nContact: <sip:a@127.0.0.1:9>\r\n")
     };
     let mut challenged = world.says(&register("x", 1, "")).pop().unwrap();

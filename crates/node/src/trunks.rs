@@ -1,0 +1,483 @@
+//! Trunks: by which of them a number is called and as whom, how much each may carry, and whether it is there.
+//!
+//! Pure: questions to trunks and the time go in and out; [`crate::trunk_calls`] asks and dials.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use exchange::{Effect, Outside, TrunkRules};
+use model::{AccountSid, CallSid, Now};
+use sip::{CallId, Network, Peer, Proof};
+
+use crate::target::{Host, Target};
+
+/// How long a trunk that failed is asked last, unless it says before that it is there again.
+const DOWN_FOR: Duration = Duration::from_secs(60);
+/// First pause after a registration that failed; it doubles up to [`PAUSE_MAX`].
+const PAUSE: Duration = Duration::from_secs(15);
+/// See above.
+const PAUSE_MAX: Duration = Duration::from_secs(900);
+/// Shortest time after which a registration is refreshed.
+const REFRESH_MIN: Duration = Duration::from_secs(15);
+/// A day in milliseconds.
+const DAY_MS: i64 = 86_400_000;
+/// The SIP status of a call that no trunk may carry.
+const FORBIDDEN: u16 = 403;
+/// The SIP status of a call for which no trunk has room.
+const UNAVAILABLE: u16 = 503;
+
+/// A trunk as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trunk {
+    /// What it is called in the log.
+    pub name: String,
+    /// Where calls go: `sip:host:port`, with `;transport=tcp` where they go by TCP; none: calls only come.
+    pub uri: Option<String>,
+    /// What it may be asked for.
+    pub rules: TrunkRules,
+    /// What answers its challenges, and the realm that may ask.
+    pub proof: Option<Proof>,
+    /// For how long we register with it; none: not at all.
+    pub register: Option<Duration>,
+    /// Whether it wants numbers without `+`.
+    pub plain_digits: bool,
+    /// Calls that may begin within a second.
+    pub calls_per_second: usize,
+    /// Calls at the same time.
+    pub calls: usize,
+    /// Calls of a day, which begins at midnight UTC.
+    pub calls_per_day: usize,
+    /// How often it is asked whether it is there; none: never.
+    pub probe_every: Option<Duration>,
+    /// From where its calls come without a proof.
+    pub networks: Vec<Network>,
+    /// What its calls prove when they come from elsewhere.
+    pub callers: Vec<sip::Credentials>,
+}
+
+impl Trunk {
+    /// Whether an address is one that a trunk's calls can go to.
+    pub fn can_be_called(uri: &str) -> bool {
+        Target::parse(uri).is_some()
+    }
+}
+
+/// A trunk while the node runs.
+#[derive(Debug)]
+struct Line {
+    trunk: Trunk,
+    target: Option<Target>,
+    peer: Option<Peer>,
+    down_until: Option<Instant>,
+    registered_until: Option<Instant>,
+    /// When it is asked next, and whether an answer is waited for.
+    probe: Asking,
+    registration: Asking,
+    /// Of the requests outside of calls.
+    call_id: String,
+    cseq: u32,
+    failures: u32,
+    calls: BTreeSet<CallSid>,
+    begun: VecDeque<Instant>,
+    /// The day, and how many calls it has had.
+    day: (i64, usize),
+}
+
+/// A question that is asked again and again.
+#[derive(Debug, Default)]
+struct Asking {
+    at: Option<Instant>,
+    open: Option<CallId>,
+}
+
+/// What a trunk is asked outside of calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrunkQuestion {
+    /// Whether it is there.
+    Probe,
+    /// To know where we are, for so many seconds.
+    Register(u32),
+}
+
+/// A call that is on its way through a trunk.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) effect: Effect,
+    trunk: usize,
+    pub(crate) tried: Vec<usize>,
+    /// When it goes elsewhere if nothing has been heard.
+    pub(crate) until: Option<Instant>,
+}
+
+/// By which trunk a call goes, and how.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) trunk: usize,
+    pub(crate) uri: String,
+    pub(crate) from: String,
+    pub(crate) peer: Peer,
+    pub(crate) proof: Option<Proof>,
+}
+
+/// How long a trunk may say nothing to a call before the next one is asked.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// How a trunk does, for the metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkStats {
+    /// Its name.
+    pub name: String,
+    /// Whether it is asked first.
+    pub up: bool,
+    /// Calls of now.
+    pub calls: usize,
+    /// Calls of the day.
+    pub calls_today: usize,
+}
+
+/// All trunks, in the order in which they are asked.
+#[derive(Debug, Default)]
+pub(crate) struct Trunks {
+    lines: Vec<Line>,
+    attempts: BTreeMap<CallSid, Attempt>,
+}
+
+impl Line {
+    fn new(trunk: Trunk, call_id: String, ours: IpAddr, now: Instant) -> Self {
+        let target = trunk.uri.as_deref().and_then(Target::parse);
+        let at = target.as_ref().map(|_| now);
+        let asking = |wanted: bool| Asking { at: at.filter(|_| wanted), open: None };
+        let named = target.as_ref().is_some_and(|target| matches!(target.host, Host::Name(_)));
+        let peer = target.as_ref().and_then(|target| match target.host {
+            Host::Ip(ip) => target.reached(&[ip], ours),
+            Host::Name(_) => None,
+        });
+        Self {
+            peer,
+            down_until: None,
+            registered_until: None,
+            // One with a name is looked up in any case.
+            probe: asking(trunk.probe_every.is_some() || named),
+            registration: asking(trunk.register.is_some()),
+            call_id,
+            cseq: 1,
+            failures: 0,
+            calls: BTreeSet::new(),
+            begun: VecDeque::new(),
+            day: (0, 0),
+            target,
+            trunk,
+        }
+    }
+
+    fn is_up(&self, now: Instant) -> bool {
+        let registered = self.registered_until.is_some_and(|until| until > now);
+        self.down_until.is_none_or(|until| until <= now)
+            && (self.trunk.register.is_none() || registered)
+    }
+
+    /// Whether it may carry one more call.
+    fn has_room(&mut self, now: Now) -> bool {
+        while self.begun.front().is_some_and(|at| now.instant >= *at + Duration::from_secs(1)) {
+            self.begun.pop_front();
+        }
+        let today = now.wall.0.div_euclid(DAY_MS);
+        if self.day.0 != today {
+            self.day = (today, 0);
+        }
+        self.begun.len() < self.trunk.calls_per_second
+            && self.calls.len() < self.trunk.calls
+            && self.day.1 < self.trunk.calls_per_day
+    }
+
+    fn uri_of(&self, user: &str) -> Option<String> {
+        let uri = self.trunk.uri.as_deref()?;
+        let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        Some(format!("sip:{user}@{host}"))
+    }
+
+    fn digits(&self, number: &str) -> String {
+        let plain = if self.trunk.plain_digits { number.trim_start_matches('+') } else { number };
+        plain.to_owned()
+    }
+}
+
+impl Trunks {
+    /// Takes other trunks; those that stay as they are go on as they were.
+    pub(crate) fn set(
+        &mut self,
+        trunks: Vec<Trunk>,
+        mut name: impl FnMut() -> String,
+        (ours, now): (IpAddr, Instant),
+    ) {
+        let mut before = std::mem::take(&mut self.lines);
+        for trunk in trunks {
+            let known = before.iter().position(|line| line.trunk == trunk);
+            let line = match known {
+                Some(place) => before.swap_remove(place),
+                None => Line::new(trunk, name(), ours, now),
+            };
+            self.lines.push(line);
+        }
+        // Whoever is on its way would go on at another's place.
+        self.attempts.clear();
+    }
+
+    /// Returns what each may be asked for.
+    pub(crate) fn rules(&self) -> Vec<TrunkRules> {
+        self.lines.iter().map(|line| line.trunk.rules.clone()).collect()
+    }
+
+    /// Returns by whom calls come.
+    pub(crate) fn gateways(&self) -> Vec<sip::Gateway> {
+        let gateway = |line: &Line| sip::Gateway {
+            name: line.trunk.name.clone(),
+            networks: line.trunk.networks.clone(),
+            callers: line.trunk.callers.clone(),
+        };
+        self.lines.iter().map(gateway).collect()
+    }
+
+    /// Whether one of them may be asked for a number.
+    pub(crate) fn carry(&self, number: &str) -> bool {
+        self.lines.iter().any(|line| line.trunk.rules.allows(number))
+    }
+
+    /// Whether a trunk is at this address: it is reached by its rules alone.
+    pub(crate) fn are_at(&self, address: SocketAddr) -> bool {
+        self.lines.iter().filter_map(|line| line.peer).any(|peer| {
+            let same = peer.address.ip() == address.ip();
+            // A machine's own address is many's.
+            same && (!address.ip().is_loopback() || peer.address.port() == address.port())
+        })
+    }
+
+    /// Chooses a trunk for a number: those that are there first, in order.
+    ///
+    /// # Errors
+    /// The SIP status that says why there is none.
+    pub(crate) fn choose(
+        &mut self,
+        (to, from): (&str, &str),
+        (account, outside): (AccountSid, &Outside),
+        tried: &[usize],
+        now: Now,
+    ) -> Result<Chosen, u16> {
+        let mut status = FORBIDDEN;
+        for wanted in [true, false] {
+            for (index, line) in self.lines.iter_mut().enumerate() {
+                let fits = line.is_up(now.instant) == wanted && !tried.contains(&index);
+                if !fits || !line.trunk.rules.allows(to) {
+                    continue;
+                }
+                let Some(shown) = outside.shown(&line.trunk.rules, account, from) else { continue };
+                let from = line.digits(shown);
+                status = UNAVAILABLE;
+                let has_room = line.has_room(now);
+                let Some(peer) = line.peer.filter(|_| has_room) else { continue };
+                let Some(uri) = line.uri_of(&line.digits(to)) else { continue };
+                let proof = line.trunk.proof.clone();
+                return Ok(Chosen { trunk: index, uri, from, peer, proof });
+            }
+        }
+        Err(status)
+    }
+
+    /// Counts a call that goes out by a trunk.
+    pub(crate) fn begin(
+        &mut self,
+        (call, effect): (CallSid, Effect),
+        trunk: usize,
+        tried: Vec<usize>,
+        now: Now,
+    ) {
+        if let Some(line) = self.lines.get_mut(trunk) {
+            line.calls.insert(call);
+            line.begun.push_back(now.instant);
+            line.day.1 += 1;
+        }
+        let until = Some(now.instant + SILENCE_MAX);
+        self.attempts.insert(call, Attempt { effect, trunk, tried, until });
+    }
+
+    /// Notes that a call's phone rings or answers: it goes nowhere else any more.
+    pub(crate) fn arrived(&mut self, call: CallSid) {
+        self.attempts.remove(&call);
+    }
+
+    /// Notes that a call is over.
+    pub(crate) fn release(&mut self, call: CallSid) {
+        self.attempts.remove(&call);
+        for line in &mut self.lines {
+            line.calls.remove(&call);
+        }
+    }
+
+    /// Returns an attempt that failed, for another one by another trunk; nothing where the failure is the answer.
+    pub(crate) fn failed(&mut self, call: CallSid, status: u16, now: Instant) -> Option<Attempt> {
+        let is_trunks = matches!(status, 408 | 500 | 502..=504);
+        let mut attempt = self.attempts.remove(&call).filter(|_| is_trunks)?;
+        if let Some(line) = self.lines.get_mut(attempt.trunk) {
+            line.calls.remove(&call);
+            line.down_until = Some(now + DOWN_FOR);
+            tracing::warn!(trunk = line.trunk.name, status, "a trunk does not take calls");
+        }
+        attempt.tried.push(attempt.trunk);
+        Some(attempt)
+    }
+
+    /// Returns the calls to which nothing has been said for too long.
+    pub(crate) fn silent(&mut self, now: Instant) -> Vec<CallSid> {
+        let due = |attempt: &Attempt| attempt.until.is_some_and(|until| until <= now);
+        self.attempts.iter().filter(|(_, one)| due(one)).map(|(call, _)| *call).collect()
+    }
+
+    /// Notes that a trunk has said something to a call, though not yet what becomes of it.
+    pub(crate) fn heard(&mut self, call: CallSid) {
+        if let Some(attempt) = self.attempts.get_mut(&call) {
+            attempt.until = None;
+        }
+    }
+
+    /// Returns the trunks whose name is to be looked up or asked now.
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<(usize, TrunkQuestion)> {
+        let mut due = Vec::new();
+        for (index, line) in self.lines.iter_mut().enumerate() {
+            if line.probe.at.is_some_and(|at| at <= now) {
+                let pause = line.trunk.probe_every.unwrap_or(DOWN_FOR);
+                line.probe.at = Some(now + pause);
+                due.push((index, TrunkQuestion::Probe));
+            }
+            if line.registration.at.is_some_and(|at| at <= now) {
+                line.registration.at = None;
+                let expires_s = line.trunk.register.unwrap_or_default().as_secs();
+                due.push((
+                    index,
+                    TrunkQuestion::Register(u32::try_from(expires_s).unwrap_or(3_600)),
+                ));
+            }
+        }
+        due
+    }
+
+    /// Returns the registrations that hold, to be ended.
+    pub(crate) fn registered(&self, now: Instant) -> Vec<usize> {
+        let holds = |line: &Line| line.registered_until.is_some_and(|until| until > now);
+        (0..self.lines.len()).filter(|index| holds(&self.lines[*index])).collect()
+    }
+
+    /// Returns the name that is to be looked up before a trunk can be reached.
+    pub(crate) fn name_of(&self, trunk: usize) -> Option<&str> {
+        match &self.lines.get(trunk)?.target.as_ref()?.host {
+            Host::Name(name) => Some(name),
+            Host::Ip(_) => None,
+        }
+    }
+
+    /// Notes where a trunk is; says whether it can be reached.
+    pub(crate) fn found(&mut self, trunk: usize, addresses: &[IpAddr], ours: IpAddr) -> bool {
+        let Some(line) = self.lines.get_mut(trunk) else { return false };
+        let Some(target) = &line.target else { return false };
+        // Whoever configured it has said that it may be reached, wherever it is.
+        if let (Host::Name(_), Some(peer)) = (&target.host, target.reached(addresses, ours)) {
+            line.peer = Some(peer);
+        }
+        line.peer.is_some()
+    }
+
+    /// Makes a question to a trunk whose answer is expected under this number.
+    pub(crate) fn question(
+        &mut self,
+        trunk: usize,
+        asked: TrunkQuestion,
+        id: CallId,
+    ) -> Option<sip::Question> {
+        let line = self.lines.get_mut(trunk)?;
+        let peer = line.peer?;
+        let user = line.trunk.proof.as_ref().map_or("sidetone", |proof| &proof.credentials.user);
+        let (user, expires_s) = match asked {
+            // It was looked up, and that is all.
+            TrunkQuestion::Probe if line.trunk.probe_every.is_none() => return None,
+            TrunkQuestion::Probe => {
+                // One that never answers is asked again all the same.
+                line.probe.open = Some(id);
+                (user.to_owned(), None)
+            }
+            TrunkQuestion::Register(seconds) => {
+                line.registration.open = Some(id);
+                (user.to_owned(), Some(seconds))
+            }
+        };
+        let (cseq, call_id) = (line.cseq, line.call_id.clone());
+        line.cseq = line.cseq.wrapping_add(2) % (1 << 30);
+        let identity = line.uri_of(&user)?;
+        let uri = line.uri_of("")?.replacen("sip:@", "sip:", 1);
+        let proof = line.trunk.proof.clone();
+        Some(sip::Question { uri, peer, identity, expires_s, user, call_id, cseq, proof })
+    }
+
+    /// Takes the answer to a question.
+    pub(crate) fn replied(
+        &mut self,
+        id: CallId,
+        (status, expires_s): (u16, Option<u32>),
+        now: Instant,
+    ) {
+        for line in &mut self.lines {
+            if line.probe.open == Some(id) {
+                line.probe.open = None;
+                let there = !matches!(status, 408 | 500 | 502..=504);
+                let before = line.is_up(now);
+                line.down_until = (!there).then(|| now + DOWN_FOR);
+                if before != line.is_up(now) {
+                    tracing::warn!(trunk = line.trunk.name, status, there, "a trunk comes or goes");
+                }
+            }
+            if line.registration.open == Some(id) {
+                line.registration.open = None;
+                if status < 300 {
+                    let asked = line.trunk.register.unwrap_or_default();
+                    let granted = expires_s.map_or(asked, |s| Duration::from_secs(s.into()));
+                    line.failures = 0;
+                    line.registered_until = Some(now + granted);
+                    line.registration.at = Some(now + (granted * 4 / 5).max(REFRESH_MIN));
+                } else {
+                    let pause = PAUSE * 2_u32.saturating_pow(line.failures.min(16));
+                    line.failures += 1;
+                    line.registration.at = Some(now + pause.min(PAUSE_MAX));
+                    tracing::warn!(trunk = line.trunk.name, status, "a registration failed");
+                }
+            }
+        }
+    }
+
+    /// Notes that a registration could not even be asked for.
+    pub(crate) fn unasked(&mut self, trunk: usize, asked: TrunkQuestion, now: Instant) {
+        if let (Some(line), TrunkQuestion::Register(_)) = (self.lines.get_mut(trunk), asked) {
+            line.registration.at = Some(now + PAUSE);
+        }
+    }
+
+    /// Returns when [`Self::due`] or [`Self::silent`] next has something to say.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let lines = self.lines.iter().flat_map(|line| [line.probe.at, line.registration.at]);
+        lines.chain(self.attempts.values().map(|attempt| attempt.until)).flatten().min()
+    }
+
+    /// Returns how each does.
+    pub(crate) fn stats(&self, now: Instant) -> Vec<TrunkStats> {
+        let of = |line: &Line| TrunkStats {
+            name: line.trunk.name.clone(),
+            up: line.is_up(now),
+            calls: line.calls.len(),
+            calls_today: line.day.1,
+        };
+        self.lines.iter().map(of).collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "trunks_tests.rs"]
+mod tests;

@@ -1,0 +1,187 @@
+use super::*;
+use crate::testing::{ACCOUNT, now};
+
+fn texts(list: &[&str]) -> Vec<String> {
+    list.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// A trunk at a port of this machine that may call the United States.
+fn trunk(name: &str, port: u16) -> Trunk {
+    Trunk {
+        name: name.to_owned(),
+        uri: Some(format!("sip:127.0.0.1:{port}")),
+        rules: TrunkRules {
+            prefixes: texts(&["+"]),
+            allow: texts(&["+1"]),
+            caller_ids: texts(&["+1415"]),
+            ..TrunkRules::default()
+        },
+        proof: None,
+        register: None,
+        plain_digits: false,
+        calls_per_second: 100,
+        calls: 100,
+        calls_per_day: 100,
+        probe_every: None,
+        networks: Vec::new(),
+        callers: Vec::new(),
+    }
+}
+
+fn trunks(list: Vec<Trunk>, now: Now) -> Trunks {
+    let mut trunks = Trunks::default();
+    trunks.set(list, || "id@us".to_owned(), ("127.0.0.1".parse().unwrap(), now.instant));
+    trunks
+}
+
+fn outside() -> Outside {
+    Outside::default()
+}
+
+/// Chooses for a call to somebody in Boston, and begins it; returns the trunk's place or the status.
+fn call(trunks: &mut Trunks, number: u8, tried: &[usize], now: Now) -> Result<usize, u16> {
+    let sid = CallSid::new([number; 16]);
+    let numbers = ("+16175550100", "+14155550100");
+    let chosen = trunks.choose(numbers, (ACCOUNT, &outside()), tried, now)?;
+    let effect = Effect::Answer(sid);
+    trunks.begin((sid, effect), chosen.trunk, tried.to_vec(), now);
+    Ok(chosen.trunk)
+}
+
+fn after(now: Now, time: Duration) -> Now {
+    let wall = model::Timestamp(now.wall.0 + i64::try_from(time.as_millis()).unwrap());
+    Now { instant: now.instant + time, wall }
+}
+
+#[test]
+fn a_number_goes_by_the_first_trunk_that_is_there_and_by_one_that_is_not_last() {
+    let start = now();
+    let mut trunks = trunks(vec![trunk("a", 5_070), trunk("b", 5_071)], start);
+    assert_eq!(call(&mut trunks, 1, &[], start), Ok(0));
+    let failed = trunks.failed(CallSid::new([1; 16]), 503, start.instant).unwrap();
+    assert_eq!(failed.tried, [0]);
+    assert_eq!(call(&mut trunks, 1, &failed.tried, start), Ok(1));
+    assert_eq!(call(&mut trunks, 2, &[], start), Ok(1), "the first is not there");
+    assert!(
+        trunks.failed(CallSid::new([2; 16]), 486, start.instant).is_none(),
+        "busy is an answer"
+    );
+    assert!(trunks.failed(CallSid::new([1; 16]), 503, start.instant).is_some());
+    assert_eq!(
+        call(&mut trunks, 3, &[], start),
+        Ok(0),
+        "none is there: they are asked all the same"
+    );
+    assert_eq!(call(&mut trunks, 4, &[0, 1], start), Err(403), "all were tried");
+    let later = after(start, DOWN_FOR);
+    assert_eq!(call(&mut trunks, 5, &[], later), Ok(0), "it is asked again after a while");
+}
+
+#[test]
+fn each_cap_is_kept_at_the_number_and_not_before() {
+    let start = now();
+    let second = Duration::from_secs(1);
+    let caps = |second, calls, day| Trunk {
+        calls_per_second: second,
+        calls,
+        calls_per_day: day,
+        ..trunk("a", 5_070)
+    };
+    let mut rate = trunks(vec![caps(2, 9, 9)], start);
+    assert_eq!([1, 2, 3].map(|n| call(&mut rate, n, &[], start)), [Ok(0), Ok(0), Err(503)]);
+    assert_eq!(call(&mut rate, 3, &[], after(start, second)), Ok(0));
+    let mut at_once = trunks(vec![caps(9, 2, 9)], start);
+    assert_eq!([1, 2, 3].map(|n| call(&mut at_once, n, &[], start)), [Ok(0), Ok(0), Err(503)]);
+    at_once.release(CallSid::new([1; 16]));
+    assert_eq!(call(&mut at_once, 3, &[], start), Ok(0));
+    let mut daily = trunks(vec![caps(9, 9, 2)], start);
+    assert_eq!([1, 2, 3].map(|n| call(&mut daily, n, &[], start)), [Ok(0), Ok(0), Err(503)]);
+    (1..3).for_each(|n| daily.release(CallSid::new([n; 16])));
+    assert_eq!(call(&mut daily, 3, &[], after(start, second)), Err(503), "what is over counts");
+    assert_eq!(call(&mut daily, 3, &[], after(start, second * 86_400)), Ok(0), "a day later");
+}
+
+#[test]
+fn what_no_trunk_allows_or_may_show_is_forbidden() {
+    let start = now();
+    let mut trunks = trunks(vec![trunk("a", 5_070)], start);
+    let mut choose = |to, from| {
+        trunks.choose((to, from), (ACCOUNT, &outside()), &[], start).map(|chosen| chosen.uri)
+    };
+    assert_eq!(choose("+442079460000", "+14155550100"), Err(403));
+    assert_eq!(choose("+16175550100", "+18005550100"), Err(403), "another's number");
+    assert_eq!(choose("+16175550100", "client:alice"), Err(403));
+    let uri = "sip:+16175550100@127.0.0.1:5070".to_owned();
+    assert_eq!(choose("+16175550100", "+14155550100"), Ok(uri));
+    let address = |text: &str| text.parse().unwrap();
+    assert!(trunks.are_at(address("127.0.0.1:5070")) && !trunks.are_at(address("127.0.0.1:5071")));
+}
+
+#[test]
+fn a_trunk_with_a_name_is_reached_where_that_leads() {
+    let start = now();
+    let uri = Some("sip:carrier.example".to_owned());
+    let mut trunks = trunks(vec![Trunk { uri, ..trunk("a", 0) }], start);
+    assert_eq!(call(&mut trunks, 1, &[], start), Err(503), "nobody knows yet where it is");
+    assert_eq!(trunks.due(start.instant), [(0, TrunkQuestion::Probe)]);
+    assert_eq!(trunks.name_of(0), Some("carrier.example"));
+    let ours = "127.0.0.1".parse().unwrap();
+    assert!(!trunks.found(0, &["::1".parse().unwrap()], ours), "no socket reaches it");
+    assert!(trunks.found(0, &["10.0.0.1".parse().unwrap()], ours));
+    assert!(trunks.question(0, TrunkQuestion::Probe, CallId(1)).is_none(), "nobody wants it asked");
+    assert_eq!(call(&mut trunks, 1, &[], start), Ok(0));
+    assert!(trunks.found(0, &[], ours), "it stays where it was while its name leads nowhere");
+}
+
+#[test]
+fn a_registration_is_refreshed_before_it_ends_and_tried_again_with_growing_pauses() {
+    let start = now();
+    let proof = sip::Credentials { user: "us".to_owned(), password: "secret".to_owned() };
+    let registers = Trunk {
+        proof: Some(Proof { credentials: proof, realm: Some("carrier".to_owned()) }),
+        register: Some(Duration::from_secs(600)),
+        ..trunk("a", 5_070)
+    };
+    let mut trunks = trunks(vec![registers], start);
+    let mut last = 0;
+    let mut ask = |trunks: &mut Trunks, at: Now, status, expires_s| {
+        assert_eq!(trunks.due(at.instant), [(0, TrunkQuestion::Register(600))]);
+        last += 1;
+        let id = CallId(last);
+        let question = trunks.question(0, TrunkQuestion::Register(600), id).unwrap();
+        assert_eq!(
+            (question.uri.as_str(), question.identity.as_str()),
+            ("sip:127.0.0.1:5070", "sip:us@127.0.0.1:5070")
+        );
+        trunks.replied(id, (status, expires_s), at.instant);
+        let next = trunks.poll_timeout().unwrap().duration_since(at.instant);
+        (next, after(at, next))
+    };
+    let (pause, at) = ask(&mut trunks, start, 503, None);
+    assert_eq!(pause, PAUSE);
+    assert!(!trunks.stats(at.instant)[0].up, "calls would be refused");
+    let (pause, at) = ask(&mut trunks, at, 403, None);
+    assert_eq!(pause, PAUSE * 2);
+    let (pause, at) = ask(&mut trunks, at, 200, Some(300));
+    assert_eq!(pause, Duration::from_secs(240), "as long as was granted, but for a fifth");
+    assert!(trunks.stats(at.instant)[0].up);
+    let (pause, at) = ask(&mut trunks, at, 503, None);
+    assert_eq!(pause, PAUSE, "after a success pauses begin anew");
+    assert!(trunks.stats(at.instant)[0].up, "the one of before holds");
+    assert!(!trunks.stats(after(at, Duration::from_secs(120)).instant)[0].up);
+}
+
+#[test]
+fn a_probe_that_is_answered_at_all_says_that_a_trunk_is_there() {
+    let start = now();
+    let probed = Trunk { probe_every: Some(Duration::from_secs(30)), ..trunk("a", 5_070) };
+    let mut trunks = trunks(vec![probed], start);
+    for (status, up) in [(408, false), (405, true), (503, false), (200, true)] {
+        let at = after(start, Duration::from_secs(u64::from(status)));
+        assert_eq!(trunks.due(at.instant), [(0, TrunkQuestion::Probe)], "{status}");
+        trunks.question(0, TrunkQuestion::Probe, CallId(u64::from(status))).unwrap();
+        trunks.replied(CallId(u64::from(status)), (status, None), at.instant);
+        assert_eq!(trunks.stats(at.instant)[0].up, up, "{status}");
+        trunks.lines[0].probe.at = Some(start.instant);
+    }
+}
