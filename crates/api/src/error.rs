@@ -11,6 +11,8 @@ use serde_json::json;
 
 /// Twilio's codes, as far as the API answers them. `docs/errors.md` says when.
 pub mod code {
+    /// The account has as many calls as it may.
+    pub const CALLS_AT_ONCE: u32 = 10004;
     /// A parameter, or the request, makes no sense.
     pub const BAD_REQUEST: u32 = 20001;
     /// A conference's name that cannot be one.
@@ -50,6 +52,7 @@ pub mod code {
     pub const MESSAGE_TOO_LONG: u32 = 21617;
     pub const NOT_CANCELABLE: u32 = 30409;
     pub const CONFERENCE_FULL: u32 = 16020;
+    pub const CONFERENCES_AT_ONCE: u32 = 16021;
     pub const CONFERENCE_COMPLETED: u32 = 16022;
     pub const INVALID_LABEL: u32 = 16024;
     pub const DUPLICATE_LABEL: u32 = 16026;
@@ -212,6 +215,11 @@ impl From<Refusal> for ApiError {
             }
             Refusal::Unreachable(_) => told(400, code::UNREACHABLE),
             Refusal::DestinationNotAllowed(_) => told(400, code::DESTINATION_NOT_ALLOWED),
+            Refusal::CallsAtOnce(_) => {
+                let error = told(429, code::CALLS_AT_ONCE);
+                Self { retry_after: Some(OVERLOADED_PAUSE), ..error }
+            }
+            Refusal::ConferencesAtOnce(_) => told(400, code::CONFERENCES_AT_ONCE),
             Refusal::CallerIdNotAllowed(_) => told(400, code::CALLER_ID_NOT_ALLOWED),
             Refusal::Invalid { .. } => told(400, code::BAD_REQUEST),
             Refusal::Overloaded => Self::too_many("Too Many Requests", OVERLOADED_PAUSE),

@@ -90,8 +90,9 @@ async fn create(request: &Request, key: &str) -> Answer {
     let record = participant(reply)?;
     log(request, &record, "participant is dialled");
     let mut body = view(&record);
-    // Nothing is queued here: it is dialled at once.
-    body["queue_time"] = "0".into();
+    let (account, call) = (record.account, record.call);
+    let call = request.ask(move |node| node.store().call(account, call)).await?;
+    body["queue_time"] = call.map_or(0, |call| call.queue_time_ms).to_string().into();
     Ok((StatusCode::CREATED, body))
 }
 

@@ -98,7 +98,7 @@ impl Running {
         if let Err(told) = self.log.set(config.values.text("log").unwrap_or_default()) {
             tracing::error!(told, "the log stays as it was");
         }
-        self.node.set_limits(&settings.node.limits);
+        self.node.set_limits(&settings.node.limits).await;
         if settings.node.trunks != self.settings.node.trunks {
             self.node.set_trunks(settings.node.trunks.clone()).await;
         }

@@ -88,7 +88,12 @@ impl Settings {
 /// Returns what one account may have at once.
 fn limits(values: &Values) -> node::Limits {
     let number = |name| usize::try_from(values.number(name)).unwrap_or(usize::MAX);
-    node::Limits { api_concurrency: number("limits.api_concurrency") }
+    let account = node::AccountLimits {
+        calls_per_second: u32::try_from(values.number("limits.calls_per_second")).ok(),
+        calls: number("limits.calls"),
+        conferences: number("limits.conferences"),
+    };
+    node::Limits { api_concurrency: number("limits.api_concurrency"), account }
 }
 
 /// Returns the account's SID and token, where they are not to be made.

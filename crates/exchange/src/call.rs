@@ -16,6 +16,7 @@ use crate::context::{Context, Owner};
 use crate::dial::ANSWERED;
 use crate::enqueue::Queued;
 use crate::exchange::World;
+use crate::limits::Dialout;
 use crate::machine::Detecting;
 use crate::participants::LeaveReason;
 use crate::program::{BeforeAnswer, Client, Outcome, Program};
@@ -67,6 +68,8 @@ pub(crate) struct Call {
     pub(crate) sip_status: Option<u16>,
     pub(crate) send_digits: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
+    /// What is dialled when it is its turn.
+    pub(crate) dialout: Option<Box<Dialout>>,
     /// When ringing has lasted too long.
     pub(crate) rings_until: Option<Instant>,
     pub(crate) time_limit: Duration,
@@ -106,6 +109,7 @@ impl Call {
             sip_status: None,
             send_digits: None,
             headers: Vec::new(),
+            dialout: None,
             rings_until: None,
             time_limit: TIME_LIMIT,
             ends_at: None,
@@ -123,7 +127,8 @@ impl Call {
         let program = self.program.as_ref().and_then(Program::deadline);
         let queued = self.queued.as_ref().and_then(|queued| queued.deadline());
         let machine = self.machine.as_ref().and_then(|machine| machine.deadline());
-        [self.rings_until, self.ends_at, self.leaves_at, program, queued, machine]
+        let turn = self.dialout.as_ref().and_then(|dialout| dialout.at);
+        [turn, self.rings_until, self.ends_at, self.leaves_at, program, queued, machine]
             .into_iter()
             .flatten()
             .min()
@@ -176,6 +181,9 @@ impl World {
     /// Takes a call that a phone makes to us.
     pub(crate) fn offered(&mut self, offer: Offer, ctx: &mut Context<'_>) {
         let call = offer.call;
+        if self.is_full(offer.account, call, ctx) {
+            return;
+        }
         let mut record =
             record(call, offer.account, Direction::Inbound, CallStatus::Ringing, ctx.now.wall);
         record.from = offer.from;
@@ -196,7 +204,7 @@ impl World {
         mut create: CreateCall,
         ctx: &mut Context<'_>,
     ) -> Result<Reply, Refusal> {
-        self.check_dialling(create.account, &mut create.dialling)?;
+        self.check_dialling(create.account, &mut create.dialling, ctx.now.instant)?;
         let instructions = Some(create.instructions);
         let sid = self.dial(create.account, &create.dialling, instructions, None, None, ctx);
         let call = self.calls.get_mut(&sid).expect("it was just made");
@@ -229,17 +237,26 @@ impl World {
         call.recording = dialling.recording.clone();
         call.machine = dialling.machine.clone().map(|machine| Box::new(Detecting::new(machine)));
         let timeout = dialling.timeout.unwrap_or(RING_TIMEOUT).min(RING_TIMEOUT_MAX);
-        call.rings_until = Some(ctx.now.instant + timeout + extra);
         call.time_limit = dialling.time_limit.unwrap_or(TIME_LIMIT).min(TIME_LIMIT_MAX);
-        ctx.push(Effect::Dial {
-            call: sid,
+        let now = ctx.now.instant;
+        let turn = if parent.is_none() { self.take_turn(account, now) } else { now };
+        let dialout = Dialout {
+            at: Some(turn),
             to: dialling.to.clone(),
             from: dialling.caller_id.clone().unwrap_or_else(|| dialling.from.clone()),
             display_name: dialling.caller_display_name.clone(),
             auth: dialling.sip_auth.clone(),
             jitter_buffer_size,
-        });
-        callbacks::call_progress(&mut call, CallProgress::Initiated, ctx);
+            rings: timeout + extra,
+        };
+        if turn > now {
+            let wait = (turn - now).as_millis();
+            call.record.queue_time_ms = u64::try_from(wait).unwrap_or(u64::MAX);
+            call.record.start_time = None;
+            call.dialout = Some(Box::new(dialout));
+        } else {
+            call.dial_out(dialout, ctx);
+        }
         self.calls.insert(sid, call);
         self.touch(sid);
         sid
@@ -543,7 +560,13 @@ impl World {
     pub(crate) fn call_timeout(&mut self, sid: CallSid, ctx: &mut Context<'_>) {
         let Some(call) = self.calls.get_mut(&sid) else { return };
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= ctx.now.instant);
-        if due(call.rings_until) {
+        if due(call.dialout.as_ref().and_then(|dialout| dialout.at)) {
+            if let Some(dialout) = call.dialout.take() {
+                call.record.start_time = Some(ctx.now.wall);
+                call.dial_out(*dialout, ctx);
+            }
+            self.touch(sid);
+        } else if due(call.rings_until) {
             ctx.push(Effect::HangUp(sid));
             self.end_call(sid, CallStatus::NoAnswer, LeaveReason::AddFailed, ctx);
         } else if due(call.ends_at) {

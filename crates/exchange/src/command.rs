@@ -467,6 +467,12 @@ pub enum Refusal {
     /// The number may not be shown to those who are called.
     #[error("{0} is neither a number of this account's own nor one that a trunk lists")]
     CallerIdNotAllowed(String),
+    /// The account has as many calls as it may.
+    #[error("this account has {0} calls at the same time, and no more may begin")]
+    CallsAtOnce(usize),
+    /// The account has as many conferences as it may.
+    #[error("this account has {0} conferences at the same time, and no more may begin")]
+    ConferencesAtOnce(usize),
     /// A parameter's value is not one that can be.
     #[error("{parameter}: {message}")]
     Invalid {

@@ -8,6 +8,7 @@ use model::{AccountSid, CallSid, Change, ConferenceSid, Level, Now, QueueSid, Re
 use crate::call::Call;
 use crate::conference::Conference;
 use crate::context::{About, Context, Names, Owner};
+use crate::limits::Limits;
 use crate::outside::Outside;
 use crate::participants::LeaveReason;
 use crate::queues::Queue;
@@ -45,6 +46,11 @@ pub(crate) struct World {
     pub(crate) every_number_rings: bool,
     /// Where trunks lead.
     pub(crate) outside: Outside,
+    pub(crate) limits: Limits,
+    /// When the next call of each account that has had one is dialled.
+    pub(crate) turns: BTreeMap<AccountSid, Instant>,
+    /// When each account was last told that it has as many calls as it may.
+    pub(crate) told_full: BTreeMap<AccountSid, Instant>,
     pub(crate) touched: BTreeSet<Touched>,
     /// The deadlines in order, and each one's by its owner.
     due: BTreeSet<(Instant, Touched)>,
@@ -198,6 +204,11 @@ impl Exchange {
     /// Lets every number be dialled, or only those of [`Self::set_numbers`] and of registered phones.
     pub fn ring_every_number(&mut self, rings: bool) {
         self.world.every_number_rings = rings;
+    }
+
+    /// Takes what each account may have at once, from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.world.limits = limits;
     }
 
     /// Takes where trunks lead, and as whom.

@@ -53,6 +53,10 @@ impl World {
             };
             Failure { code, message: refusal.to_string() }
         })?;
+        if found.is_none() {
+            self.check_conferences(account)
+                .map_err(|refusal| Failure { code: 16021, message: refusal.to_string() })?;
+        }
         let sid = found.unwrap_or_else(|| self.make_conference(account, &name, &options, ctx));
         self.seat(sid, call, options, false, ctx);
         let entry = self.calls.get_mut(&call).expect("the caller has just looked it up");
@@ -67,7 +71,7 @@ impl World {
         mut create: CreateParticipant,
         ctx: &mut Context<'_>,
     ) -> Result<Reply, Refusal> {
-        self.check_dialling(create.account, &mut create.dialling)?;
+        self.check_dialling(create.account, &mut create.dialling, ctx.now.instant)?;
         if let ConferenceKey::Name(name) = &mut create.conference {
             // White space around a name is not part of it, whoever writes it.
             *name = name.trim().to_owned();
@@ -83,6 +87,9 @@ impl World {
                 .map_err(|message| Refusal::Invalid { parameter: "FriendlyName", message })?;
         }
         self.check_entry(found, &create.options)?;
+        if found.is_none() {
+            self.check_conferences(create.account)?;
+        }
         if create.options.status_callback.events.is_empty() {
             create.options.status_callback.events = DEFAULT_EVENTS.map(str::to_owned).to_vec();
         }

@@ -3,6 +3,7 @@
 //! Source: ITU-T E.164, section 6; Twilio, errors 21210, 21215, 13214 and 13227.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use model::AccountSid;
 
@@ -125,7 +126,9 @@ impl World {
         &self,
         account: AccountSid,
         dialling: &mut Dialling,
+        now: Instant,
     ) -> Result<(), Refusal> {
+        self.check_calls(account, now)?;
         let from = dialling.caller_id.as_deref().unwrap_or(&dialling.from);
         let caller = Caller { account, from, insists: true, instead: "" };
         if let Some(from) = self.check_reachable(&dialling.to, caller)? {

@@ -15,6 +15,7 @@ use crate::conference::{Announcements, Conference};
 use crate::context::Context;
 use crate::enqueue::{Queued, QueuedState};
 use crate::exchange::{Touched, World};
+use crate::limits::Dialout;
 use crate::machine::{Detecting, DetectingState};
 use crate::participants::{Music, Participant};
 use crate::program::{Position, Program};
@@ -219,6 +220,7 @@ struct CallState {
     queued: Option<QueuedState>,
     send_digits: Option<String>,
     headers: Vec<(String, String)>,
+    dialout: Option<(Option<i64>, Box<Dialout>)>,
     rings_until_ms: Option<i64>,
     time_limit: Duration,
     ends_at_ms: Option<i64>,
@@ -244,6 +246,7 @@ pub(crate) fn call_state(call: &Call, now: Now) -> String {
         queued: call.queued.as_ref().map(|queued| queued.state(now)),
         send_digits: call.send_digits.clone(),
         headers: call.headers.clone(),
+        dialout: call.dialout.as_ref().map(|dialout| (date(dialout.at, now), dialout.clone())),
         rings_until_ms: date(call.rings_until, now),
         time_limit: call.time_limit,
         ends_at_ms: date(call.ends_at, now),
@@ -294,6 +297,9 @@ impl CallState {
             joined,
             send_digits: self.send_digits,
             headers: self.headers,
+            dialout: self
+                .dialout
+                .map(|(at, dialout)| Box::new(Dialout { at: instant(at, now), ..*dialout })),
             rings_until: instant(self.rings_until_ms, now),
             time_limit: self.time_limit,
             ends_at: instant(self.ends_at_ms, now),

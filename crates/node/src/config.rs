@@ -63,6 +63,8 @@ pub struct Config {
 pub struct Limits {
     /// Requests that are handled at the same time.
     pub api_concurrency: usize,
+    /// Calls and conferences.
+    pub account: exchange::Limits,
 }
 
 /// Requests of one account that are handled at the same time, unless it is said otherwise.
@@ -70,7 +72,7 @@ pub const API_CONCURRENCY: usize = 100;
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { api_concurrency: API_CONCURRENCY }
+        Self { api_concurrency: API_CONCURRENCY, account: exchange::Limits::default() }
     }
 }
 

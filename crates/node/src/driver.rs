@@ -52,6 +52,7 @@ pub enum Request {
     Resolved(CallSid, Vec<IpAddr>),
     TrunkResolved(usize, TrunkQuestion, Vec<IpAddr>),
     Trunks(Vec<Trunk>),
+    Limits(exchange::Limits),
     RecordingEnded(RecordingSid, RecordingEnd),
     Audibility(ConferenceSid, oneshot::Sender<Vec<Pair>>),
     OpenTap(ConferenceSid, oneshot::Sender<Option<TapId>>),
@@ -80,6 +81,7 @@ pub struct Parts {
     pub recordings: PathBuf,
     pub directory: Directory,
     pub trunks: Vec<Trunk>,
+    pub limits: exchange::Limits,
 }
 
 /// The core's task and all that it owns.
@@ -141,6 +143,7 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
     let mut core = Core::new(parts.settings, seed, Box::new(ports));
     core.handle(Input::Directory(Box::new(parts.directory)), now());
     core.handle(Input::Trunks(parts.trunks), now());
+    core.exchange.set_limits(parts.limits);
     core.know_queues(parts.closing.queues);
     for (call, dialog) in parts.closing.dialogs {
         core.end_dialog(call, dialog, now());
@@ -231,6 +234,7 @@ impl Driver {
             Request::TrunkResolved(trunk, asked, addresses) => {
                 self.core.handle(Input::TrunkResolved(trunk, asked, addresses), now());
             }
+            Request::Limits(limits) => self.core.exchange.set_limits(limits),
             Request::Trunks(trunks) => self.core.handle(Input::Trunks(trunks), now()),
             Request::RecordingEnded(recording, end) => {
                 self.core.handle(Input::RecordingEnded(recording, end), now());

@@ -82,7 +82,6 @@ pub use crate::recovery::{Closing, close};
 pub use crate::stock::{Locality, NumberRange, NumberType, fictional_numbers};
 pub use crate::trunks::{Trunk, TrunkQuestion, TrunkStats};
 pub use delivery::{Note, Outbox, ROWS_MAX};
-pub use exchange::TrunkRules;
 pub use exchange::{
     Beep, ConferenceCallback, DEFAULT_MUSIC_URL, MachineDetection, PARTICIPANTS_MAX,
 };
@@ -91,6 +90,7 @@ pub use exchange::{
     Instructions, JoinOptions, ParticipantChanges, ParticipantKey, Refusal, Reply, StatusCallback,
 };
 pub use exchange::{Failure, FetchId, Fetched, PlayId, Sound, Speech};
+pub use exchange::{Limits as AccountLimits, TrunkRules};
 pub use exchange::{
     PauseBehavior, Recorded, RecordingCallback, RecordingChange, RecordingEnd, RecordingKey,
     RecordingOptions,
@@ -382,8 +382,9 @@ impl Handle {
     }
 
     /// Takes other limits from now on.
-    pub fn set_limits(&self, limits: &Limits) {
+    pub async fn set_limits(&self, limits: &Limits) {
         self.api_concurrency.store(limits.api_concurrency, Ordering::Relaxed);
+        let _ = self.requests.send(driver::Request::Limits(limits.account)).await;
     }
 
     /// Hangs up every call and returns when their rows are committed, or after [`DRAIN_LIMIT`];
@@ -495,6 +496,7 @@ impl Node {
             recordings: recordings.clone(),
             directory: Directory::read(&store, &accounts).map_err(told)?,
             trunks: config.trunks,
+            limits: config.limits.account,
         };
         driver::start(parts, inbox).map_err(io("the media thread".to_owned(), "fewer threads"))?;
         let (api_url, open_recordings) = (config.api_url.into(), config.open_recordings);

@@ -116,6 +116,12 @@ pub static SETTINGS: &[Setting] = &[
         "Lets them be in private networks"),
     setting("limits.api_concurrency", Kind::Number(1..=10_000), Number(100), true,
         "Requests of one account that are handled at the same time"),
+    setting("limits.calls_per_second", Kind::Number(1..=1_000), Number(10), true,
+        "Calls that the API begins within a second; the others are queued"),
+    setting("limits.calls", Kind::Number(1..=10_000), Number(1_000), true,
+        "Calls at the same time"),
+    setting("limits.conferences", Kind::Number(1..=10_000), Number(500), true,
+        "Conferences at the same time"),
 ];
 
 /// What one entry of `[[numbers]]` says: numbers that accounts can have.

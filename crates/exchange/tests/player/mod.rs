@@ -161,6 +161,15 @@ impl Player {
                 self.plays.clear();
                 self.exchange.lose_all(now, effects);
             }
+            ["limits", ref fields @ ..] => {
+                let number = |name| field(fields, name).map(|number| number.parse().unwrap());
+                let most = |name| number(name).map_or(usize::MAX, |number: u32| number as usize);
+                self.exchange.set_limits(Limits {
+                    calls_per_second: number("calls_per_second"),
+                    calls: most("calls"),
+                    conferences: most("conferences"),
+                });
+            }
             ["the", "server", "ends"] => self.exchange.hang_up_all(now, effects),
             _ => {
                 let event = self.event(words, line);
