@@ -1,7 +1,7 @@
 //! The accept loop: how many may be connected, and how long they may take to ask.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -9,8 +9,11 @@ use axum::extract::{ConnectInfo, Request};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tower_service::Service;
 
 use crate::head_clock::HeadClock;
@@ -26,16 +29,40 @@ const HEAD_MAX: usize = 64 * 1024;
 /// How long to wait when the system has no socket left.
 const NO_SOCKET_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `router` on `listener` for as long as the process runs.
-pub async fn serve(listener: TcpListener, router: Router) {
+/// What a server shows to those who speak TLS; another can be put in its place while it runs.
+#[derive(Debug, Clone)]
+pub struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
+
+impl Tls {
+    /// Takes what is shown at first.
+    pub fn new(config: ServerConfig) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(config))))
+    }
+
+    /// Shows another certificate to those who come from now on.
+    pub fn set(&self, config: ServerConfig) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)).into()
+    }
+}
+
+/// Serves `router` on `listener` for as long as the process runs, by TLS where that is given.
+pub async fn serve(listener: TcpListener, router: Router, tls: Option<Tls>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let router = router.clone();
+                let (router, acceptor) = (router.clone(), tls.as_ref().map(Tls::acceptor));
                 tokio::spawn(async move {
-                    connection(stream, peer, router).await;
+                    let _ = stream.set_nodelay(true);
+                    match acceptor {
+                        None => connection(stream, peer, router).await,
+                        Some(acceptor) => secured(acceptor, stream, peer, router).await,
+                    }
                     drop(place);
                 });
             }
@@ -47,8 +74,18 @@ pub async fn serve(listener: TcpListener, router: Router) {
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router) {
-    let _ = stream.set_nodelay(true);
+async fn secured(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, router: Router) {
+    match tokio::time::timeout(HEAD_TIME_MAX, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, peer, router).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS came about"),
+        Err(_) => tracing::debug!(%peer, "no TLS came about in time"),
+    }
+}
+
+async fn connection<S>(stream: S, peer: SocketAddr, router: Router)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let stream = HeadClock::new(stream, HEAD_TIME_MAX);
     let answering = stream.answering();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {

@@ -146,7 +146,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         .used
         .as_deref()
         .map(|file| api::Used::open(file).map_err(|error| format!("{}: {error}", file.display())));
-    server::serve(&node, (http, admin_listener), used.transpose()?);
+    server::serve(&node, (http, admin_listener), used.transpose()?, None);
     server::write_ready(&ready, &arguments.data, arguments.ready_file.as_deref())?;
     let talkers = if arguments.demo { demo::start(&node).await? } else { Vec::new() };
     banner::print(&ready, &node, &arguments.data, !talkers.is_empty());

@@ -4,6 +4,7 @@
 
 mod admin;
 mod authority;
+mod backup;
 mod banner;
 mod call;
 mod client;
@@ -31,6 +32,7 @@ mod server;
 mod settings;
 mod tail;
 mod times;
+mod tls;
 mod trigger;
 mod usage;
 mod webhook;
@@ -57,6 +59,10 @@ enum Command {
     Serve(serve::Arguments),
     /// Checks and shows the settings of `serve`.
     Config(config::Arguments),
+    /// Copies the database and the recordings, also of a server that runs.
+    Backup(backup::Backup),
+    /// Makes a data folder of such a copy.
+    Restore(backup::Restore),
     /// Saves what one listener hears of a conference as a WAV file.
     Listen(listen::Arguments),
     /// Calls the running server by a phone made of software: says a file, presses keys, saves what it hears.
@@ -111,6 +117,8 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments)),
         Command::Serve(serve) => runtime.block_on(serve::run(serve, arguments.log)),
         Command::Config(arguments) => config::run(arguments),
+        Command::Backup(arguments) => backup::backup(&arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
         Command::Listen(arguments) => runtime.block_on(listen::run(arguments)),
         Command::Call(arguments) => call::run(&arguments),
         Command::Phone(arguments) => runtime.block_on(phone::run(arguments)),

@@ -111,7 +111,7 @@ async fn open(
     let file = data.join("ready.json");
     std::fs::write(&file, ready.to_string())
         .map_err(|error| format!("{}: {error}", file.display()))?;
-    tokio::spawn(api::serve(listener, api::router(node, Arc::default(), None)));
+    tokio::spawn(api::serve(listener, api::router(node, Arc::default(), None), None));
     let mut exports = proxy::start(data).await?;
     exports.push(("SIDETONE_ACCOUNT_SID".to_owned(), sid));
     exports.push(("SIDETONE_AUTH_TOKEN".to_owned(), token));

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use api::Tls;
 use node::{Handle, Node};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -9,6 +10,7 @@ use crate::config::{Config, Flags};
 use crate::logging::{self, Log};
 use crate::server;
 use crate::settings::Settings;
+use crate::tls::Files;
 
 /// Flags of `sidetone serve`.
 #[derive(Debug, clap::Args)]
@@ -32,21 +34,23 @@ pub async fn run(mut arguments: Arguments, log: logging::Flags) -> Result<(), St
     let mut settings = Settings::of(&config)?;
     let text = |name| config.values.text(name).unwrap_or_default();
     let log = logging::start(text("log"), text("log_format"))?;
+    let tls = settings.tls.as_ref().map(Files::read).transpose()?.map(Tls::new);
     server::outlive_full_files()?;
     let http = server::listen(config.values.address("http"), "--http").await?;
     let admin = server::listen(config.values.address("admin"), "--admin").await?;
     if settings.node.api_url.is_empty() {
-        settings.node.api_url = format!("http://{}", server::address(&http)?);
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
+        settings.node.api_url = format!("{scheme}://{}", server::address(&http)?);
     }
     let end = server::told_to_end();
     tokio::pin!(end);
     let mut hang_up = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
     let node = Node::start(settings.node.clone()).await.map_err(|error| error.to_string())?;
     let ready = server::ready(&node, server::address(&admin)?);
-    server::serve(&node, (http, admin), None);
+    server::serve(&node, (http, admin), None, tls.clone());
     server::write_ready(&ready, &settings.node.data, settings.ready_file.as_deref())?;
     tracing::info!(api_url = node.api_url(), sip = %node.sip(), "everything listens");
-    let mut running = Running { arguments, config, settings, node, log };
+    let mut running = Running { arguments, config, settings, node, log, tls };
     loop {
         tokio::select! {
             told = &mut end => break told?,
@@ -72,6 +76,7 @@ struct Running {
     settings: Settings,
     node: Handle,
     log: Log,
+    tls: Option<Tls>,
 }
 
 impl Running {
@@ -97,6 +102,12 @@ impl Running {
         }
         if let Err(told) = self.log.set(config.values.text("log").unwrap_or_default()) {
             tracing::error!(told, "the log stays as it was");
+        }
+        if let (Some(tls), Some(files)) = (&self.tls, &settings.tls) {
+            match files.read() {
+                Ok(config) => tls.set(config),
+                Err(told) => tracing::error!(told, "the certificate stays as it was"),
+            }
         }
         self.node.set_limits(&settings.node.limits).await;
         if settings.node.trunks != self.settings.node.trunks {

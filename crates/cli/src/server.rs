@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use api::Tls;
 use node::Handle;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -59,11 +60,16 @@ pub fn ready(node: &Handle, admin: SocketAddr) -> Value {
     })
 }
 
-/// Serves the API, and health and metrics.
-pub fn serve(node: &Handle, (http, admin): (TcpListener, TcpListener), used: Option<api::Used>) {
+/// Serves the API, by TLS where that is given, and health and metrics.
+pub fn serve(
+    node: &Handle,
+    (http, admin): (TcpListener, TcpListener),
+    used: Option<api::Used>,
+    tls: Option<Tls>,
+) {
     let stats = Arc::new(api::Stats::default());
-    tokio::spawn(api::serve(http, api::router(node.clone(), Arc::clone(&stats), used)));
-    tokio::spawn(api::serve(admin, admin::router(node.clone(), stats)));
+    tokio::spawn(api::serve(http, api::router(node.clone(), Arc::clone(&stats), used), tls));
+    tokio::spawn(api::serve(admin, admin::router(node.clone(), stats), None));
 }
 
 /// Writes where everything is into the data folder, for the commands of this machine, and where else it is wanted.

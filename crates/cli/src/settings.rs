@@ -8,6 +8,7 @@ use std::time::Duration;
 use node::{Guard, Locality, NumberRange, NumberType};
 
 use crate::config::{Config, Values, ports};
+use crate::tls::Files;
 
 /// Shortest and longest token.
 const TOKEN: std::ops::RangeInclusive<usize> = 32..=128;
@@ -19,6 +20,8 @@ pub struct Settings {
     pub node: node::Config,
     /// How long calls may go on after SIGTERM.
     pub drain_limit: Duration,
+    /// Where the API's certificate is; none: it is served without TLS.
+    pub tls: Option<Files>,
     /// Where to write that everything listens.
     pub ready_file: Option<PathBuf>,
 }
@@ -42,10 +45,22 @@ impl Settings {
                 Err(told) => faults.push(told),
             }
         }
+        let tls = match (values.path("tls.certificate_file"), values.path("tls.key_file")) {
+            (Some(certificate), Some(key)) => Some(Files { certificate, key }),
+            (None, None) => None,
+            _ => {
+                let told = "tls.certificate_file and tls.key_file are set together, or neither";
+                faults.push(told.to_owned());
+                None
+            }
+        };
         let trunks = trunks::trunks(config).unwrap_or_else(|told| {
             faults.extend(told);
             Vec::new()
         });
+        if let Some(Err(told)) = tls.as_ref().map(Files::read) {
+            faults.push(told);
+        }
         if !faults.is_empty() {
             return Err(faults.join("\n"));
         }
@@ -80,6 +95,7 @@ impl Settings {
         Ok(Self {
             node,
             drain_limit: values.time("drain_limit").unwrap_or_default(),
+            tls,
             ready_file: values.path("ready_file"),
         })
     }

@@ -1,7 +1,8 @@
 //! How a server is set up, and what it needs before it can start.
 
+use std::fs::{File, TryLockError};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::{Account, AccountSid, AccountStatus, Change, Delivery};
 use rand_chacha::ChaCha12Rng;
@@ -14,6 +15,9 @@ use crate::phones::VirtualPhones;
 use crate::stock::NumberRange;
 use crate::trunks::Trunk;
 use crate::wall;
+
+/// Held by the server that runs on a data folder.
+const LOCK: &str = "lock";
 
 /// How the server is set up.
 #[derive(Debug, Clone)]
@@ -108,6 +112,27 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<(UdpSocket, TcpListene
             Err(error) if address.port() != 0 || tries == TRIES => return Err(error),
             Err(_) => tries += 1,
         }
+    }
+}
+
+/// Keeps a data folder for this process until what it returns is dropped.
+///
+/// # Errors
+/// When another server runs on it.
+pub fn lock(data: &Path) -> Result<File, StartError> {
+    let file = data.join(LOCK);
+    let io = |error| StartError::Io { what: file.display().to_string(), error, fix: "--data" };
+    let held = File::options().create(true).append(true).open(&file).map_err(io)?;
+    match held.try_lock() {
+        Ok(()) => Ok(held),
+        Err(TryLockError::WouldBlock) => {
+            let told = format!(
+                "a server runs on {}; end it, or choose another folder with --data",
+                data.display()
+            );
+            Err(StartError::Other(told))
+        }
+        Err(TryLockError::Error(error)) => Err(io(error)),
     }
 }
 

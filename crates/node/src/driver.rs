@@ -82,6 +82,8 @@ pub struct Parts {
     pub directory: Directory,
     pub trunks: Vec<Trunk>,
     pub limits: exchange::Limits,
+    /// What keeps the data folder for this process.
+    pub lock: std::fs::File,
 }
 
 /// The core's task and all that it owns.
@@ -105,6 +107,7 @@ struct Driver {
     /// Of these, those that it could not commit yet, in order as well.
     late: VecDeque<(BatchId, oneshot::Receiver<()>)>,
     stopped: Option<oneshot::Sender<()>>,
+    _lock: std::fs::File,
 }
 
 /// Opens ports in the core's name and hands them to the media thread.
@@ -175,6 +178,7 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
         commits: VecDeque::new(),
         late: VecDeque::new(),
         stopped: None,
+        _lock: parts.lock,
     };
     tokio::spawn(driver.run(inbox, media_events, arrived));
     Ok(())

@@ -101,7 +101,6 @@ pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::{AccountSid, Delivery};
 pub use sip::{Credentials, Network, Proof};
 pub use sound::{MP3_SAMPLES_MAX, Mp3, Mp3Error, wav_header};
-pub use store::Backlog;
 pub use store::Fed;
 pub use store::Peer as UsagePeer;
 pub use store::{
@@ -109,6 +108,7 @@ pub use store::{
     LineMember, NotificationFilter, Page, ParticipantFilter, Place, QueueCensus, RecordingFilter,
     ResourceFilter, Shelf, StoreFailed, StoreStats,
 };
+pub use store::{Backlog, copy_database};
 pub use twiml::Segment;
 pub use webhook::Guard;
 
@@ -447,6 +447,7 @@ impl Node {
             .await
             .map_err(io(format!("SIP at {}", config.sip), "--sip"))?;
         let store = Store::open(&config.data)?;
+        let lock = config::lock(&config.data)?;
         let account = config::first_account(&store, config.account.as_ref()).await?;
         let main = account.sid;
         let told = |error: StoreFailed| StartError::Other(error.to_string());
@@ -497,6 +498,7 @@ impl Node {
             directory: Directory::read(&store, &accounts).map_err(told)?,
             trunks: config.trunks,
             limits: config.limits.account,
+            lock,
         };
         driver::start(parts, inbox).map_err(io("the media thread".to_owned(), "fewer threads"))?;
         let (api_url, open_recordings) = (config.api_url.into(), config.open_recordings);

@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod copy;
 mod feed;
 mod moments;
 mod outbox;
@@ -26,6 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
+pub use copy::copy_database;
 pub use feed::{FEED_MAX, Fed, Feed};
 pub use outbox::Backlog;
 pub use query::{
