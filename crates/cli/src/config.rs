@@ -102,6 +102,11 @@ impl Values {
         }
     }
 
+    /// Returns a size in octets.
+    pub fn size(&self, name: &str) -> Option<u64> {
+        kind::size(self.text(name)?)
+    }
+
     /// Returns a time.
     pub fn time(&self, name: &str) -> Option<Duration> {
         kind::time(self.text(name)?)

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use node::{Config, Delivery, Guard, Limits, Node};
+use node::{Config, Delivery, Guard, Limits, Node, Retention};
 
 use crate::{banner, config, demo, phones, server};
 
@@ -135,6 +135,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         account: None,
         limits: Limits::default(),
         trunks: Vec::new(),
+        retention: Retention::default(),
     };
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
     let virtual_phones = virtual_phones.map(|waiting| waiting.start(&node, &arguments.data));

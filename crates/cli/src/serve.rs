@@ -110,6 +110,7 @@ impl Running {
             }
         }
         self.node.set_limits(&settings.node.limits).await;
+        self.node.set_retention(settings.node.retention.clone());
         if settings.node.trunks != self.settings.node.trunks {
             self.node.set_trunks(settings.node.trunks.clone()).await;
         }

@@ -10,6 +10,8 @@ use node::{Guard, Locality, NumberRange, NumberType};
 use crate::config::{Config, Values, ports};
 use crate::tls::Files;
 
+/// Shortest pause between two looks for what is kept no longer.
+const SWEEP_MIN: Duration = Duration::from_secs(1);
 /// Shortest and longest token.
 const TOKEN: std::ops::RangeInclusive<usize> = 32..=128;
 
@@ -91,6 +93,12 @@ impl Settings {
             account,
             limits: limits(values),
             trunks,
+            retention: node::Retention {
+                rows: values.time("retention.rows"),
+                recordings: values.time("retention.recordings"),
+                recordings_size: values.size("retention.recordings_size"),
+                every: values.time("retention.every").unwrap_or_default().max(SWEEP_MIN),
+            },
         };
         Ok(Self {
             node,

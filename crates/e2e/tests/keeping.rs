@@ -127,6 +127,36 @@ async fn two_servers_do_not_run_on_one_folder() {
     assert_eq!(server.get("/Calls.json").await.status, 200);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn records_and_recordings_go_when_they_are_old_or_too_many() {
+    let keeps = "[guard]\nloopback = true\n[retention]\nevery = \"1s\"\n";
+    let server = Server::serve(keeps).await;
+    let phone = sim::Phone::listen("127.0.0.1".parse().unwrap(), sim::tone(440)).unwrap();
+    let twiml = "<Response><Pause length='600'/></Response>";
+    let form = [("To", phone.uri.as_str()), ("From", "desk"), ("Twiml", twiml), ("Record", "true")];
+    let call = server.post("/Calls.json", &form).await;
+    assert_eq!(call.status, 201, "{call:?}");
+    let recordings = async |status: &str| {
+        let list = server.get("/Recordings.json").await;
+        let list = list.body["recordings"].as_array().unwrap().clone();
+        list.iter().filter(|one| one["status"] == status).count()
+    };
+    until("it is recorded", async || recordings("in-progress").await == 1).await;
+    let path = format!("/Calls/{}.json", call.text("sid"));
+    assert_eq!(server.post(&path, &[("Status", "completed")]).await.status, 200);
+    until("the recording is whole", async || recordings("completed").await == 1).await;
+    let files = || std::fs::read_dir(server.data().join("recordings")).unwrap().count();
+    assert!(files() > 0);
+    std::fs::write(server.settings(), format!("{keeps}recordings_size = \"0MiB\"\n")).unwrap();
+    server.signal("HUP");
+    until("the recording is gone", async || recordings("completed").await == 0).await;
+    until("its file is gone", async || files() == 0).await;
+    assert_eq!(server.get(&path).await.status, 200, "records are kept");
+    std::fs::write(server.settings(), format!("{keeps}rows = \"1s\"\n")).unwrap();
+    server.signal("HUP");
+    until("the record is gone", async || server.get(&path).await.status == 404).await;
+}
+
 fn packaged(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     std::fs::read_to_string(root.join("packaging").join(name)).unwrap()

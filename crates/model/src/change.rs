@@ -69,6 +69,13 @@ pub enum Change {
     Resource(Box<Resource>),
     /// Deletes a resource, and all that is a part of it.
     DeleteResource(Box<Resource>),
+    /// Deletes the oldest records of what was over before a time, looking at so many of each kind at most.
+    Forget {
+        /// When.
+        before: Timestamp,
+        /// How many.
+        most: u32,
+    },
     /// Appends to the debugger log.
     Notification(Box<Notification>),
     /// Inserts or replaces what it takes to end or take up a call's SIP dialog.

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use webhook::Guard;
 
 use crate::phones::VirtualPhones;
+use crate::retention::Retention;
 use crate::stock::NumberRange;
 use crate::trunks::Trunk;
 use crate::wall;
@@ -58,6 +59,8 @@ pub struct Config {
     pub account: Option<(AccountSid, String)>,
     /// What each account may have at once.
     pub limits: Limits,
+    /// How long records and recordings are kept.
+    pub retention: Retention,
     /// Ways to the telephone network, in the order in which they are asked.
     pub trunks: Vec<Trunk>,
 }

@@ -39,6 +39,7 @@ mod ports;
 mod recorder;
 mod recording;
 mod recovery;
+mod retention;
 mod speech;
 mod stock;
 mod streams;
@@ -50,7 +51,7 @@ mod trunks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -64,7 +65,7 @@ use model::{
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use store::Store;
-use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot, watch};
 
 pub use crate::accounts::{ACCOUNTS_MAX, Accounts};
 pub use crate::census::Census;
@@ -79,6 +80,7 @@ pub use crate::phones::{
 pub use crate::played::{Asked, Loaded, Played, PlayedConfig, Question};
 pub use crate::recorder::{Layout, Tape};
 pub use crate::recovery::{Closing, close};
+pub use crate::retention::Retention;
 pub use crate::stock::{Locality, NumberRange, NumberType, fictional_numbers};
 pub use crate::trunks::{Trunk, TrunkQuestion, TrunkStats};
 pub use delivery::{Note, Outbox, ROWS_MAX};
@@ -203,6 +205,7 @@ pub struct Handle {
     open_recordings: bool,
     api_concurrency: Arc<AtomicUsize>,
     draining: Arc<AtomicBool>,
+    retention: watch::Sender<Retention>,
     /// Where the node is played.
     stage: Option<Arc<played::Stage>>,
 }
@@ -375,6 +378,16 @@ impl Handle {
         self.api_concurrency.load(Ordering::Relaxed)
     }
 
+    /// Returns where recordings are.
+    pub(crate) fn recordings_folder(&self) -> &Path {
+        &self.recordings
+    }
+
+    /// Keeps records and recordings otherwise from now on.
+    pub fn set_retention(&self, retention: Retention) {
+        self.retention.send_replace(retention);
+    }
+
     /// Takes other trunks from now on; calls that are up go on.
     pub async fn set_trunks(&self, trunks: Vec<Trunk>) {
         // A server that is going down needs none.
@@ -502,7 +515,8 @@ impl Node {
         };
         driver::start(parts, inbox).map_err(io("the media thread".to_owned(), "fewer threads"))?;
         let (api_url, open_recordings) = (config.api_url.into(), config.open_recordings);
-        Ok(Handle {
+        let (retention, wanted) = watch::channel(config.retention);
+        let node = Handle {
             requests,
             callbacks,
             store,
@@ -519,8 +533,11 @@ impl Node {
             open_recordings,
             api_concurrency: Arc::new(config.limits.api_concurrency.into()),
             draining: Arc::default(),
+            retention,
             stage: None,
-        })
+        };
+        tokio::spawn(retention::run(node.clone(), wanted));
+        Ok(node)
     }
 }
 

@@ -34,7 +34,7 @@ use crate::own::Own;
 use crate::recorder::{Layout, Tape};
 use crate::speech::Speaker;
 use crate::stock::NumberRange;
-use crate::{API_CONCURRENCY, COMMANDS_MAX, Guard, Handle, Pair, StartError, Stats};
+use crate::{API_CONCURRENCY, COMMANDS_MAX, Guard, Handle, Pair, Retention, StartError, Stats};
 
 /// How a node is set up that is to be played.
 #[derive(Debug, Clone)]
@@ -181,6 +181,7 @@ impl Played {
             open_recordings: false,
             api_concurrency: Arc::new(API_CONCURRENCY.into()),
             draining: Arc::default(),
+            retention: tokio::sync::watch::channel(Retention::default()).0,
             stage: Some(Arc::clone(&stage)),
             phones: None,
             speaker: Arc::clone(&speaker),

@@ -14,6 +14,7 @@ mod query;
 mod queues;
 mod recordings;
 mod resource;
+mod retention;
 mod row;
 mod usage;
 mod writer;

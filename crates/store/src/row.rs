@@ -40,6 +40,7 @@ pub fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
         }
         Change::Resource(record) => resource::write(connection, record),
         Change::DeleteResource(record) => resource::delete(connection, record),
+        Change::Forget { before, most } => crate::retention::forget(connection, *before, *most),
         Change::Notification(record) => write_notification(connection, record),
         Change::Dialog { call, state } => {
             upsert(connection, "dialogs", "call", &[("call", &call.to_string()), ("state", state)])

@@ -48,6 +48,28 @@ fn what_is_committed_is_there_after_opening_again() {
 }
 
 #[test]
+fn what_is_over_is_forgotten_and_what_is_alive_or_young_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let over = |number| match conference(number) {
+        Change::Conference { record, .. } => Change::Conference { record, state: String::new() },
+        other => other,
+    };
+    committed(&store, vec![conference(1), over(2), over(3), over(4)]);
+    let left = |store: &Store| {
+        let filter = ConferenceFilter::default();
+        let page = store.conferences(ACCOUNT, &filter, 10, &Place::Skip(0)).unwrap().unwrap();
+        page.records.iter().map(|record| record.date_updated.0).collect::<Vec<_>>()
+    };
+    committed(&store, vec![Change::Forget { before: Timestamp(4), most: 1 }]);
+    assert_eq!(left(&store), [4, 3, 2, 1], "the oldest is alive, and more is not looked at");
+    committed(&store, vec![Change::Forget { before: Timestamp(4), most: 2 }]);
+    assert_eq!(left(&store), [4, 3, 1]);
+    committed(&store, vec![Change::Forget { before: Timestamp(4), most: 500 }]);
+    assert_eq!(left(&store), [4, 1]);
+}
+
+#[test]
 fn pages_are_newest_first_and_do_not_move() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();

@@ -24,6 +24,8 @@ pub enum Kind {
     Url,
     /// A number and `s`, `m`, `h` or `d`.
     Time,
+    /// A number and `MiB`, `GiB` or `TiB`.
+    Size,
     /// One of these words.
     Word(&'static [&'static str]),
     /// One line that is never shown; `NAME_file` may name the file that holds it.
@@ -68,6 +70,7 @@ impl Kind {
             Self::Ports => "a range of ports such as \"20000-29999\"".to_owned(),
             Self::Url => "an address such as \"https://you.example/voice\"".to_owned(),
             Self::Time => "a time such as \"30s\", \"5m\", \"12h\" or \"30d\"".to_owned(),
+            Self::Size => "a size such as \"500MiB\", \"20GiB\" or \"1TiB\"".to_owned(),
             Self::Word(words) => format!("one of {}", words.join(", ")),
             Self::List => "a list such as [\"one\", \"two\"]".to_owned(),
         }
@@ -107,6 +110,7 @@ impl Kind {
             (Self::Ports, Value::Text(text)) => ports(text).is_some(),
             (Self::Url, Value::Text(text)) => is_web_address(text),
             (Self::Time, Value::Text(text)) => time(text).is_some(),
+            (Self::Size, Value::Text(text)) => size(text).is_some(),
             (Self::Word(words), Value::Text(text)) => words.contains(&text.as_str()),
             _ => false,
         };
@@ -145,6 +149,18 @@ pub fn time(text: &str) -> Option<Duration> {
     number.parse::<u32>().ok().map(|number| Duration::from_secs(u64::from(number) * seconds))
 }
 
+/// Reads `500MiB`, `20GiB` or `1TiB`, in octets.
+pub fn size(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(3)?)?;
+    let shift = match unit {
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return None,
+    };
+    number.parse::<u32>().ok().map(|number| u64::from(number) << shift)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +177,7 @@ mod tests {
             (Kind::Url, "https://you.example/voice", "ftp://you.example/"),
             (Kind::Time, "30d", "30"),
             (Kind::Time, "0s", "-1s"),
+            (Kind::Size, "20GiB", "20GB"),
             (Kind::Word(&["text", "json"]), "json", "xml"),
             (Kind::Text, "a line", "two\nlines"),
         ] {
@@ -175,8 +192,10 @@ mod tests {
     }
 
     #[test]
-    fn times_are_counted_in_seconds() {
+    fn times_and_sizes_are_counted_in_seconds_and_octets() {
         assert_eq!(time("12h"), Some(Duration::from_secs(43_200)));
         assert_eq!(time("5é"), None);
+        assert_eq!(size("1TiB"), Some(1_099_511_627_776));
+        assert_eq!(size("MiB"), None);
     }
 }

@@ -126,6 +126,14 @@ pub static SETTINGS: &[Setting] = &[
         "Calls at the same time"),
     setting("limits.conferences", Kind::Number(1..=10_000), Number(500), true,
         "Conferences at the same time"),
+    setting("retention.rows", Kind::Time, Text(""), true,
+        "How long records are kept after their end; unset: for ever"),
+    setting("retention.recordings", Kind::Time, Text(""), true,
+        "How long recordings are kept; unset: for ever"),
+    setting("retention.recordings_size", Kind::Size, Text(""), true,
+        "How much all recordings may have together, of which the oldest go; unset: any size"),
+    setting("retention.every", Kind::Time, Text("1m"), true,
+        "How often that is seen to"),
 ];
 
 /// What one entry of `[[numbers]]` says: numbers that accounts can have.
