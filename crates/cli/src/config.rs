@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgMatches, Command};
+use sim::rehearsal::nearest;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -404,33 +405,6 @@ fn meant(name: &str, table: &'static [Setting]) -> Option<String> {
             .extend(SETTINGS.iter().filter_map(|one| Some(one.name.split_once('.')?.0.to_owned())));
     }
     nearest(name, known.iter().map(String::as_str)).map(str::to_owned)
-}
-
-/// Returns the name that is written most alike, if any is.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = 1 + name.len() / 6;
-    let near =
-        known.map(|one| (distance(name, one), one)).filter(|(distance, _)| *distance <= limit);
-    near.min().map(|(_, one)| one)
-}
-
-/// Counts the letters to be put in, taken out, changed or exchanged with their neighbour.
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let mut rows = vec![(0..=other.len()).collect::<Vec<_>>()];
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let above = &rows[i];
-            let mut least = (above[j] + usize::from(a != b)).min(above[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                least = least.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[one.len()][other.len()]
 }
 
 #[cfg(test)]

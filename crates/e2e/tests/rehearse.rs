@@ -128,3 +128,53 @@ fn a_scenario_with_a_fault_is_refused_with_its_place_and_a_suggestion() {
     refused("[[expect]]\ncallbck = \"/events\"\n", "did you mean `callback`?");
     refused("lasts = \"2s\n", ":5:");
 }
+
+#[test]
+fn a_scenario_asks_the_api_and_phones_are_busy_and_drop() {
+    let (said, code) = scenario(
+        r#"
+        phones.bob = { number = "bob", when-called = "is-busy" }
+        phones.carol = { number = "+14155550003", says = "It is me, Carol." }
+        steps = [
+            { at = "0s", phone = "alice", calls = "+14155550100" },
+            { at = "1s", request = "GET /Calls/{alice}.json", status = 200 },
+            { at = "1s", request = "POST /Calls.json", form = { To = "client:bob", From = "+14155550100", Twiml = "<Response/>" } },
+            { at = "2s", request = "POST /Calls.json", form = { To = "+14155550003", From = "+14155550100", SendDigits = "42", Twiml = "<Response><Dial><Conference beep='false'>room</Conference></Dial></Response>" } },
+            { at = "4s", request = "POST /Calls/{alice}.json", form = { Twiml = "<Response><Dial><Conference beep='false'>room</Conference></Dial></Response>" } },
+            { at = "6s", for = "3s", phone = "alice", hears = "carol" },
+            { at = "7s", for = "2s", phone = "carol", hears = "alice" },
+            { at = "10s", phone = "carol", drops = true },
+            { at = "11s", for = "2s", phone = "alice", hears-not = "carol" },
+            { at = "14s", phone = "alice", is = "up" },
+            { at = "14s", request = "POST /Calls/{alice}.json", form = { Status = "completed" } },
+            { at = "15s", phone = "alice", is = "idle" },
+            { at = "15s", request = "POST /Conferences/{room:room}/Participants/{alice}.json", form = { Muted = "true" }, status = 404 },
+        ]
+        expect = [
+            { dialled = ["client:bob", "+14155550003"] },
+            { redirected = "alice" },
+            { phone = "carol", keys = "42" },
+        ]
+        "#,
+        &["--timeline"],
+    );
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("carol loses its power"), "{said}");
+}
+
+#[test]
+fn what_does_not_come_about_in_time_fails_and_the_rest_goes_on() {
+    let (said, code) = scenario(
+        r#"
+        steps = [
+            { wait-for = { message-to = "+14155550009" }, within = "300ms" },
+            { after = "1s", phone = "alice", calls = "+14155550100" },
+            { after = "1s", phone = "alice", is = "up" },
+        ]
+        "#,
+        &[],
+    );
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("FAILED  the scenario waits for a message to +14155550009"), "{said}");
+    assert!(said.contains("ok      alice is up"), "{said}");
+}

@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 
 pub use report::{Line, Report, Verdict, junit};
 pub use scenario::{Problem, Scenario};
-pub use typo::suggestion;
+pub use typo::nearest;
 
 use application::Application;
 use machine::Machine;

@@ -195,7 +195,8 @@ impl<'a> Machine<'a> {
         }
         self.plan_step();
         let mut events = 0;
-        while let Some(at) = self.due() {
+        // Where nothing is due, whoever waits still waits for the application.
+        while let Some(at) = self.due().or(self.waiting.map(|_| Duration::MAX)) {
             events += 1;
             if events > EVENTS_MAX {
                 return Err(format!("nothing comes to an end after {EVENTS_MAX} events"));
@@ -404,6 +405,9 @@ impl<'a> Machine<'a> {
         self.say("the scenario is over; all hang up".to_owned());
         for index in 0..self.phones.len() {
             self.phones[index].manner = Manner::Busy;
+            if self.phones[index].dead {
+                continue;
+            }
             let (before, now) = (self.phones[index].line, self.agenda.instant());
             self.phones[index].hang_up(now);
             self.sent_by(index, before);

@@ -439,3 +439,39 @@ fn place(text: &str, at: usize, message: &str) -> Problem {
         message: message.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_their_units_and_none_is_longer_than_an_hour() {
+        for (text, expected) in [
+            ("200ms", Some(200)),
+            ("1.5s", Some(1_500)),
+            ("2m", Some(120_000)),
+            ("60m", Some(3_600_000)),
+            ("61m", None),
+            ("3", None),
+            ("-1s", None),
+            ("1e3s", None),
+            ("s", None),
+            ("", None),
+        ] {
+            let expected = expected.map(Duration::from_millis);
+            assert_eq!(time(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_problem_is_told_with_its_line_and_column() {
+        let text = "name = \"x\"\n[phones]\nann = { number = \"1\", says = 3 }\n";
+        let problem = Scenario::read(text).expect_err("3 is no text");
+        assert_eq!((problem.line, problem.column), (3, 30), "{problem}");
+        let text = "name = \"x\"\nphones.ann = { number = \"1\" }\n\
+            steps = [\n { at = \"2s\", phone = \"ann\", is = \"up\" },\n \
+            { at = \"1s\", phone = \"ann\", is = \"up\" },\n]\n";
+        let problem = Scenario::read(text).expect_err("they are not in order");
+        assert_eq!((problem.line, problem.column), (5, 2), "{problem}");
+    }
+}

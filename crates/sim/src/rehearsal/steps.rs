@@ -123,7 +123,7 @@ impl Machine<'_> {
             return false;
         }
         let Some((began, then)) = self.paced else { return true };
-        let turn = (began + at.saturating_sub(then)).min(until);
+        let turn = began.checked_add(at.saturating_sub(then)).unwrap_or(until).min(until);
         tokio::select! {
             asked = self.played.asked() => {
                 self.pass_paced();
@@ -140,6 +140,7 @@ impl Machine<'_> {
             let at = then + began.elapsed();
             let due = self.due().unwrap_or(at);
             self.agenda.pass_to(at.min(due));
+            self.played.pass_to(self.now().wall);
         }
     }
 

@@ -2,11 +2,17 @@
 
 /// Returns `; did you mean …?` where one of these words is near, else nothing.
 pub fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let near = known.map(|other| (distance(word, other), other)).min();
-    match near.filter(|(distance, other)| *distance <= 1 + other.chars().count() / 4) {
-        Some((_, other)) => format!("; did you mean `{other}`?"),
+    match nearest(word, known) {
+        Some(other) => format!("; did you mean `{other}`?"),
         None => String::new(),
     }
+}
+
+/// Returns the word that is written most alike, if any is.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = 1 + word.len() / 6;
+    let near = known.map(|other| (distance(word, other), other));
+    near.filter(|(distance, _)| *distance <= limit).min().map(|(_, other)| other)
 }
 
 /// Counts the letters that are to be put in, taken out, changed or swapped with the next one.
