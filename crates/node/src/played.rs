@@ -129,7 +129,7 @@ impl Played {
     /// [`StartError`] names what is in the way.
     pub async fn start(config: PlayedConfig) -> Result<Self, StartError> {
         let mut random = ChaCha12Rng::seed_from_u64(config.seed);
-        let store = Store::open(&config.data)?;
+        let store = Store::open_passing(&config.data)?;
         let told = |error: StoreFailed| StartError::Other(error.to_string());
         let account = new_account(&mut random, config.date);
         let written = store.apply(vec![Change::Account(account.clone())]).map_err(told)?.await;

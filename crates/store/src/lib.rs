@@ -88,9 +88,22 @@ impl Store {
     /// # Errors
     /// Where the folder cannot be written or the file is no database of ours.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        Self::open_with(folder, "full")
+    }
+
+    /// Opens a database that need not outlive a crash: what is committed is not waited for to reach the disk.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_passing(folder: &Path) -> Result<Self, OpenError> {
+        Self::open_with(folder, "off")
+    }
+
+    fn open_with(folder: &Path, synchronous: &str) -> Result<Self, OpenError> {
         let path: PathBuf = folder.join("sidetone.db");
         let told = |reason: String| OpenError { path: path.display().to_string(), reason };
         std::fs::create_dir_all(folder).map_err(|error| told(error.to_string()))?;
+        let connect = |path| connect(path, synchronous);
         let mut connection = connect(&path).map_err(|error| told(error.to_string()))?;
         migrate(&mut connection).map_err(|error| told(error.to_string()))?;
         let mut readers = Vec::with_capacity(READERS);
@@ -151,10 +164,10 @@ struct Readers {
     turn: AtomicUsize,
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, synchronous: &str) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "synchronous", synchronous)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     Ok(connection)
 }
