@@ -295,6 +295,9 @@ impl Played {
             | Request::Remarked(..)
             | Request::Loaded(..)
             | Request::Resolved(..)
+            | Request::TrunkResolved(..)
+            | Request::Trunks(_)
+            | Request::Limits(_)
             | Request::RecordingEnded(..) => {}
         }
     }
