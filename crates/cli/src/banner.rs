@@ -19,7 +19,13 @@ pub fn print(ready: &Value, node: &Handle, data: &Path, demo: bool) {
     println!("  SIP      {}", text("sip_uri"));
     println!("  admin    {}\n", text("admin_url"));
     println!("Phone:  dial sip:NAME@{sip} with any softphone to join the conference NAME, or");
-    println!("        register it as NAME at {sip}, and programs reach it as client:NAME.\n");
+    println!("        register it as NAME at {sip}, and programs reach it as client:NAME.");
+    if node.phones().is_some() {
+        println!(
+            "        Numbers that nobody serves ring a virtual phone: see sidetone phone --help."
+        );
+    }
+    println!();
     println!("curl:   list the conferences\n");
     println!("  curl -u {sid}:{token} {api}/2010-04-01/Accounts/{sid}/Conferences.json\n");
     if demo && let Some((conference, call)) = demo::first_talker(node) {

@@ -10,6 +10,7 @@ use crate::client::Where;
 use crate::listen::{save, write};
 use crate::output::Output;
 use crate::phones::read;
+use crate::progress::Progress;
 
 /// How long it may ring.
 const RINGS: Duration = Duration::from_secs(60);
@@ -100,12 +101,14 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         }
         std::thread::sleep(pause.unwrap_or(KEY));
     }
+    let progress = Progress::start("talking", arguments.length);
     let mut heard = phone.heard();
     let mut by_them = false;
     while !by_them && answered.elapsed() < length {
         by_them = phone.wait_over(LISTENS.min(length.saturating_sub(answered.elapsed())));
         heard.extend(phone.heard());
     }
+    drop(progress);
     let took = answered.elapsed().as_secs_f64();
     match arguments.output {
         Output::Text => {

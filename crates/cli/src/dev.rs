@@ -8,7 +8,7 @@ use node::{Config, Delivery, Guard, Limits, Node, Retention};
 use crate::{banner, config, demo, phones, server};
 
 /// What may be fetched, called and dialled beyond the public internet.
-pub const GUARD: Guard = Guard { loopback: true, private: false };
+const GUARD: Guard = Guard { loopback: true, private: false };
 
 /// Flags of `sidetone dev`.
 #[derive(Debug, clap::Args)]
@@ -140,9 +140,8 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
     let virtual_phones = virtual_phones.map(|waiting| waiting.start(&node, &arguments.data));
     let virtual_phones = virtual_phones.transpose()?;
-    let mut ready = server::ready(&node, server::address(&admin_listener)?);
-    let (first, last) = arguments.rtp_ports;
-    ready["rtp_ports"] = format!("{first}-{last}").into();
+    let admin = server::address(&admin_listener)?;
+    let ready = server::ready(&node, admin, arguments.rtp_ports, GUARD);
     let used = arguments
         .used
         .as_deref()

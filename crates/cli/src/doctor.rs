@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use node::Guard;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -23,6 +24,9 @@ const CALLS_WANTED: u64 = 200;
 const SPACE_WANTED_MIB: u64 = 1_024;
 /// Ports for sound that are tried, across the range.
 const PORTS_TRIED: u16 = 20;
+
+/// What is checked where it is not known what the server may reach.
+const OPEN: Guard = Guard { loopback: true, private: true };
 
 /// Flags of `sidetone doctor`.
 #[derive(Debug, clap::Args)]
@@ -73,6 +77,7 @@ fn bad(check: &'static str, message: String, fix: &'static str) -> Finding {
 pub async fn run(arguments: Arguments) -> Result<(), String> {
     let output = arguments.flags.output();
     let mut findings = vec![clock(), variables()];
+    let mut guard = None;
     match arguments.flags.client() {
         Err(message) => {
             let fix = "start one with: sidetone dev";
@@ -80,6 +85,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
             findings.push(ports(arguments.rtp_ports));
         }
         Ok((client, _)) => {
+            guard = client.running.guard;
             findings.extend(server(&client).await);
             findings.extend(sip(&client));
             findings.extend(machine(&client));
@@ -87,7 +93,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         }
     }
     if let Some(url) = &arguments.url {
-        findings.push(address(url).await);
+        findings.push(address(url, guard.unwrap_or(OPEN)).await);
     }
     show(output, &findings);
     let failed = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
@@ -349,7 +355,7 @@ fn ports((first, last): (u16, u16)) -> Finding {
 }
 
 /// Whether an address may be fetched and called, and whether somebody listens there.
-async fn address(url: &str) -> Finding {
+async fn address(url: &str, guard: Guard) -> Finding {
     let Some(parsed) =
         url::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
     else {
@@ -366,9 +372,8 @@ async fn address(url: &str) -> Finding {
     if addresses.is_empty() {
         return bad("address", format!("{host} has no address"), "check its spelling and DNS");
     }
-    let guard = crate::dev::GUARD;
     if let Some(closed) = addresses.iter().find(|address| !guard.allows(address.ip())) {
-        let fix = "sidetone dev reaches loopback and the public internet, and no private network";
+        let fix = "dev reaches loopback and the public internet alone; serve has guard.loopback and guard.private";
         return bad("address", format!("{} is behind the address guard", closed.ip()), fix);
     }
     let mut last = String::new();
@@ -407,7 +412,7 @@ mod tests {
             ("ftp://127.0.0.1/".to_owned(), Verdict::Bad, "no http"),
             (format!("http://127.0.0.1:{free}/"), Verdict::Bad, "refused"),
         ] {
-            let finding = address(&url).await;
+            let finding = address(&url, Guard { loopback: true, private: false }).await;
             assert_eq!(finding.verdict, verdict, "{finding:?}");
             assert!(finding.message.contains(word), "{finding:?}");
         }

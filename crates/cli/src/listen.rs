@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
+use serde_json::json;
 
-use crate::client::Where;
+use crate::client::Flags;
+use crate::output::Output;
+use crate::progress::Progress;
 
 /// Flags of `sidetone listen`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The conference's SID.
+    /// The conference's SID, or the name of one that is not over.
     conference: String,
     #[command(flatten)]
-    server: Where,
+    flags: Flags,
     /// Where the sound goes.
     #[arg(long)]
     wav: PathBuf,
@@ -30,17 +33,32 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 /// Listens and writes the file.
 pub async fn run(arguments: Arguments) -> Result<(), String> {
-    let client = arguments.server.client()?;
-    let (conference, seconds) = (&arguments.conference, arguments.length);
+    let (client, output) = arguments.flags.client()?;
+    let conference = &client.conference(&arguments.conference).await?;
+    let seconds = arguments.length;
+    let progress = Progress::start("listening", seconds);
     let path = format!("/sidetone/v1/Conferences/{conference}/Listen?Seconds={seconds}");
-    let body = client.ask(Method::GET, &path, &[]).await?;
+    let body = client.ask(Method::GET, &path, &[]).await;
+    drop(progress);
+    let body = body?;
     let Some(pcm) = body["pcm_s16le"].as_str() else {
         return Err("no sound came".to_owned());
     };
     let octets = STANDARD.decode(pcm).map_err(|error| error.to_string())?;
     let samples: Vec<i16> =
         octets.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
-    save(&arguments.wav, &samples)
+    match output {
+        Output::Text => save(&arguments.wav, &samples),
+        Output::Json => {
+            let duration = samples.len() as f64 / f64::from(sound::RATE);
+            let wav = arguments.wav.display().to_string();
+            println!(
+                "{}",
+                json!({ "conference_sid": conference, "wav": wav, "duration": duration })
+            );
+            write(&arguments.wav, &samples)
+        }
+    }
 }
 
 /// Writes what was heard as a WAV file and says how long and how loud it is.

@@ -24,6 +24,7 @@ mod output;
 mod part;
 mod phone;
 mod phones;
+mod progress;
 mod proxy;
 mod rehearse;
 mod running;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use node::Guard;
 use serde_json::Value;
 
 /// Where the running server is, and the credentials for it.
@@ -24,6 +25,8 @@ pub struct Running {
     pub data: Option<PathBuf>,
     /// Its ports for sound: `20000-29999`.
     pub rtp_ports: Option<String>,
+    /// What it may reach.
+    pub guard: Option<Guard>,
 }
 
 /// The variables that name a server when no folder does.
@@ -41,19 +44,28 @@ impl Running {
         if data.is_none()
             && let [Ok(api_url), Ok(account_sid), Ok(auth_token)] = VARIABLES.map(std::env::var)
         {
-            let (sip, admin_url, pid, data, rtp_ports) = (None, None, None, None, None);
+            // What the folder here tells beside that holds where it is of the same server.
+            let near = Self::read(Path::new(DEFAULT_DATA)).ok();
+            let same = |near: &Self| near.api_url == api_url && near.account_sid == account_sid;
+            if let Some(near) = near.filter(same) {
+                return Ok(Self { auth_token, ..near });
+            }
             return Ok(Self {
                 api_url,
                 account_sid,
                 auth_token,
-                sip,
-                admin_url,
-                pid,
-                data,
-                rtp_ports,
+                sip: None,
+                admin_url: None,
+                pid: None,
+                data: None,
+                rtp_ports: None,
+                guard: None,
             });
         }
-        let data = data.unwrap_or(Path::new(DEFAULT_DATA));
+        Self::read(data.unwrap_or(Path::new(DEFAULT_DATA)))
+    }
+
+    fn read(data: &Path) -> Result<Self, String> {
         let file = data.join("ready.json");
         let text = std::fs::read_to_string(&file).map_err(|error| {
             format!("{}: {error}; start the server, or name its folder with --data", file.display())
@@ -73,6 +85,10 @@ impl Running {
             pid: ready["pid"].as_u64().and_then(|pid| pid.try_into().ok()),
             data: Some(data.to_owned()),
             rtp_ports: of("rtp_ports").ok(),
+            guard: ready["guard"].is_object().then(|| Guard {
+                loopback: ready["guard"]["loopback"] == true,
+                private: ready["guard"]["private"] == true,
+            }),
         })
     }
 

@@ -46,7 +46,8 @@ pub async fn run(mut arguments: Arguments, log: logging::Flags) -> Result<(), St
     tokio::pin!(end);
     let mut hang_up = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
     let node = Node::start(settings.node.clone()).await.map_err(|error| error.to_string())?;
-    let ready = server::ready(&node, server::address(&admin)?);
+    let (ports, guard) = (settings.node.rtp_ports, settings.node.guard);
+    let ready = server::ready(&node, server::address(&admin)?, ports, guard);
     server::serve(&node, (http, admin), None, tls.clone());
     server::write_ready(&ready, &settings.node.data, settings.ready_file.as_deref())?;
     tracing::info!(api_url = node.api_url(), sip = %node.sip(), "everything listens");

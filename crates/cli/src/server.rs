@@ -46,8 +46,13 @@ pub fn address(listener: &TcpListener) -> Result<SocketAddr, String> {
     listener.local_addr().map_err(|error| error.to_string())
 }
 
-/// Says where everything is.
-pub fn ready(node: &Handle, admin: SocketAddr) -> Value {
+/// Says where everything is, and what may be reached from it.
+pub fn ready(
+    node: &Handle,
+    admin: SocketAddr,
+    (first, last): (u16, u16),
+    guard: node::Guard,
+) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
@@ -57,6 +62,8 @@ pub fn ready(node: &Handle, admin: SocketAddr) -> Value {
         "sip_uri": format!("sip:{}", node.sip()),
         "admin_url": format!("http://{admin}"),
         "console_url": null,
+        "rtp_ports": format!("{first}-{last}"),
+        "guard": { "loopback": guard.loopback, "private": guard.private },
     })
 }
 
