@@ -84,7 +84,8 @@ fn note(names: &[&str]) {
     let (Some(file), Some(kind)) = (std::env::var_os("SIDETONE_USED"), kind_of(names)) else {
         return;
     };
-    for name in names {
+    // What a customer's own address has in its query is written small in all tests.
+    for name in names.iter().filter(|name| name.starts_with(|letter: char| letter.is_uppercase())) {
         let name = if name.starts_with("SipHeader_") { "SipHeader_" } else { name };
         let line = format!("callback {} {name}\n", kind.name);
         if court().told.insert(line.clone()) {

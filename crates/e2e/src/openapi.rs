@@ -276,7 +276,8 @@ fn like(name: &str, value: &Value, examples: &[&Value], faults: &mut Vec<String>
 
 /// Says how a text is written: a SID by its prefix, an address by its path, a date, a number, words.
 fn kind(name: &str, text: &str) -> String {
-    if let Some(prefix) = sid(text) {
+    // A message with pictures is a message.
+    if let Some(prefix) = sid(text).map(|prefix| if prefix == "MM" { "SM" } else { prefix }) {
         prefix.to_owned()
     } else if is_date(text) {
         "date".to_owned()
@@ -289,7 +290,9 @@ fn kind(name: &str, text: &str) -> String {
                 if is_country {
                     return part.replace(bare, "a country");
                 }
-                sid(bare).map_or(part.to_owned(), |prefix| part.replace(bare, prefix))
+                sid(bare).map_or(part.to_owned(), |prefix| {
+                    part.replace(bare, prefix).replace("MM", "SM")
+                })
             })
             .collect::<Vec<_>>()
             .join("/")

@@ -42,7 +42,7 @@ async fn walk(interpreter: &Path, program: &str, unchanged: bool) {
     origin.serves_twiml("/hold", "<Play loop='0'>/tone.wav</Play>");
     origin.serves_twiml("/wait", "<Play loop='0'>/tone.wav</Play>");
     origin.serves_twiml("/pause", "<Pause length='60'/>");
-    let server = Server::start(&[]).await;
+    let server = Server::start(&["--no-virtual-phones"]).await;
     let phones: Vec<Phone> = [400, 500, 600]
         .map(|hertz| Phone::listen(Ipv4Addr::LOCALHOST.into(), sim::tone(hertz)).unwrap())
         .into();

@@ -1,3 +1,4 @@
+mod machine;
 mod recording;
 
 use std::time::Duration;

@@ -23,14 +23,14 @@ const fn kind(name: &'static str, supported: &'static [&'static str]) -> Callbac
 #[rustfmt::skip]
 pub static CALLBACKS: &[Callback] = &[
     Callback {
-        differs: &[("SipHeader_", "each header `X-` of a call by SIP")],
+        differs: &[("SipHeader_", "each header X- of a call by SIP")],
         not: &[
             "ForwardedFrom", "CallToken", "FromCity", "FromState", "FromZip", "FromCountry", "ToCity", "ToState", "ToZip",
             "ToCountry", "StirVerstat", "StirPassportToken",
         ],
         ..kind("call", &[
             "CallSid", "AccountSid", "From", "To", "Caller", "Called", "CallStatus", "ApiVersion", "Direction",
-            "CallerName", "ParentCallSid",
+            "CallerName", "ParentCallSid", "AnsweredBy",
         ])
     },
     Callback {
@@ -45,6 +45,7 @@ pub static CALLBACKS: &[Callback] = &[
         "QueueSid", "QueueTime", "QueuePosition", "AvgQueueTime", "CurrentQueueSize", "MaxQueueSize", "DequeingCallSid",
     ]),
     kind("wait", &["ConferenceSid", "FriendlyName"]),
+    kind("amd-status", &["CallSid", "AccountSid", "AnsweredBy", "MachineDetectionDuration"]),
     Callback {
         not: &["RecordingUrl", "RecordingSid", "RecordingDuration"],
         ..kind("call-status", &["CallDuration", "Duration", "Timestamp", "CallbackSource", "SequenceNumber"])
@@ -70,6 +71,7 @@ pub fn kind_of(names: &[&str]) -> Option<&'static Callback> {
         ("StatusCallbackEvent", "conference-status"),
         ("CallbackSource", "call-status"),
         ("RecordingStatus", "recording-status"),
+        ("MachineDetectionDuration", "amd-status"),
         ("DialCallStatus", "dial"),
         ("QueueResult", "enqueue"),
         ("QueueSid", "queue"),

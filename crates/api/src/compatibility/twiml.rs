@@ -35,9 +35,13 @@ const fn absent(within: &'static str, name: &'static str) -> Element {
 
 const OF_CALLEE: &[&str] =
     &["url", "method", "statusCallback", "statusCallbackMethod", "statusCallbackEvent"];
-const NOT_OF_CALLEE: &[&str] = &[
-    "byoc",
-    "machineDetection",
+const OF_NUMBER: &[&str] = &[
+    "url",
+    "method",
+    "statusCallback",
+    "statusCallbackMethod",
+    "statusCallbackEvent",
+    "sendDigits",
     "machineDetectionTimeout",
     "machineDetectionSpeechThreshold",
     "machineDetectionSpeechEndThreshold",
@@ -45,6 +49,22 @@ const NOT_OF_CALLEE: &[&str] = &[
     "amdStatusCallback",
     "amdStatusCallbackMethod",
 ];
+const OF_SIP: &[&str] = &[
+    "url",
+    "method",
+    "statusCallback",
+    "statusCallbackMethod",
+    "statusCallbackEvent",
+    "username",
+    "password",
+    "machineDetectionTimeout",
+    "machineDetectionSpeechThreshold",
+    "machineDetectionSpeechEndThreshold",
+    "machineDetectionSilenceTimeout",
+    "amdStatusCallback",
+    "amdStatusCallbackMethod",
+];
+const BY_LENGTHS: &[(&str, &str)] = &[("machineDetection", "by the lengths of speech and silence")];
 
 /// Verbs, then nouns.
 #[rustfmt::skip]
@@ -95,7 +115,7 @@ pub static ELEMENTS: &[Element] = &[
         not: OF_APPLICATION,
         ..element("Dial", "Application", OF_CALLEE)
     },
-    Element { not: NOT_OF_CALLEE, ..element("Dial", "Client", OF_CALLEE) },
+    element("Dial", "Client", OF_CALLEE),
     Element {
         differs: &[("region", "kept and shown; it is mixed here"), ("jitterBufferSize", "absent: adaptive; a size bounds it")],
         not: &["eventCallbackUrl", "recordingConfigurationId"],
@@ -105,22 +125,12 @@ pub static ELEMENTS: &[Element] = &[
             "record", "trim", "recordingStatusCallback", "recordingStatusCallbackMethod", "recordingStatusCallbackEvent",
         ])
     },
-    Element {
-        not: NOT_OF_CALLEE,
-        ..element("Dial", "Number", &[
-            "url", "method", "statusCallback", "statusCallbackMethod", "statusCallbackEvent", "sendDigits",
-        ])
-    },
+    Element { differs: BY_LENGTHS, not: &["byoc"], ..element("Dial", "Number", OF_NUMBER) },
     Element {
         not: &["reservationSid", "postWorkActivitySid"],
         ..element("Dial", "Queue", &["url", "method"])
     },
-    Element {
-        not: NOT_OF_CALLEE,
-        ..element("Dial", "Sip", &[
-            "url", "method", "statusCallback", "statusCallbackMethod", "statusCallbackEvent", "username", "password",
-        ])
-    },
+    Element { differs: BY_LENGTHS, ..element("Dial", "Sip", OF_SIP) },
     absent("", "Connect"),
     absent("", "Pay"),
     absent("", "Prompt"),
