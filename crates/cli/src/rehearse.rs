@@ -1,5 +1,6 @@
 //! `sidetone rehearse`: a web application against phones without sockets, in virtual time.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -119,19 +120,18 @@ async fn open(
 }
 
 fn show(report: &Report, began: Instant, with_timeline: bool) {
-    let word = if report.has_passed() { "passed" } else { "FAILED" };
-    println!("{}: {word}", report.name);
-    print!("{}", report.verdicts_text());
-    if with_timeline || !report.has_passed() {
-        println!("\n{}", report.timeline_text());
+    let passed = report.has_passed();
+    let word = if passed { "passed" } else { "FAILED" };
+    let mut text = format!("{}: {word}\n{}", report.name, report.verdicts_text());
+    if with_timeline || !passed {
+        text.push_str(&format!("\n{}\n", report.timeline_text()));
     }
-    if !report.has_passed() && !report.application.is_empty() {
-        println!("The application said last:\n{}\n", report.application);
+    if !passed && !report.application.is_empty() {
+        text.push_str(&format!("The application said last:\n{}\n\n", report.application));
     }
-    println!(
-        "  {:.1} s were played in {:.1} s, seed {}",
-        report.lasted.as_secs_f64(),
-        began.elapsed().as_secs_f64(),
-        report.seed
-    );
+    let (lasted, took) = (report.lasted.as_secs_f64(), began.elapsed().as_secs_f64());
+    let seed = report.seed;
+    text.push_str(&format!("  {lasted:.1} s were played in {took:.1} s, seed {seed}\n"));
+    // Whoever reads the first lines alone still gets the files.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
