@@ -39,7 +39,7 @@ use web::Web;
 const WALL_MS: i64 = 1_767_225_600_000;
 /// How long a world may take to come to rest.
 const REST_WITHIN: Duration = Duration::from_secs(400);
-/// Steps after which a world is held to be going in circles.
+/// Steps after which a world is held to be going in circles, for each call that it is to have.
 const STEPS_MAX: u64 = 400_000;
 
 /// How a world is played.
@@ -49,6 +49,8 @@ pub struct Options {
     pub trace: bool,
     /// Whether the wall clock stays right: it draws as many numbers all the same.
     pub steady_clock: bool,
+    /// After how many calls everything comes to its end, all phones taking part; 0: after some seconds.
+    pub calls: u64,
 }
 
 /// An invariant did not hold.
@@ -91,6 +93,16 @@ pub struct Summary {
     pub crashes: u64,
     /// Calls that were up at some time.
     pub calls: u64,
+    /// Of these, those that took part in a conference: each time that they came.
+    pub joins: u64,
+    /// Participants that were put on hold or taken off it by the API.
+    pub holds: u64,
+    /// Calls that the API sent to another document.
+    pub transfers: u64,
+    /// Recordings that were begun.
+    pub recordings: u64,
+    /// How long it was in virtual time, in milliseconds.
+    pub lasted_ms: u64,
     /// Stands for all that was done, dates left out: equal worlds have equal ones.
     pub digest: u64,
 }
@@ -204,6 +216,7 @@ impl World {
             date_updated: Timestamp(WALL_MS),
         };
         let many = 2 + random.below(ear::TONES_HERTZ.len() as u64 - 1) as usize;
+        let many = if options.calls > 0 { ear::TONES_HERTZ.len() } else { many };
         let phones =
             (0..many).map(|index| Phone::new(index, random.seed(), ear::tone(index))).collect();
         let loss_percent = random.pick(&[0, 0, 2, 5, 12]).unwrap_or(0);
@@ -238,18 +251,27 @@ impl World {
         self.start()?;
         let lasts = self.random.millis(5_000, 18_000);
         self.schedule(Duration::from_millis(10), Event::Act);
-        self.schedule(lasts, Event::Drain);
+        let mut ends = (self.options.calls == 0).then_some(lasts);
+        if let Some(lasts) = ends {
+            self.schedule(lasts, Event::Drain);
+        }
+        let steps_max = STEPS_MAX.saturating_mul(self.options.calls.max(1));
         while let Some(event) = self.next() {
             self.summary.steps += 1;
             self.step(event)?;
             if self.draining && self.is_at_rest() {
                 break;
             }
-            let late = self.agenda.time() > lasts + REST_WITHIN;
-            if late || self.summary.steps > STEPS_MAX {
+            if ends.is_none() && self.calls_so_far() >= self.options.calls {
+                ends = Some(self.agenda.time());
+                self.schedule(Duration::ZERO, Event::Drain);
+            }
+            let late = ends.is_some_and(|ends| self.agenda.time() > ends + REST_WITHIN);
+            if late || self.summary.steps > steps_max {
                 return Err(("the_world_comes_to_rest", self.describe()));
             }
         }
+        self.summary.lasted_ms = self.agenda.time().as_millis() as u64;
         self.judge_rest()
     }
 

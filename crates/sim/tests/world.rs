@@ -11,6 +11,9 @@ use sim::world::{Broken, Options, Summary, play};
 const WORLDS: u64 = 2_000;
 /// Worlds where there is time.
 const WORLDS_DEEP: u64 = 100_000;
+/// Calls of a day.
+const DAY_CALLS: u64 = 1_000;
+const DAY_SEED: u64 = 1;
 /// Broken worlds that are shown.
 const SHOWN_MAX: usize = 3;
 /// Of a broken world's steps, the last ones that are shown.
@@ -35,6 +38,25 @@ fn every_invariant_holds_in_every_world() {
     assert!(total.accepted > worlds * 2 && total.refused > worlds / 4, "{total:?}");
     assert!(total.callbacks > worlds * 5 && total.crashes > worlds / 20, "{total:?}");
     assert!(total.calls > worlds && total.frames > worlds * 100, "{total:?}");
+}
+
+#[test]
+fn a_day_of_a_thousand_calls_holds_every_invariant() {
+    let began = std::time::Instant::now();
+    let options = Options { calls: DAY_CALLS, ..Options::default() };
+    let day = play(DAY_SEED, options).unwrap_or_else(|broken| {
+        let again = play(DAY_SEED, Options { trace: true, ..options });
+        let mut shown = again.err().unwrap_or(broken);
+        let skipped = shown.trace.len().saturating_sub(LINES_MAX);
+        shown.trace.drain(..skipped);
+        panic!("{shown}")
+    });
+    let minutes = day.lasted_ms / 60_000;
+    println!("{minutes} virtual minutes in {:.1} s: {day:?}", began.elapsed().as_secs_f64());
+    // Records of calls may be deleted, and some calls are of no phone.
+    assert!(day.calls > DAY_CALLS / 2 && day.joins > DAY_CALLS / 2, "{day:?}");
+    assert!(day.holds > 100 && day.transfers > 20 && day.recordings > 10, "{day:?}");
+    assert!(day.crashes > 10 && day.callbacks > DAY_CALLS, "{day:?}");
 }
 
 #[test]
@@ -94,6 +116,11 @@ fn add(total: &mut Summary, one: Summary) {
     total.callbacks += one.callbacks;
     total.crashes += one.crashes;
     total.calls += one.calls;
+    total.joins += one.joins;
+    total.holds += one.holds;
+    total.transfers += one.transfers;
+    total.recordings += one.recordings;
+    total.lasted_ms += one.lasted_ms;
 }
 
 /// Plays a broken world again and returns its last steps.

@@ -23,6 +23,8 @@ pub enum Asked {
     Update(ParticipantChanges),
     /// A participant's removal.
     Remove(ConferenceSid, CallSid),
+    /// Another document for a call.
+    Transfer,
     /// The deletion of a call's record.
     Delete(CallSid),
     /// Anything else.
@@ -124,7 +126,9 @@ impl World {
         let Some(index) = self.some_phone(|phone| !phone.dead) else { return };
         self.note(|| format!("phone{index} loses its power"));
         self.phones[index].dead = true;
-        if self.random.one_in(2) {
+        let again = self.random.one_in(2);
+        // In a long world nobody would be left.
+        if again || self.options.calls > 0 {
             let after = self.random.millis(500, 9_000);
             self.schedule(after, Event::Revive(index));
         }
@@ -180,7 +184,16 @@ impl World {
             self.summary.refused += 1;
         }
         match self.asked.remove(&ticket) {
-            Some(asked) => self.judge_reply(&asked, &answer),
+            Some(asked) => {
+                match &asked {
+                    Asked::Update(changes) if answer.is_ok() && changes.hold.is_some() => {
+                        self.summary.holds += 1;
+                    }
+                    Asked::Transfer if answer.is_ok() => self.summary.transfers += 1,
+                    _ => {}
+                }
+                self.judge_reply(&asked, &answer)
+            }
             None => Err(("every_command_is_answered_once", format!("{ticket:?}"))),
         }
     }
@@ -364,8 +377,9 @@ impl World {
             2 => changes.time_limit = Some(Duration::from_secs(2)),
             _ => changes.redirect = Some(self.instructions()),
         }
+        let asked = if changes.redirect.is_some() { Asked::Transfer } else { Asked::Other };
         let (account, changes) = (self.account.sid, Box::new(changes));
-        self.submit(Command::UpdateCall { account, call, changes }, Asked::Other)
+        self.submit(Command::UpdateCall { account, call, changes }, asked)
     }
 
     fn delete_call(&mut self) -> Held {

@@ -383,8 +383,16 @@ impl World {
         if let Some(phone) = up {
             return broken("no_phone_is_left_up", format!("phone{} {:?}", phone.index, phone.line));
         }
-        self.summary.calls = self.disk.rows.calls.len() as u64;
-        Ok(())
+        let rows = &self.disk.rows;
+        self.summary.calls = rows.calls.len() as u64;
+        self.summary.joins = rows.participants.len() as u64;
+        self.summary.recordings = rows.recordings.len() as u64;
+        who_came_has_left(rows)
+    }
+
+    /// Returns how many calls of phones there have been.
+    pub(super) fn calls_so_far(&self) -> u64 {
+        self.judge.phones.len() as u64
     }
 
     /// Says what keeps a world from its rest.
@@ -399,6 +407,29 @@ impl World {
         let next = self.agenda.first().map(|(at, event)| format!("{at:?} {event:?}"));
         format!("{census:?} phones {phones:?} queued {queued} ({next:?}) owed {owed}")
     }
+}
+
+/// Of each conference as many were told to have left as there were in it, those who never answered included.
+fn who_came_has_left(rows: &Rows) -> Held {
+    let mut told: BTreeMap<_, (usize, usize)> = BTreeMap::new();
+    for callback in rows.callbacks.values() {
+        let Some(conference) = callback.conference else { continue };
+        let (came, left) = told.entry(conference).or_default();
+        match param(callback, "StatusCallbackEvent") {
+            Some("participant-join") => *came += 1,
+            Some("participant-leave") => *left += 1,
+            _ => {}
+        }
+    }
+    for (conference, (came, left)) in told {
+        let parts = rows.participants.values();
+        let parts = parts.filter(|(record, _)| record.conference == conference).count();
+        if left != parts || came > left {
+            let detail = format!("{conference}: {came} came, {left} left, {parts} were there");
+            return broken("who_is_told_to_come_is_told_to_leave", detail);
+        }
+    }
+    Ok(())
 }
 
 /// Whether a callback says what the rows of its batch say.
