@@ -91,6 +91,7 @@ pub fn read(
     let password = form.get("SipAuthPassword").unwrap_or_default();
     Ok(Dialling {
         to,
+        parameters: Vec::new(),
         from,
         timeout: form.seconds("Timeout", timeout, code::INVALID_TIMEOUT)?,
         time_limit: form.seconds("TimeLimit", TIME_LIMIT, code::BAD_REQUEST)?,

@@ -52,6 +52,13 @@ pub struct Arguments {
     /// Refuses numbers that nobody serves, as Twilio does, where otherwise a virtual phone rings.
     #[arg(long)]
     no_virtual_phones: bool,
+    /// A folder of TwiML bins: what it holds as `EH….xml` is at `https://handler.twilio.com/twiml/EH…`.
+    #[arg(long)]
+    twiml_bins: Option<PathBuf>,
+    /// Who recognises what callers say to `<Gather input="speech">`: an http address, or a command with its
+    /// arguments. It is sent a WAV file and answers `{"text":"...","confidence":0.9}`.
+    #[arg(long)]
+    recogniser: Option<String>,
     /// Written, whole or not at all, when everything listens.
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -136,6 +143,8 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         limits: Limits::default(),
         trunks: Vec::new(),
         retention: Retention::default(),
+        twiml_bins: arguments.twiml_bins,
+        recogniser: arguments.recogniser,
     };
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
     let virtual_phones = virtual_phones.map(|waiting| waiting.start(&node, &arguments.data));

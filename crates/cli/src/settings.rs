@@ -99,6 +99,8 @@ impl Settings {
                 recordings_size: values.size("retention.recordings_size"),
                 every: values.time("retention.every").unwrap_or_default().max(SWEEP_MIN),
             },
+            recogniser: values.text("recogniser").map(str::to_owned),
+            twiml_bins: values.path("twiml_bins"),
         };
         Ok(Self {
             node,

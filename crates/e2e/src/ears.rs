@@ -12,6 +12,13 @@ pub fn tone(hertz: u32, amplitude: f64) -> Arc<[i16]> {
     (0..8_000).map(|index| sample(index).round() as i16).collect()
 }
 
+/// Returns so many milliseconds of what sounds like a voice: harmonics, which are no tone.
+pub fn spoken(ms: usize) -> Vec<i16> {
+    let wave = |at: usize, hertz: f64| (at as f64 / RATE * hertz * TAU).sin();
+    let sample = |at: usize| (1..8).map(|n| wave(at, 140.0 * f64::from(n))).sum::<f64>() * 1_500.0;
+    (0..ms * 8).map(|at| sample(at) as i16).collect()
+}
+
 /// What one ear heard, made ready to be searched for many tones.
 ///
 /// A Hann window keeps tones that are 40 Hz apart out of each other's way in a quarter of a second,

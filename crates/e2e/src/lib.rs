@@ -18,7 +18,7 @@ mod server;
 mod wait;
 
 pub use command::{Running, Typed, typed};
-pub use ears::{Ear, level, tone};
+pub use ears::{Ear, level, spoken, tone};
 pub use foreign::{brought, digest, foreign, sipp, valid_signatures, valid_signatures_by_node};
 pub use openapi::{OpenApi, sid};
 pub use origin::{Asked, Origin};

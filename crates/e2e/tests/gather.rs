@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use e2e::{Server, hears, tone};
+use e2e::{Origin, Server, hears, spoken, tone, until};
 use sim::Phone;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -50,5 +50,69 @@ async fn a_caller_who_presses_nothing_hears_what_follows() {
     hears(&phone, 1_100, true).await;
     assert_eq!(origin.asked("/pin").len(), 0);
     let log = server.get("/Notifications.json").await.body;
-    assert_eq!(log["notifications"][0]["error_code"], "13326", "{log}");
+    assert_eq!(log["notifications"][0]["error_code"], "13343", "{log}");
+}
+
+/// Who says something for a second and a half, and then nothing for a minute.
+fn caller(server: &Server, user: &str) -> Phone {
+    let mut voice = [vec![0; 12_000], spoken(1_500)].concat();
+    voice.resize(8_000 * 60, 0);
+    Phone::call(server.sip(), user, voice.into()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_is_recognised_by_a_service() {
+    let origin = Origin::start().await;
+    let answer = r#"{"text":"two tickets","confidence":0.875}"#;
+    let service = origin.serves("/recognise?key=1", "application/json", answer);
+    origin.serves("/recognise", "application/json", answer);
+    let flags = ["--voice-url", &origin.url("/voice"), "--recogniser", &service];
+    let server = Server::start(&flags).await;
+    origin.serves_twiml("/said", "<Hangup/>");
+    origin.answers(
+        "say",
+        "<Gather input='speech' action='/said' timeout='20' speechTimeout='1' bargeIn='true' \
+         maxSpeechTime='20' language='de-DE' hints='ticket, tickets'/>",
+    );
+    let _phone = caller(&server, "say");
+    let said = origin.wait_for("/said", |_| true).await.expect("the action is asked");
+    assert_eq!([said.param("SpeechResult"), said.param("Confidence")], ["two tickets", "0.875"]);
+    let asked = origin.asked("/recognise").remove(0);
+    let fields = ["key", "language", "hints"].map(|name| asked.param(name).to_owned());
+    assert_eq!(fields, ["1", "de-DE", "ticket, tickets"]);
+    assert_eq!((asked.method.as_str(), asked.header("content-type")), ("POST", Some("audio/wav")));
+    let kept = std::fs::read_dir(server.data().join("recordings/heard")).unwrap().count();
+    assert_eq!(kept, 0, "what was said is kept by nobody");
+    let recordings = server.get("/Recordings.json").await.body;
+    assert_eq!(recordings["recordings"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_hears_what_was_said_and_one_that_fails_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (program, heard) = (folder.path().join("hear.sh"), folder.path().join("heard.wav"));
+    let script = format!("cat > {}\necho one ticket\n", heard.display());
+    std::fs::write(&program, script).unwrap();
+    let origin = Origin::start().await;
+    let (voice, command) = (origin.url("/voice"), format!("sh {}", program.display()));
+    let server = Server::start(&["--voice-url", &voice, "--recogniser", &command]).await;
+    origin.serves_twiml("/said", "<Hangup/>");
+    origin.serves("/sorry.wav", "audio/wav", wav(1_100));
+    let gather = "<Gather input='dtmf speech' action='/said' timeout='20' speechTimeout='auto'/>";
+    origin.answers("say", &format!("{gather}<Play>/sorry.wav</Play>"));
+    let _phone = caller(&server, "say");
+    let said = origin.wait_for("/said", |_| true).await.expect("the action is asked");
+    assert_eq!(said.param("SpeechResult"), "one ticket");
+    let sound = e2e::channels(&std::fs::read(&heard).unwrap()).remove(0);
+    let loud = sound.iter().filter(|sample| sample.unsigned_abs() > 1_000).count();
+    assert!((4_000..16_000).contains(&sound.len()), "{} samples", sound.len());
+    assert!(loud > sound.len() / 4, "{loud} of {}", sound.len());
+    std::fs::write(&program, "exit 3\n").unwrap();
+    let phone = caller(&server, "say");
+    hears(&phone, 1_100, true).await;
+    until("the debugger log tells of it", async || {
+        let log = server.get("/Notifications.json").await.body;
+        log["notifications"][0]["error_code"] == "13343"
+    })
+    .await;
 }

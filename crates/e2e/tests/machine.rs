@@ -4,18 +4,16 @@
 
 use std::sync::Arc;
 
-use e2e::{Origin, Server, until};
+use e2e::{Origin, Server, spoken, tone, until};
 use sim::{Phone, Voice};
 
 /// A minute of sound that begins with so many milliseconds of a voice, with a beep after it where one is
-/// wanted: harmonics, which are no tone.
+/// wanted.
 fn greeting(ms: usize, beep: bool) -> Voice {
-    let wave = |at: usize, hertz: f64| (at as f64 / 8_000.0 * hertz * std::f64::consts::TAU).sin();
-    let spoken =
-        (0..ms * 8).map(|at| (1..8).map(|n| wave(at, 140.0 * f64::from(n))).sum::<f64>() * 1_500.0);
-    let gap = std::iter::repeat_n(0.0, 2_400);
-    let beep = (0..if beep { 3_200 } else { 0 }).map(|at| wave(at, 1_000.0) * 6_000.0);
-    let mut sound: Vec<i16> = spoken.chain(gap).chain(beep).map(|sample| sample as i16).collect();
+    let mut sound = [spoken(ms), vec![0; 2_400]].concat();
+    if beep {
+        sound.extend(tone(1_000, 6_000.0).iter().take(3_200));
+    }
     sound.resize(8_000 * 60, 0);
     Arc::from(sound)
 }

@@ -7,16 +7,15 @@ use model::{CallSid, CallStatus, Level, Timestamp};
 use serde::{Deserialize, Serialize};
 use twiml::{Callee, CalleeKind, Dial, Noun};
 
-use crate::call::Call;
+use crate::call::{Call, Origin};
+use crate::callers::caller_id;
 use crate::context::Context;
 use crate::exchange::World;
 use crate::outside::Caller;
 use crate::participants::LeaveReason;
-use crate::program::{Outcome, Program};
+use crate::program::{Client, Outcome, Program};
 use crate::*;
 
-/// Longest `callerId`, in characters. Source: Twilio error 13248.
-const CALLER_ID_MAX: usize = 128;
 /// The ringing that a caller hears where no country is named. Source: Twilio, `ringTone`.
 const RING_TONE: &str = "us";
 
@@ -46,6 +45,8 @@ struct Over {
     bridged: bool,
     /// What its phone answered, of one that has a SIP address.
     sip_status: Option<u16>,
+    /// The Call-ID and the headers of that answer, as fields; known until a restart.
+    sip: Vec<(String, String)>,
 }
 
 /// A [`Dialled`] as its row keeps it: the `<Dial>` is in the document.
@@ -93,7 +94,7 @@ impl Dialled {
             bridged_ms: self.bridged_at.map(|at| at.0),
             early: self.early.map(|sid| sid.to_string()),
             over: over.map(|over| {
-                let Over { call, status, seconds, bridged, sip_status } = over;
+                let Over { call, status, seconds, bridged, sip_status, sip: _ } = over;
                 (call.to_string(), status.to_string(), *seconds, *bridged, *sip_status)
             }),
         }
@@ -111,7 +112,7 @@ impl Dialled {
             tone: None,
             over: state.over.and_then(|(call, status, seconds, bridged, sip_status)| {
                 let (call, status) = (call.parse().ok()?, status.parse().ok()?);
-                Some(Over { call, status, seconds, bridged, sip_status })
+                Some(Over { call, status, seconds, bridged, sip_status, sip: Vec::new() })
             }),
         }
     }
@@ -129,6 +130,7 @@ impl Dialled {
         ];
         let status = over.sip_status.map(|status| status.to_string());
         params.extend(status.map(|status| ("DialSipResponseCode".to_owned(), status)));
+        params.extend(over.sip.iter().cloned());
         params
     }
 }
@@ -215,6 +217,7 @@ impl World {
         let absolute = |url: &String| twiml::resolve(base, url).ok();
         let dialling = Dialling {
             to: callee.address.clone(),
+            parameters: callee.parameters.clone(),
             from,
             caller_id,
             timeout: Some(dialled.dial.timeout),
@@ -441,6 +444,10 @@ impl World {
         }
         let client = call.client();
         let recorded = call.dial_recording.and_then(|sid| self.recording_field(sid, ctx));
+        if let Some((_, Origin::Dial(dial))) = &call.joined {
+            let params = dial::status(dial::ANSWERED).into_iter().chain(recorded).collect();
+            return tell_action(dial, base, client, params, ctx);
+        }
         let Some(mut dialled) = call.dialled else { return };
         for child in dialled.legs() {
             let bridged_s = dialled.bridged_s(ctx);
@@ -450,18 +457,12 @@ impl World {
             let seconds = record.and_then(|record| record.duration_seconds());
             let seconds = seconds.or(bridged_s).unwrap_or(0);
             let bridged = bridged_s.is_some();
-            dialled.over = Some(Over { call: child, status, seconds, bridged, sip_status: None });
+            let (sip_status, sip) = (None, Vec::new());
+            dialled.over = Some(Over { call: child, status, seconds, bridged, sip_status, sip });
         }
-        // Its action is told, whatever it answers.
-        let action = dialled.dial.action.as_deref();
-        if let Some(url) = action.and_then(|action| twiml::resolve(base, action).ok()) {
-            let document = Document { url, method: dialled.dial.method.clone() };
-            let mut client = client;
-            let canceled = || dial::status(CallStatus::Canceled.as_str());
-            let params = if takes { canceled() } else { dialled.params() };
-            client.params.extend(params.into_iter().chain(recorded));
-            Program::tell(document, &client, ctx);
-        }
+        let canceled = || dial::status(CallStatus::Canceled.as_str());
+        let params = if takes { canceled() } else { dialled.params() };
+        tell_action(&dialled.dial, base, client, params.into_iter().chain(recorded).collect(), ctx);
     }
 
     /// A phone that was dialled is gone, or does something else.
@@ -485,6 +486,7 @@ impl World {
             }
         };
         over.sip_status = over.sip_status.filter(|_| has_sip);
+        over.sip.retain(|_| has_sip);
         let is_done = over.bridged;
         dialled.over = Some(over);
         dialled.answered = None;
@@ -514,6 +516,21 @@ impl World {
     }
 }
 
+/// Tells the action of a `<Dial>` whose caller is gone what came of it, whatever it answers.
+fn tell_action(
+    dial: &Dial,
+    base: &str,
+    mut client: Client,
+    params: Vec<(String, String)>,
+    ctx: &mut Context<'_>,
+) {
+    let action = dial.action.as_deref();
+    if let Some(url) = action.and_then(|action| twiml::resolve(base, action).ok()) {
+        client.params.extend(params);
+        Program::tell(Document { url, method: dial.method.clone() }, &client, ctx);
+    }
+}
+
 impl Over {
     /// What became of a call, which may go on elsewhere.
     fn of(call: &Call, goes_on: bool) -> Self {
@@ -531,6 +548,7 @@ impl Over {
             seconds: seconds.unwrap_or(0),
             bridged: false,
             sip_status: call.sip_status.or(answered),
+            sip: call.sip_fields(),
         }
     }
 }
@@ -539,28 +557,6 @@ impl Over {
 fn connect(bridge: CallSid, call: CallSid, speaks: Speaks, hears: bool, ctx: &mut Context<'_>) {
     let route = Route { room: Some(Room::Bridge(bridge)), speaks, hears, ducked: false };
     ctx.push(Effect::Route { call, route });
-}
-
-/// Says who is to be shown as the caller.
-///
-/// A number is anybody's who is registered here; what is neither number nor the caller's own address is
-/// refused for a number.
-fn caller_id(call: &Call, dial: &Dial, kind: CalleeKind) -> Result<String, Failure> {
-    let record = &call.record;
-    let Some(wanted) = &dial.caller_id else { return Ok(record.from.clone()) };
-    if wanted.chars().count() > CALLER_ID_MAX {
-        let message = format!("callerId has more than {CALLER_ID_MAX} characters");
-        return Err(Failure { code: 13248, message });
-    }
-    let digits = wanted.strip_prefix('+').unwrap_or(wanted);
-    let is_number = digits.len() >= 3 && digits.bytes().all(|octet| octet.is_ascii_digit());
-    let own = [&record.from, &record.to].contains(&wanted);
-    let is_plain = wanted.chars().all(|c| c.is_alphanumeric() || "+-_.:@".contains(c));
-    if is_number || own || kind != CalleeKind::Number && is_plain {
-        return Ok(wanted.clone());
-    }
-    let message = format!("callerId {wanted:?} is no number");
-    Err(Failure { code: 13214, message })
 }
 
 /// What a phone does between its answer and its connection: keys first, then its document.

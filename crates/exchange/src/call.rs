@@ -22,18 +22,12 @@ use crate::participants::LeaveReason;
 use crate::program::{BeforeAnswer, Client, Outcome, Program};
 
 use crate::{
-    Audience, CallChanges, CreateCall, Dialling, Document, Effect, End, Failure, Fetched,
-    Instructions, Offer, RecordingOptions, Refusal, Reply, Speech, StatusCallback,
+    Audience, CallChanges, Document, Effect, End, Failure, Fetched, Instructions, Offer,
+    RecordingOptions, Refusal, Reply, Speech, StatusCallback,
 };
 
-/// How long an outbound call rings where the caller does not say. Source: Twilio, `Timeout`.
-const RING_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest ringing that can be asked for. Source: Twilio, `Timeout`.
-const RING_TIMEOUT_MAX: Duration = Duration::from_secs(600);
-/// What Twilio adds to `Timeout`.
-const RING_TIMEOUT_EXTRA: Duration = Duration::from_secs(5);
 /// How long a call may last. Source: Twilio, `timeLimit` of `<Dial>` and error 32015.
-const TIME_LIMIT: Duration = Duration::from_secs(4 * 3_600);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(4 * 3_600);
 /// Longest call that can be asked for. Source: Twilio, `TimeLimit`.
 pub(crate) const TIME_LIMIT_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// What a caller hears whose document could not be had.
@@ -66,6 +60,8 @@ pub(crate) struct Call {
     pub(crate) queued: Option<Box<Queued>>,
     /// What its phone answered in place of taking the call; known when it ends, never written.
     pub(crate) sip_status: Option<u16>,
+    /// The Call-ID and the headers of its phone's final answer; never written.
+    pub(crate) sip_answer: Option<(String, Vec<(String, String)>)>,
     pub(crate) send_digits: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
     /// What is dialled when it is its turn.
@@ -107,6 +103,7 @@ impl Call {
             dialled_by: None,
             queued: None,
             sip_status: None,
+            sip_answer: None,
             send_digits: None,
             headers: Vec::new(),
             dialout: None,
@@ -138,6 +135,14 @@ impl Call {
         self.record.status == CallStatus::InProgress
     }
 
+    /// What its phone said in SIP, as the fields of a `<Dial>`'s action. Source: TwiML `<Sip>`.
+    pub(crate) fn sip_fields(&self) -> Vec<(String, String)> {
+        let Some((call_id, headers)) = &self.sip_answer else { return Vec::new() };
+        let headers = headers.iter();
+        let headers = headers.map(|(name, value)| (format!("DialSipHeader_{name}"), value.clone()));
+        [("DialSipCallId".to_owned(), call_id.clone())].into_iter().chain(headers).collect()
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client {
             owner: Owner::Call(self.record.sid),
@@ -151,7 +156,7 @@ impl Call {
 }
 
 /// What a call looks like before anything has happened to it.
-fn record(
+pub(crate) fn record(
     sid: CallSid,
     account: model::AccountSid,
     direction: Direction,
@@ -196,70 +201,6 @@ impl World {
         self.calls.insert(call, entry);
         self.touch(call);
         self.begin(call, ctx);
-    }
-
-    /// Dials for the API.
-    pub(crate) fn create_call(
-        &mut self,
-        mut create: CreateCall,
-        ctx: &mut Context<'_>,
-    ) -> Result<Reply, Refusal> {
-        self.check_dialling(create.account, &mut create.dialling, ctx.now.instant)?;
-        let instructions = Some(create.instructions);
-        let sid = self.dial(create.account, &create.dialling, instructions, None, None, ctx);
-        let call = self.calls.get_mut(&sid).expect("it was just made");
-        call.send_digits = create.send_digits;
-        Ok(Reply::Call(Box::new(call.record.clone())))
-    }
-
-    /// Makes an outbound call and dials it, for the API or for the `<Dial>` of another call.
-    pub(crate) fn dial(
-        &mut self,
-        account: model::AccountSid,
-        dialling: &Dialling,
-        instructions: Option<Instructions>,
-        jitter_buffer_size: Option<String>,
-        parent: Option<CallSid>,
-        ctx: &mut Context<'_>,
-    ) -> CallSid {
-        let sid = ctx.names.call();
-        let (direction, extra) = match parent {
-            Some(_) => (Direction::OutboundDial, Duration::ZERO),
-            None => (Direction::OutboundApi, RING_TIMEOUT_EXTRA),
-        };
-        let mut record = record(sid, account, direction, CallStatus::Queued, ctx.now.wall);
-        record.parent = parent;
-        record.to.clone_from(&dialling.to);
-        record.from.clone_from(&dialling.from);
-        record.start_time = Some(ctx.now.wall);
-        let mut call = Call::new(record, instructions);
-        call.status_callback = dialling.status_callback.clone();
-        call.recording = dialling.recording.clone();
-        call.machine = dialling.machine.clone().map(|machine| Box::new(Detecting::new(machine)));
-        let timeout = dialling.timeout.unwrap_or(RING_TIMEOUT).min(RING_TIMEOUT_MAX);
-        call.time_limit = dialling.time_limit.unwrap_or(TIME_LIMIT).min(TIME_LIMIT_MAX);
-        let now = ctx.now.instant;
-        let turn = if parent.is_none() { self.take_turn(account, now) } else { now };
-        let dialout = Dialout {
-            at: Some(turn),
-            to: dialling.to.clone(),
-            from: dialling.caller_id.clone().unwrap_or_else(|| dialling.from.clone()),
-            display_name: dialling.caller_display_name.clone(),
-            auth: dialling.sip_auth.clone(),
-            jitter_buffer_size,
-            rings: timeout + extra,
-        };
-        if turn > now {
-            let wait = (turn - now).as_millis();
-            call.record.queue_time_ms = u64::try_from(wait).unwrap_or(u64::MAX);
-            call.record.start_time = None;
-            call.dialout = Some(Box::new(dialout));
-        } else {
-            call.dial_out(dialout, ctx);
-        }
-        self.calls.insert(sid, call);
-        self.touch(sid);
-        sid
     }
 
     /// The phone that we dial rings.

@@ -63,12 +63,24 @@ pub(crate) fn voice_params(call: &Record, headers: &[(String, String)]) -> Param
     if let Some(who) = call.answered_by {
         push(&mut params, "AnsweredBy", who);
     }
-    params.extend(headers.iter().cloned());
+    // What goes along is no other's business.
+    let known: Vec<String> = params.iter().map(|(name, _)| name.clone()).collect();
+    params.extend(headers.iter().filter(|(name, _)| !known.contains(name)).cloned());
     params
 }
 
 /// Tells a call's receiver of a step, if it asked for it.
 pub(crate) fn call_progress(call: &mut Call, progress: CallProgress, ctx: &mut Context<'_>) {
+    call_progress_with(call, progress, Vec::new(), ctx);
+}
+
+/// The same, with more fields.
+pub(crate) fn call_progress_with(
+    call: &mut Call,
+    progress: CallProgress,
+    more: Params,
+    ctx: &mut Context<'_>,
+) {
     let Some(url) = call.status_callback.url.clone() else { return };
     let asked = &call.status_callback.events;
     let wanted = if asked.is_empty() {
@@ -88,6 +100,7 @@ pub(crate) fn call_progress(call: &mut Call, progress: CallProgress, ctx: &mut C
     push(&mut params, "Timestamp", ctx.now.wall.rfc2822());
     push(&mut params, "CallbackSource", "call-progress-events");
     push(&mut params, "SequenceNumber", call.sequence);
+    params.extend(more);
     call.sequence += 1;
     let callback = Callback {
         sid: ctx.names.callback(),

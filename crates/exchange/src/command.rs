@@ -198,6 +198,8 @@ pub struct StatusCallback {
 pub struct Dialling {
     /// `To`: `sip:user@host`, `client:name`, or a number of a registered user.
     pub to: String,
+    /// What goes along to a client or an application, beside what stands behind `?` in `To`.
+    pub parameters: Vec<(String, String)>,
     /// `From`, as asked for.
     pub from: String,
     /// How long it may ring; `Timeout`.

@@ -38,6 +38,8 @@ pub(crate) struct Names {
     pub(crate) api_url: String,
     /// How many channels the recordings of conferences have.
     pub(crate) conference_channels: u8,
+    /// Whether somebody recognises speech.
+    pub(crate) recognises: bool,
 }
 
 impl Names {
@@ -49,6 +51,7 @@ impl Names {
             plays: BTreeMap::new(),
             api_url: String::new(),
             conference_channels: 1,
+            recognises: false,
         }
     }
 

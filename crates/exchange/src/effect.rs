@@ -80,6 +80,20 @@ pub enum Event {
         /// The SIP status: 486 busy, 408 or 480 no answer, ...
         status: u16,
     },
+    /// What the phone we dial said in its final answer, which is told next.
+    CallReplied {
+        /// Which call.
+        call: CallSid,
+        /// The headers whose names begin with `X-`.
+        headers: Vec<(String, String)>,
+    },
+    /// A phone is being called.
+    CallDialled {
+        /// Which call.
+        call: CallSid,
+        /// The Call-ID.
+        sip_call_id: String,
+    },
     /// A phone is gone.
     CallGone {
         /// Which call.
@@ -107,6 +121,15 @@ pub enum Event {
         call: CallSid,
         /// Who.
         who: AnsweredBy,
+    },
+    /// What a call said was recognised, or could not be.
+    Recognised {
+        /// Which call.
+        call: CallSid,
+        /// What was heard.
+        hearing: RecordingSid,
+        /// What was understood.
+        result: Result<Recognised, Failure>,
     },
     /// A request for a document was answered, or failed.
     Fetched {
@@ -249,6 +272,24 @@ pub enum Sound {
     RingTone(String),
 }
 
+/// How speech is to be recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recognise {
+    /// A language tag.
+    pub language: String,
+    /// Words that are likely.
+    pub hints: String,
+}
+
+/// What was understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recognised {
+    /// The words; empty where there were none.
+    pub text: String,
+    /// How sure that is, 0.0 to 1.0.
+    pub confidence: f32,
+}
+
 /// What the world must do because a command or an event was accepted, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -260,6 +301,8 @@ pub enum Effect {
         call: CallSid,
         /// Whom: `sip:` address, or a registered user's name.
         to: String,
+        /// What goes along to a client or an application.
+        parameters: Vec<(String, String)>,
         /// Who calls: a number, a name or a `sip:` address.
         from: String,
         /// A name to show.
@@ -373,6 +416,20 @@ pub enum Effect {
     },
     /// Ends a recording.
     StopRecording(RecordingSid),
+    /// Keeps what a call says, to be recognised.
+    Hear {
+        /// What is heard, by a SID that no recording has.
+        hearing: RecordingSid,
+        /// Whom.
+        call: CallSid,
+    },
+    /// Ends that; [`Event::Recognised`] follows where it is to be recognised.
+    EndHearing {
+        /// What was heard.
+        hearing: RecordingSid,
+        /// How it is to be recognised; none: it is forgotten.
+        wanted: Option<Recognise>,
+    },
     /// Deletes a recording's file. Acts after the commit.
     EraseRecording(RecordingSid),
 }

@@ -83,13 +83,15 @@ impl World {
         if let Some(mut program) = call.program.take() {
             program.stop(ctx);
         }
+        let recorded = self.recorded_of(sid, ctx);
+        let Some(call) = self.calls.get_mut(&sid) else { return };
         let taken_back = status == CallStatus::Canceled && call.record.status == CallStatus::Queued;
         call.record.status = status;
         call.record.end_time = Some(ctx.now.wall);
         call.record.date_updated = ctx.now.wall;
         // Of a call that is cancelled while it is queued nothing is told.
         if !taken_back {
-            callbacks::call_progress(call, CallProgress::Completed, ctx);
+            callbacks::call_progress_with(call, CallProgress::Completed, recorded, ctx);
         }
         self.leave(sid, reason, ctx);
         self.stop_recordings(Recorded::Call(sid), ctx);

@@ -132,11 +132,27 @@ impl Exchange {
             Event::CallOffered(offer) => world.offered(*offer, ctx),
             Event::CallRinging { call, early_media } => world.ringing(call, early_media, ctx),
             Event::CallAnswered { call } => world.answered(call, ctx),
+            Event::CallDialled { call, sip_call_id } => {
+                if let Some(call) = world.calls.get_mut(&call) {
+                    call.sip_answer = Some((sip_call_id, Vec::new()));
+                }
+            }
+            Event::CallReplied { call, headers } => {
+                let call = world.calls.get_mut(&call);
+                if let Some((_, known)) = call.and_then(|call| call.sip_answer.as_mut()) {
+                    *known = headers;
+                }
+            }
             Event::CallFailed { call, status } => world.failed(call, status, ctx),
             Event::CallGone { call, why } => world.gone(call, why, ctx),
             Event::Digit { call, digit } => world.digit(call, digit, ctx),
             Event::Speech { call, speaking } => world.speech(call, speaking, ctx),
             Event::AnsweredBy { call, who } => world.answered_by(call, who, ctx),
+            Event::Recognised { call, hearing, result } => {
+                world.run_call(call, ctx, |program, client, ctx| {
+                    program.recognised(hearing, result, client, ctx)
+                });
+            }
             Event::Fetched { fetch, result } => {
                 if let Some(owner) = ctx.names.take_fetch(fetch) {
                     world.fetched(owner, result, ctx);
@@ -249,6 +265,11 @@ impl Exchange {
     /// Sets where the API is reached, for the addresses that callbacks name: without a slash at its end.
     pub fn set_api_url(&mut self, url: String) {
         self.names.api_url = url;
+    }
+
+    /// Lets `<Gather>` hear speech: somebody recognises it.
+    pub fn recognise_speech(&mut self) {
+        self.names.recognises = true;
     }
 
     /// Has conferences recorded in two channels: the first who came on the left, everyone else on the right.

@@ -41,6 +41,7 @@ pub(crate) struct Dialout {
     #[serde(skip)]
     pub(crate) at: Option<Instant>,
     pub(crate) to: String,
+    pub(crate) parameters: Vec<(String, String)>,
     pub(crate) from: String,
     pub(crate) display_name: Option<String>,
     pub(crate) auth: Option<(String, String)>,
@@ -56,6 +57,7 @@ impl Call {
         ctx.push(Effect::Dial {
             call: self.record.sid,
             to: dialout.to,
+            parameters: dialout.parameters,
             from: dialout.from,
             display_name: dialout.display_name,
             auth: dialout.auth,

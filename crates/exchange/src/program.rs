@@ -7,6 +7,7 @@ mod client;
 mod gather;
 mod position;
 mod record;
+mod speech;
 
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,8 @@ enum Stage {
     Halted(Duration),
     /// A `<Record>` records, or its file is being closed.
     Recording(Box<Taking>),
+    /// What was said is being recognised.
+    Recognising,
     /// It was interrupted by a restart before the answer came.
     Unanswered(Box<Asked>),
     /// It was interrupted by a restart while its sound played.
@@ -210,6 +213,7 @@ impl Program {
             | Stage::Fetching(..)
             | Stage::Playing(_)
             | Stage::Halted(_)
+            | Stage::Recognising
             | Stage::Unanswered(_)
             | Stage::Unheard => None,
         }
@@ -324,6 +328,7 @@ impl Program {
             | Stage::Playing(_)
             | Stage::Pausing(_)
             | Stage::Halted(_)
+            | Stage::Recognising
             | Stage::Unanswered(_)
             | Stage::Unheard => Outcome::Going,
         }
@@ -522,6 +527,7 @@ impl Program {
                 | Stage::Pausing(_)
                 | Stage::Halted(_)
                 | Stage::Recording(_)
+                | Stage::Recognising
                 | Stage::Unanswered(_)
                 | Stage::Unheard,
                 _,
@@ -533,6 +539,7 @@ impl Program {
     /// Abandons the program; nothing of it is heard any more.
     pub(crate) fn stop(&mut self, ctx: &mut Context<'_>) {
         self.hush(ctx);
+        self.stop_hearing(None, ctx);
         self.gathering = None;
         self.about_to_record = false;
         self.verbs.clear();
@@ -552,6 +559,7 @@ impl Program {
             | Stage::Pausing(_)
             | Stage::Halted(_)
             | Stage::Recording(_)
+            | Stage::Recognising
             | Stage::Unanswered(_)
             | Stage::Unheard => {}
         }

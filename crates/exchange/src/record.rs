@@ -112,6 +112,21 @@ impl World {
         Some(("RecordingUrl".to_owned(), recording_url(record, ctx)))
     }
 
+    /// The fields that tell the receiver of a call's progress what is recorded of it by `Record`; the file is being
+    /// closed then, and as long as it has lasted.
+    pub(crate) fn recorded_of(&self, sid: CallSid, ctx: &Context<'_>) -> Vec<(String, String)> {
+        let mut running = self.recordings.running(Recorded::Call(sid)).into_iter();
+        let of_call = |sid: &RecordingSid| {
+            let recording = self.recordings.get(*sid);
+            recording.is_some_and(|one| one.record.source == RecordingSource::OutboundApi)
+        };
+        let recording = running.find(of_call).and_then(|sid| self.recordings.get(sid));
+        recording.map_or_else(Vec::new, |recording| {
+            let length = ctx.now.wall.since(recording.record.start_time);
+            told(&Record { duration: Some(length), ..recording.record.clone() }, ctx)
+        })
+    }
+
     fn next_verb(&mut self, sid: CallSid, ctx: &mut Context<'_>) -> Outcome {
         let Some(call) = self.calls.get_mut(&sid) else { return Outcome::Going };
         let client = call.client();
@@ -122,8 +137,10 @@ impl World {
     pub(crate) fn speech_recorded(&mut self, sid: CallSid, speaking: bool, ctx: &mut Context<'_>) {
         let Some(call) = self.calls.get_mut(&sid) else { return };
         call.speaking = speaking;
-        let program = call.program.as_mut();
-        if program.is_some_and(|program| program.record_speech(speaking, ctx.now.instant)) {
+        let is_waited_for = call.program.as_mut().is_some_and(|program| {
+            program.record_speech(speaking, ctx.now.instant) || program.gather_speech(speaking, ctx)
+        });
+        if is_waited_for {
             self.touch(sid);
         }
     }

@@ -289,6 +289,7 @@ impl CallState {
             dialled,
             dialled_by: self.dialled_by.and_then(|sid| sid.parse().ok()),
             sip_status: None,
+            sip_answer: None,
             instructions: self.instructions,
             fallback: self.fallback,
             status_callback: self.status_callback,

@@ -9,6 +9,7 @@ use url::Url;
 use webhook::{Client, Overrides, Request, Response};
 
 use crate::accounts::Accounts;
+use crate::bins;
 use crate::core::Brought;
 use crate::debugger::{About, Debugger};
 use crate::decoded::Decoded;
@@ -53,6 +54,10 @@ impl Assets {
             let text = format!("<Response><Play loop=\"0\">{MUSIC_URL}</Play></Response>");
             let url = document.url.clone();
             return Ok(Brought::Document(Fetched::Twiml { text, url }));
+        }
+        if let Some(text) = bins::answer(document, &params, self.own.bins.as_deref()).await {
+            let url = document.url.clone();
+            return Ok(Brought::Document(Fetched::Twiml { text: text?, url }));
         }
         let response = self.send((account, call), document, params, document_max).await?;
         if is_audio(&response) {

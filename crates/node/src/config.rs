@@ -63,6 +63,10 @@ pub struct Config {
     pub retention: Retention,
     /// Ways to the telephone network, in the order in which they are asked.
     pub trunks: Vec<Trunk>,
+    /// Where the TwiML bins are that programs name by an address of Twilio's: `EH….xml`.
+    pub twiml_bins: Option<PathBuf>,
+    /// Who recognises speech: an http address, or a command with its arguments; none: nobody.
+    pub recogniser: Option<String>,
 }
 
 /// What each account may have at once.

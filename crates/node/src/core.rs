@@ -12,9 +12,9 @@ use std::time::Instant;
 
 use exchange::{
     AudioId, Command, Document, Effect, Event, Exchange, Failure, FetchId, Fetched, Gone, Hearing,
-    PlayId, RecordingEnd, Refusal, Reply, Room, Sound,
+    PlayId, Recognise, Recognised, RecordingEnd, Refusal, Reply, Room, Sound,
 };
-use media::{LegId, LegOptions, PlayTo, PlayerId, RecordingId, RoomId};
+use media::{LegId, PlayTo, PlayerId, RecordingId, RoomId};
 use model::{Account, AccountSid, CallSid, Callback, Change, ConferenceSid, Now, RecordingSid};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -23,6 +23,7 @@ use sip::{Agent, CallId, Ended, Peer, Transmit};
 use crate::directory::Directory;
 use crate::dispatch::After;
 use crate::draining::Stopping;
+use crate::hearing::Heard;
 use crate::parting::PARTING_LIMIT;
 use crate::recorder::Layout;
 use crate::target::Target;
@@ -81,6 +82,8 @@ pub enum Input {
     Remarked(PlayId, Failure),
     /// What came of an [`Output::Load`].
     Loaded(PlayId, Result<Arc<[i16]>, Failure>),
+    /// What came of an [`Output::Recognise`].
+    Recognised(CallSid, RecordingSid, Result<Recognised, Failure>),
     /// A recording's file is closed.
     RecordingEnded(RecordingSid, RecordingEnd),
     /// The numbers, applications and domains as they are from now on.
@@ -152,6 +155,15 @@ pub enum Output {
         /// What stands side by side in it.
         layout: Layout,
     },
+    /// Has what a call said recognised, and its file deleted; [`Input::Recognised`] follows.
+    Recognise {
+        /// Whose words.
+        call: CallSid,
+        /// What was heard.
+        hearing: RecordingSid,
+        /// How.
+        wanted: Recognise,
+    },
     /// Deletes a recording's file.
     EraseRecording(RecordingSid),
     /// All calls are over and their rows committed.
@@ -186,6 +198,8 @@ pub struct Settings {
     pub api_url: String,
     /// Whether conferences are recorded in two channels.
     pub dual_conference_recordings: bool,
+    /// Whether somebody recognises speech.
+    pub recognises: bool,
     /// Where numbers ring that nobody serves; none: they are refused.
     pub virtual_phones: Option<SocketAddr>,
 }
@@ -214,16 +228,18 @@ pub struct Core {
     pub(crate) settings: Settings,
     pub(crate) exchange: Exchange,
     pub(crate) agent: Agent,
-    ports: Box<dyn PortPairs>,
+    pub(crate) ports: Box<dyn PortPairs>,
     pub(crate) calls: BTreeMap<CallSid, Wired>,
     /// Calls whose host's name is being resolved.
     pub(crate) dialling: BTreeMap<CallSid, (Effect, Target)>,
     pub(crate) by_sip: BTreeMap<CallId, CallSid>,
-    by_leg: BTreeMap<LegId, CallSid>,
+    pub(crate) by_leg: BTreeMap<LegId, CallSid>,
     /// Calls that we ended, until their phones know.
     pub(crate) parting: BTreeMap<CallId, CallSid>,
     pub(crate) rooms: BTreeMap<Room, RoomId>,
     pub(crate) recordings: BTreeMap<RecordingSid, RecordingId>,
+    /// What is heard of whom, and whether its file is closed.
+    pub(crate) hearings: BTreeMap<RecordingSid, Heard>,
     pub(crate) audio: BTreeMap<AudioId, Arc<[i16]>>,
     pub(crate) loading: BTreeMap<PlayId, Loading>,
     /// Sounds that cannot be played, of which the exchange is told when it is done deciding.
@@ -265,6 +281,9 @@ impl Core {
         let open = sip::Config::open(settings.sip, seed);
         let mut exchange = Exchange::new(random.next_u64());
         exchange.set_api_url(settings.api_url.clone());
+        if settings.recognises {
+            exchange.recognise_speech();
+        }
         if settings.dual_conference_recordings {
             exchange.record_conferences_in_two_channels();
         }
@@ -281,6 +300,7 @@ impl Core {
             parting: BTreeMap::new(),
             rooms: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            hearings: BTreeMap::new(),
             audio: BTreeMap::new(),
             loading: BTreeMap::new(),
             unplayable: VecDeque::new(),
@@ -331,6 +351,9 @@ impl Core {
                 self.event(Event::PlayRemarked { play, remark }, now);
             }
             Input::Loaded(play, result) => self.loaded(play, result, now),
+            Input::Recognised(call, hearing, result) => {
+                self.event(Event::Recognised { call, hearing, result }, now);
+            }
             Input::RecordingEnded(recording, end) => self.recording_ended(recording, end, now),
             Input::Directory(directory) => {
                 self.exchange.set_numbers(directory.names());
@@ -487,6 +510,11 @@ impl Core {
                 }
                 self.event(Event::CallRinging { call, early_media }, now);
             }
+            sip::Event::Replied(id, headers) => {
+                if let Some(call) = of(&id) {
+                    self.event(Event::CallReplied { call, headers }, now);
+                }
+            }
             sip::Event::Answered(id, session) | sip::Event::Acknowledged(id, session) => {
                 let Some(call) = of(&id) else { return };
                 self.trunks.arrived(call);
@@ -533,59 +561,6 @@ impl Core {
                 self.trunks.replied(id, (status, expires_s), now.instant);
             }
         }
-    }
-
-    /// Opens a call's ports and notes its names.
-    pub(crate) fn open(&mut self, call: CallSid, sip: CallId) -> bool {
-        self.last += 1;
-        let leg = LegId(self.last);
-        let Some(port) = self.ports.open(leg) else { return false };
-        let media = SocketAddr::new(self.settings.sip.ip(), port);
-        self.calls.insert(call, Wired { sip, leg, media, added: false, kept: false });
-        self.by_sip.insert(sip, call);
-        self.by_leg.insert(leg, call);
-        true
-    }
-
-    /// Connects a call's sound as it was agreed on.
-    pub(crate) fn wire(&mut self, call: CallSid, session: &sip::Session) {
-        let Some(wired) = self.calls.get_mut(&call) else { return };
-        let codec = |codec| match codec {
-            sip::Codec::Pcmu => media::Codec::Pcmu,
-            sip::Codec::Pcma => media::Codec::Pcma,
-        };
-        let audio = &session.audio;
-        let Some(&(payload_type, first)) = audio.codecs.first() else { return };
-        let options = Box::new(LegOptions {
-            codec: codec(first),
-            payload_type,
-            also: audio.codecs[1..].iter().map(|&(number, other)| (number, codec(other))).collect(),
-            telephone_event: audio.telephone_event,
-            ptime_ms: audio.ptime_ms,
-            remote: audio.address,
-            remote_rtcp: audio.rtcp,
-            sends: audio.receives,
-            receives: audio.sends,
-            bounds: media::Bounds::default(),
-        });
-        let added = std::mem::replace(&mut wired.added, true);
-        let leg = wired.leg;
-        self.media(if added {
-            media::Command::UpdateLeg(leg, options)
-        } else {
-            media::Command::AddLeg(leg, options)
-        });
-    }
-
-    /// Takes a call's names and its leg away.
-    pub(crate) fn unplug(&mut self, call: CallSid) -> Option<Wired> {
-        self.rooms.remove(&Room::Bridge(call));
-        self.trunks.release(call);
-        let wired = self.calls.remove(&call)?;
-        self.by_sip.remove(&wired.sip);
-        self.by_leg.remove(&wired.leg);
-        self.media(media::Command::RemoveLeg(wired.leg));
-        Some(wired)
     }
 
     pub(crate) fn media(&mut self, command: media::Command) {

@@ -10,6 +10,7 @@ use model::{AccountSid, CallSid, Callback, Change, ConferenceStatus, Now};
 use sip::Peer;
 
 use crate::core::{BatchId, Core, Loading, Output, Ticket, Written};
+use crate::parameters;
 use crate::target::{Host, Target};
 
 /// The room is turned down by 12 dB under an announcement.
@@ -225,6 +226,8 @@ impl Core {
             Effect::Track { recording, call } => self.track(recording, call),
             Effect::PauseRecording { recording, pause } => self.pause_recording(recording, pause),
             Effect::StopRecording(recording) => self.stop_recording(recording),
+            Effect::Hear { hearing, call } => self.hear(hearing, call),
+            Effect::EndHearing { hearing, wanted } => self.end_hearing(hearing, wanted),
             Effect::Write(_)
             | Effect::Dial { .. }
             | Effect::Fetch { .. }
@@ -318,8 +321,8 @@ impl Core {
 
     /// Dials, now that the call's row is committed. A host's name is resolved first.
     fn dial(&mut self, mut effect: Effect, now: Now) {
-        let Effect::Dial { call, to, .. } = &effect else { return };
-        let (call, to) = (*call, to.clone());
+        let Effect::Dial { call, to, parameters, .. } = &effect else { return };
+        let (call, to, parameters) = (*call, to.clone(), parameters.clone());
         if let Some(binding) = self.in_domain(&to) {
             return self.invite(effect, binding, now);
         }
@@ -330,8 +333,14 @@ impl Core {
             if !known && self.trunks.carry(&to) {
                 return self.call_out(effect, (Vec::new(), None), now);
             }
-            let ours = || self.own_line(user).inspect(|_| self.prove_ourselves(&mut effect));
-            let binding = self.agent.binding(user).or_else(ours);
+            let along =
+                |(uri, peer): (String, Peer)| (parameters::to_client(uri, &parameters), peer);
+            let ours = || {
+                let (uri, peer) = self.own_line(user)?;
+                self.prove_ourselves(&mut effect);
+                Some((parameters::to_line(uri, &parameters), peer))
+            };
+            let binding = self.agent.binding(user).map(along).or_else(ours);
             let binding = binding.or_else(|| self.virtual_phone(&to));
             return self.invite(effect, binding, now);
         };
@@ -380,6 +389,9 @@ impl Core {
         let media = self.calls[&call].media;
         let name = display_name.as_deref();
         self.agent.invite(id, &uri, peer, (&from, name), media, now.instant);
+        if let Some(sip_call_id) = self.agent.call_id(id).map(str::to_owned) {
+            self.event(Event::CallDialled { call, sip_call_id }, now);
+        }
         if let Some((user, password)) = auth {
             self.agent.set_proof(id, sip::Credentials { user, password }.into());
         }

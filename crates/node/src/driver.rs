@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use exchange::{Command, Failure, FetchId, PlayId, RecordingEnd, Refusal, Reply, Sound};
+use exchange::{
+    Command, Failure, FetchId, PlayId, Recognised, RecordingEnd, Refusal, Reply, Sound,
+};
 use media::{LegId, Shard, ShardStats, TapId};
 use model::{AccountSid, CallSid, ConferenceSid, RecordingSid};
 use rand_chacha::ChaCha12Rng;
@@ -26,6 +28,7 @@ use crate::media_thread::{self, Lateness};
 use crate::narrator::Narrator;
 use crate::outbox::Owed;
 use crate::ports::Ports;
+use crate::recogniser::Recogniser;
 use crate::recorder::{self, Recorder};
 use crate::recovery::Closing;
 use crate::speech::{self, Speaker};
@@ -53,6 +56,7 @@ pub enum Request {
     TrunkResolved(usize, TrunkQuestion, Vec<IpAddr>),
     Trunks(Vec<Trunk>),
     Limits(exchange::Limits),
+    Recognised(CallSid, RecordingSid, Result<Recognised, Failure>),
     RecordingEnded(RecordingSid, RecordingEnd),
     Audibility(ConferenceSid, oneshot::Sender<Vec<Pair>>),
     OpenTap(ConferenceSid, oneshot::Sender<Option<TapId>>),
@@ -79,6 +83,8 @@ pub struct Parts {
     pub closing: Closing,
     /// Where recordings are kept.
     pub recordings: PathBuf,
+    /// Who understands speech.
+    pub recogniser: Recogniser,
     pub directory: Directory,
     pub trunks: Vec<Trunk>,
     pub limits: exchange::Limits,
@@ -98,6 +104,8 @@ struct Driver {
     callbacks: mpsc::UnboundedSender<Owed>,
     media: SyncSender<media_thread::Input>,
     recorder: Recorder,
+    recordings: PathBuf,
+    recogniser: Recogniser,
     lateness: Arc<Lateness>,
     narrator: Narrator,
     replies: BTreeMap<Ticket, oneshot::Sender<Result<Reply, Refusal>>>,
@@ -159,7 +167,7 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
         }
     };
     let runtime = tokio::runtime::Handle::current();
-    let recorder = Recorder::start(parts.recordings, runtime, ended)?;
+    let recorder = Recorder::start(parts.recordings.clone(), runtime, ended)?;
     let driver = Driver {
         core,
         store: parts.store,
@@ -171,6 +179,8 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
         callbacks: parts.callbacks,
         media,
         recorder,
+        recordings: parts.recordings,
+        recogniser: parts.recogniser,
         lateness,
         narrator: Narrator::default(),
         replies: BTreeMap::new(),
@@ -240,6 +250,9 @@ impl Driver {
             }
             Request::Limits(limits) => self.core.exchange.set_limits(limits),
             Request::Trunks(trunks) => self.core.handle(Input::Trunks(trunks), now()),
+            Request::Recognised(call, hearing, result) => {
+                self.core.handle(Input::Recognised(call, hearing, result), now());
+            }
             Request::RecordingEnded(recording, end) => {
                 self.core.handle(Input::RecordingEnded(recording, end), now());
             }
@@ -322,6 +335,14 @@ impl Driver {
                         let input = Input::RecordingEnded(recording, recorder::unopened());
                         self.core.handle(input, now());
                     }
+                }
+                Output::Recognise { call, hearing, wanted } => {
+                    let file = recorder::heard(&self.recordings, hearing);
+                    let (recogniser, requests) = (self.recogniser.clone(), self.requests.clone());
+                    tokio::spawn(async move {
+                        let result = recogniser.understand(file, &wanted).await;
+                        let _ = requests.send(Request::Recognised(call, hearing, result)).await;
+                    });
                 }
                 Output::EraseRecording(recording) => self.recorder.erase(recording),
                 Output::Stopped => {

@@ -8,6 +8,7 @@
 mod accounts;
 pub mod arrival;
 mod assets;
+mod bins;
 mod census;
 mod config;
 mod core;
@@ -20,6 +21,7 @@ mod directory;
 mod dispatch;
 mod draining;
 mod driver;
+mod hearing;
 #[cfg(test)]
 mod late_tests;
 mod machine;
@@ -30,12 +32,14 @@ mod narrator;
 mod offered;
 mod outbox;
 mod own;
+mod parameters;
 mod parting;
 #[cfg(test)]
 mod parting_tests;
 mod phones;
 mod played;
 mod ports;
+mod recogniser;
 mod recorder;
 mod recording;
 mod recovery;
@@ -48,6 +52,7 @@ mod target;
 mod testing;
 mod trunk_calls;
 mod trunks;
+mod wired;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -488,6 +493,7 @@ impl Node {
             guard: config.guard,
             api_url: config.api_url.clone(),
             dual_conference_recordings: config.dual_conference_recordings,
+            recognises: config.recogniser.is_some(),
             virtual_phones: config.virtual_phones.as_ref().map(|virtual_ones| virtual_ones.sip),
         };
         let speaker = Arc::new(speech::Speaker::new(&config.data));
@@ -495,6 +501,7 @@ impl Node {
             store: store.clone(),
             folder: recordings.clone(),
             api_url: config.api_url.clone(),
+            bins: config.twiml_bins,
         };
         let parts = driver::Parts {
             settings,
@@ -508,6 +515,7 @@ impl Node {
             callbacks: callbacks.clone(),
             closing,
             recordings: recordings.clone(),
+            recogniser: recogniser::Recogniser::new(config.recogniser.as_deref()),
             directory: Directory::read(&store, &accounts).map_err(told)?,
             trunks: config.trunks,
             limits: config.limits.account,

@@ -8,6 +8,7 @@ use sip::Peer;
 use crate::core::Core;
 use crate::directory::e164;
 use crate::draining::Stopping;
+use crate::parameters;
 
 /// The status of a call to nobody: not found.
 const NOT_FOUND: u16 = 404;
@@ -41,8 +42,8 @@ impl Core {
         if let Some(session) = &invitation.offer {
             self.wire(call, session);
         }
-        let headers = invitation.headers.into_iter();
-        let headers = headers.map(|(name, value)| (format!("SipHeader_{name}"), value)).collect();
+        let is_application = line.as_ref().is_some_and(|(to, _)| to.starts_with("app:"));
+        let headers = parameters::of_call(invitation.headers, is_application);
         let offer = match line {
             Some((to, line)) => Offer {
                 call,

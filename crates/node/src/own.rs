@@ -19,6 +19,8 @@ pub struct Own {
     pub store: Store,
     pub folder: PathBuf,
     pub api_url: String,
+    /// The TwiML bins, where there are any.
+    pub bins: Option<PathBuf>,
 }
 
 impl Own {

@@ -145,6 +145,7 @@ impl Played {
             store: store.clone(),
             folder: recordings.clone(),
             api_url: config.api_url.clone(),
+            bins: None,
         };
         let settings = Settings {
             account: account.clone(),
@@ -156,6 +157,7 @@ impl Played {
             guard,
             api_url: config.api_url.clone(),
             dual_conference_recordings: false,
+            recognises: false,
             virtual_phones: None,
         };
         let speaker = Arc::new(Speaker::new(&config.data));
@@ -298,7 +300,8 @@ impl Played {
             | Request::TrunkResolved(..)
             | Request::Trunks(_)
             | Request::Limits(_)
-            | Request::RecordingEnded(..) => {}
+            | Request::RecordingEnded(..)
+            | Request::Recognised(..) => {}
         }
     }
 

@@ -38,6 +38,9 @@ const TRACKS_RING_MAX: usize = 8_192;
 /// Recordings that wait to be opened.
 const ORDERS_MAX: usize = 1_024;
 
+/// The folder of what is heard; what a killed server left there goes with the next start.
+const HEARD: &str = "heard";
+
 /// Twilio's code for a storage that cannot be written.
 const DISK_FAILED: u32 = 16111;
 /// Twilio's code for a storage that does not take what it is given.
@@ -95,6 +98,7 @@ impl Recorder {
         runtime: Handle,
         ended: impl Fn(RecordingSid, RecordingEnd) + Clone + Send + 'static,
     ) -> io::Result<Self> {
+        let _ = std::fs::remove_dir_all(folder.join(HEARD));
         let (orders, inbox) = sync_channel(ORDERS_MAX);
         let place = folder.clone();
         std::thread::Builder::new()
@@ -106,7 +110,7 @@ impl Recorder {
     /// Opens a recording's file; nothing where too many wait already.
     pub fn open(&self, recording: RecordingSid, layout: Layout) -> Option<Ring> {
         let (sender, ticks) = sync_channel(match layout {
-            Layout::Mix { .. } => RING_MAX,
+            Layout::Mix { .. } | Layout::Heard => RING_MAX,
             Layout::Tracks => TRACKS_RING_MAX,
         });
         let overflowed = Arc::new(AtomicBool::new(false));
@@ -117,7 +121,7 @@ impl Recorder {
 
     /// Deletes a recording's file.
     pub fn erase(&self, recording: RecordingSid) {
-        let paths = [path(&self.folder, recording), tracks::path(&self.folder, recording)];
+        let paths = [path, tracks::path, heard].map(|path| path(&self.folder, recording));
         tokio::task::spawn_blocking(move || {
             for path in paths {
                 if let Err(error) = std::fs::remove_file(path)
@@ -133,6 +137,11 @@ impl Recorder {
 /// Returns where a recording's file is.
 pub fn path(folder: &Path, recording: RecordingSid) -> PathBuf {
     folder.join(format!("{recording}.wav"))
+}
+
+/// Returns where what was heard is kept until it is recognised.
+pub fn heard(folder: &Path, hearing: RecordingSid) -> PathBuf {
+    folder.join(HEARD).join(format!("{hearing}.wav"))
 }
 
 /// Says what a recording is that could not be opened at all.

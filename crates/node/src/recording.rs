@@ -98,6 +98,9 @@ impl Core {
     /// A recording's file is closed; it may have broken off by itself.
     pub(crate) fn recording_ended(&mut self, recording: RecordingSid, end: RecordingEnd, now: Now) {
         self.stop_recording(recording);
+        if self.heard_closed(recording) {
+            return;
+        }
         self.event(Event::RecordingEnded { recording, end }, now);
     }
 }

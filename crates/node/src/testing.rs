@@ -42,6 +42,7 @@ pub fn core(now: Now) -> Core {
         guard: webhook::Guard { loopback: true, private: false },
         api_url: String::new(),
         dual_conference_recordings: false,
+        recognises: false,
         virtual_phones: None,
     };
     Core::new(settings, [1; 32], Box::new(Ports))

@@ -419,6 +419,7 @@ impl World {
             guard: Guard { loopback: true, private: true },
             api_url: format!("{}/api", web::HOST),
             dual_conference_recordings: false,
+            recognises: false,
             virtual_phones: None,
         };
         let ports = Box::new(self.ports.clone());

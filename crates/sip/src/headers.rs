@@ -1,4 +1,6 @@
-//! Headers that an address carries behind `?`.
+//! Headers of others: those that an address carries behind `?`, and those of a phone that begin with `X-`.
+
+use crate::message::Message;
 
 /// Most headers that an address may carry, and the longest of them in octets. Source: Twilio, errors
 /// 13251 and 13253.
@@ -22,6 +24,14 @@ pub(crate) fn headers(uri: &str) -> (&str, Vec<(String, String)>) {
         (ours && fits && is_line && name.chars().all(token)).then_some((name, value))
     });
     (uri, headers.take(HEADERS_MAX).collect())
+}
+
+/// Returns the headers of a message that are neither SIP's nor ours.
+pub(crate) fn special(message: &Message) -> Vec<(String, String)> {
+    let special = |(name, _): &&(String, String)| {
+        name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-")) && name.len() > 2
+    };
+    message.headers.iter().filter(special).take(HEADERS_MAX).cloned().collect()
 }
 
 /// Takes percent escapes out; nothing where what is left is no text.

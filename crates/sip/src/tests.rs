@@ -413,3 +413,16 @@ fn a_response_to_a_request_of_too_many_headers_can_be_read() {
         assert_eq!(read.all("From").count(), 1, "{line}");
     }
 }
+
+#[test]
+fn special_headers_of_an_answer_are_told_before_it() {
+    let mut desk = World::new();
+    let id = desk.agent.new_call();
+    desk.agent.invite(id, "sip:bob@127.0.0.1:9", at(9), ("us", None), at(5_000), desk.now);
+    let invite = desk.sent().pop().unwrap();
+    assert_eq!(desk.agent.call_id(id), invite.header("Call-ID"));
+    desk.says(&reply(&invite, "200 OK", "bob", "X-Shelf: 9\r\nSubject: none\r\n", SDP));
+    let headers = vec![("X-Shelf".to_owned(), "9".to_owned())];
+    assert_eq!(desk.event(), Some(Event::Replied(id, headers)));
+    assert!(matches!(desk.event(), Some(Event::Answered(..))));
+}

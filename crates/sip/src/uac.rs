@@ -10,7 +10,7 @@ use rand_chacha::rand_core::RngCore;
 use crate::agent::*;
 use crate::call::{Call, State};
 use crate::dialog::Dialog;
-use crate::headers::headers;
+use crate::headers::{headers, special};
 use crate::message::{Message, Start};
 use crate::reliable::{FORKS_MAX, routes};
 use crate::sdp::Session;
@@ -85,6 +85,11 @@ impl Agent {
             _ => self.fail(id, 503),
         }
         key
+    }
+
+    /// Returns the Call-ID of a call that is not over.
+    pub fn call_id(&self, id: CallId) -> Option<&str> {
+        self.calls.get(&id).map(|call| call.dialog.call_id.as_str())
     }
 
     fn fail(&mut self, id: CallId, status: u16) {
@@ -250,6 +255,10 @@ impl Agent {
         now: Instant,
     ) {
         let status = message.status();
+        let headers = if kind.is_invite() { special(message) } else { Vec::new() };
+        if !headers.is_empty() {
+            self.tell(Event::Replied(id, headers));
+        }
         match kind {
             Kind::Invite if status < 300 => self.up(id, message, now),
             Kind::Invite if status == 422 && self.invite_longer(id, message, now) => {}

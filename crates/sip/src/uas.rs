@@ -16,6 +16,7 @@ use crate::digest::{self, Credentials, Denied};
 use crate::domain::Gateway;
 use crate::gate;
 use crate::guard::source_of;
+use crate::headers::special;
 use crate::message::{Message, uri_of};
 use crate::sdp::Session;
 use crate::session_timer::{self, Judged, MIN_SE_S};
@@ -380,16 +381,13 @@ fn unacceptable(message: &Message) -> Option<(u16, Option<(&'static str, String)
 fn invitation(call: CallId, message: &Message, to: &str, offer: Option<Session>) -> Invitation {
     let from = message.header("From").unwrap_or_default();
     let display_name = from.find('<').map(|at| from[..at].trim().trim_matches('"'));
-    let special = |(name, _): &&(String, String)| {
-        name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-")) && name.len() > 2
-    };
     Invitation {
         call,
         from: uri_of(from).to_owned(),
         display_name: display_name.filter(|name| !name.is_empty()).map(str::to_owned),
         to: to.to_owned(),
         offer,
-        headers: message.headers.iter().filter(special).cloned().collect(),
+        headers: special(message),
         gateway: None,
     }
 }

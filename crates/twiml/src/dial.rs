@@ -15,6 +15,8 @@ use crate::{RING_TONES, Verb};
 
 /// Most phones that one `<Dial>` rings. Source: Twilio, TwiML `<Number>`, and error 13250.
 pub const CALLEES_MAX: usize = 10;
+/// Most parameters that go along to a phone.
+pub const PARAMETERS_MAX: usize = 50;
 /// How long a phone rings where nothing else is said. Source: `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest `timeout`. Source: Twilio, `<Dial timeout>`.
@@ -138,6 +140,8 @@ pub struct Callee {
     /// A number without what groups its digits, a `sip:` address, `client:` and a name, or `app:` and an
     /// application's SID.
     pub address: String,
+    /// What goes along to a client or an application: `<Parameter>`.
+    pub parameters: Vec<(String, String)>,
     /// Pressed after the answer, before anyone is connected.
     pub send_digits: Option<String>,
     /// A document that is run on the phone before it is connected, as written.
@@ -267,6 +271,7 @@ impl Callee {
         Self {
             kind,
             address,
+            parameters: Vec::new(),
             send_digits: None,
             url: None,
             method: "POST".to_owned(),
@@ -298,9 +303,11 @@ fn callee(node: Node<'_, '_>, kind: CalleeKind, reader: &mut Reader) -> Option<C
         reader.warn(invalid, node, "this is nobody's address");
         return None;
     };
+    let takes_parameters = matches!(kind, CalleeKind::Client | CalleeKind::Application);
     let name = reader.reference(node, "username");
     let password = node.attribute("password").map(str::to_owned);
     Some(Callee {
+        parameters: if takes_parameters { parameters(node, reader) } else { Vec::new() },
         send_digits: reader.keys(node, "sendDigits", digits).filter(|keys| !keys.is_empty()),
         url: reader.reference(node, "url"),
         method: reader.method(node, "method", method, "POST"),
@@ -319,6 +326,21 @@ fn callee(node: Node<'_, '_>, kind: CalleeKind, reader: &mut Reader) -> Option<C
 fn named(node: Node<'_, '_>, element: &str) -> Option<String> {
     let inner = node.children().find(|child| child.tag_name().name() == element);
     Some(text(inner.unwrap_or(node))).filter(|name| !name.is_empty())
+}
+
+/// Reads what goes along.
+fn parameters(node: Node<'_, '_>, reader: &mut Reader) -> Vec<(String, String)> {
+    let mut parameters = Vec::new();
+    for child in node.children().filter(|child| child.tag_name().name() == "Parameter") {
+        reader.known(child, &["name", "value"]);
+        match (child.attribute("name"), child.attribute("value")) {
+            (Some(name), Some(value)) if !name.is_empty() && parameters.len() < PARAMETERS_MAX => {
+                parameters.push((name.to_owned(), value.to_owned()));
+            }
+            _ => reader.warn(12200, child, "this <Parameter> is none, or one too many"),
+        }
+    }
+    parameters
 }
 
 fn events(node: Node<'_, '_>, reader: &mut Reader) -> Vec<String> {

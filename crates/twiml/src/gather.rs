@@ -14,6 +14,8 @@ use crate::verb;
 pub const DIGITS_MAX: u32 = 256;
 /// How long a key is waited for where nothing else is said. Source: `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest speech that is recognised, in seconds. Source: `maxSpeechTime`.
+const SPEECH_MAX_S: u64 = 60;
 /// Longest wait for a key.
 const TIMEOUT_MAX_S: u64 = 600;
 const ATTRIBUTES: &[&str] = &[
@@ -48,6 +50,16 @@ pub struct Gather {
     pub dtmf: bool,
     /// Whether speech is to be recognised.
     pub speech: bool,
+    /// How long somebody is silent who has said all; none: as long as sounds natural.
+    pub speech_timeout: Option<Duration>,
+    /// How long somebody may speak.
+    pub max_speech_time: Duration,
+    /// Whether who speaks cuts the prompts off.
+    pub barge_in: bool,
+    /// In which language.
+    pub language: String,
+    /// Words that are likely.
+    pub hints: String,
     /// How long the next key is waited for.
     pub timeout: Duration,
     /// The key that ends it.
@@ -77,19 +89,35 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Gather {
             _ => None,
         }
     });
-    for (name, code) in [("profanityFilter", 13333), ("bargeIn", 13332), ("enhanced", 12200)] {
+    for (name, code) in [("profanityFilter", 13333), ("enhanced", 12200)] {
         reader.boolean(node, name, code, false);
     }
+    let timeout = reader.attribute(node, "timeout", 13313, TIMEOUT, |text| match text {
+        "auto" => Some(TIMEOUT),
+        text => text.parse().ok().map(|s: u64| Duration::from_secs(s.min(TIMEOUT_MAX_S))),
+    });
+    let seconds = |text: &str| text.parse().ok().filter(|s: &u64| (1..=SPEECH_MAX_S).contains(s));
+    let speech_timeout =
+        reader.attribute(node, "speechTimeout", 13327, Some(timeout), |text| match text {
+            "auto" => Some(None),
+            text => seconds(text).map(|s| Some(Duration::from_secs(s))),
+        });
+    let longest = Duration::from_secs(SPEECH_MAX_S);
+    let max_speech_time = reader.attribute(node, "maxSpeechTime", 13328, longest, |text| {
+        seconds(text).map(Duration::from_secs)
+    });
     reader.method(node, "partialResultCallbackMethod", 13329, "POST");
     Gather {
         action: reader.reference(node, "action"),
         method: reader.method(node, "method", 13312, "POST"),
         dtmf,
         speech,
-        timeout: reader.attribute(node, "timeout", 13313, TIMEOUT, |text| match text {
-            "auto" => Some(TIMEOUT),
-            text => text.parse().ok().map(|s: u64| Duration::from_secs(s.min(TIMEOUT_MAX_S))),
-        }),
+        speech_timeout,
+        max_speech_time,
+        barge_in: reader.boolean(node, "bargeIn", 13332, true),
+        language: node.attribute("language").unwrap_or("en-US").trim().to_owned(),
+        hints: node.attribute("hints").unwrap_or_default().trim().to_owned(),
+        timeout,
         finish_on_key,
         num_digits: reader.attribute(node, "numDigits", 13314, DIGITS_MAX, |text| {
             text.parse().ok().filter(|&digits: &u32| digits > 0).map(|d| d.min(DIGITS_MAX))

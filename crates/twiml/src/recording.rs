@@ -30,6 +30,7 @@ const EVENTS: [&str; 8] =
 
 /// Reads the attributes; `trim` is the default of that one, and `code` what a wrong one is warned of by.
 pub(crate) fn read(node: Node<'_, '_>, code: u32, trim: bool, reader: &mut Reader) -> Recording {
+    let of_events = if node.has_tag_name("Record") { 13621 } else { 12200 };
     let trim = reader.attribute(node, "trim", code, trim, |trim| match trim {
         "trim-silence" => Some(true),
         "do-not-trim" => Some(false),
@@ -39,7 +40,7 @@ pub(crate) fn read(node: Node<'_, '_>, code: u32, trim: bool, reader: &mut Reade
     let mut events: Vec<String> = Vec::new();
     for word in words.split([' ', ',', '\t', '\n', '\r']).filter(|word| !word.is_empty()) {
         if !EVENTS.contains(&word) {
-            reader.warn(12200, node, format!("recordingStatusCallbackEvent: no event {word}"));
+            reader.warn(of_events, node, format!("recordingStatusCallbackEvent: no event {word}"));
         } else if !events.iter().any(|known| known == word) {
             events.push(word.to_owned());
         }

@@ -393,6 +393,11 @@ fn a_gather_has_its_attributes_and_holds_prompts() {
         method: "POST".to_owned(),
         dtmf: true,
         speech: false,
+        speech_timeout: Some(Duration::from_secs(5)),
+        max_speech_time: Duration::from_secs(60),
+        barge_in: true,
+        language: "en-US".to_owned(),
+        hints: String::new(),
         timeout: Duration::from_secs(5),
         finish_on_key: Some('#'),
         num_digits: DIGITS_MAX,
@@ -413,6 +418,10 @@ fn a_gather_has_its_attributes_and_holds_prompts() {
             action: Some("/a".to_owned()),
             method: "GET".to_owned(),
             speech: true,
+            speech_timeout: None,
+            max_speech_time: Duration::from_secs(9),
+            language: "de-DE".to_owned(),
+            hints: "a".to_owned(),
             timeout: Duration::from_secs(2),
             finish_on_key: None,
             num_digits: 4,
@@ -422,8 +431,9 @@ fn a_gather_has_its_attributes_and_holds_prompts() {
     );
     let wrong = r#"<Gather method="x" input="eyes" timeout="-1" finishOnKey="12" numDigits="0"
         actionOnEmptyResult="x" profanityFilter="x" bargeIn="x" partialResultCallbackMethod="x"
-        colour="x"><Hangup/></Gather>"#;
-    let codes = [12200, 13326, 13310, 13333, 13332, 13329, 13312, 13313, 13314, 13338, 13320];
+        speechTimeout="0" maxSpeechTime="61" colour="x"><Hangup/></Gather>"#;
+    let codes =
+        [12200, 13326, 13310, 13333, 13313, 13327, 13328, 13329, 13312, 13332, 13314, 13338, 13320];
     assert_eq!(gather(wrong, &codes), plain);
 }
 
@@ -453,7 +463,10 @@ fn phones_are_dialled_by_number_address_and_name() {
         at(CalleeKind::Sip, "sip:a@b;transport=tcp?X-A=1"),
         at(CalleeKind::Client, "client:carol"),
         at(CalleeKind::Client, "client:dave"),
-        at(CalleeKind::Application, "app:AP1"),
+        Callee {
+            parameters: vec![("a".to_owned(), "b".to_owned())],
+            ..at(CalleeKind::Application, "app:AP1")
+        },
     ];
     assert_eq!(callees(all, &[]), kinds);
     let wrong = "<Dial><Sip>http://a</Sip><Number> </Number><Fax>1</Fax><Client/></Dial>";

@@ -15,6 +15,7 @@ mod gate;
 mod guard;
 mod overrides;
 mod sign;
+mod upload;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use gate::{FETCHES_MAX, FETCHES_PER_HOST_MAX, WAITING_MAX};
 pub use guard::Guard;
 pub use overrides::{CONNECT_MAX, Outcome, Overrides, READ_MAX, TIME_MAX};
 pub use sign::signature;
+pub use upload::Uploader;
 
 /// Says from the head of an answer how much of its body is read at most.
 pub type Judge = fn(&Response) -> Result<usize, Failure>;

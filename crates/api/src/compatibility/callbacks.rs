@@ -37,19 +37,25 @@ pub static CALLBACKS: &[Callback] = &[
         differs: &[("ErrorCode", "of the document that failed"), ("ErrorUrl", "of the document that failed")],
         ..kind("fallback", &[])
     },
-    kind("gather", &["Digits", "FinishedOnKey"]),
+    kind("gather", &["Digits", "FinishedOnKey", "SpeechResult", "Confidence"]),
     kind("record", &["RecordingUrl", "RecordingSid", "RecordingDuration", "Digits"]),
-    kind("dial", &["DialCallStatus", "DialCallSid", "DialCallDuration", "DialBridged", "DialSipResponseCode", "RecordingUrl"]),
+    Callback {
+        differs: &[("DialSipHeader_", "each header `X-` of the answer")],
+        ..kind("dial", &[
+            "DialCallStatus", "DialCallSid", "DialCallDuration", "DialBridged", "DialSipCallId", "DialSipResponseCode",
+            "RecordingUrl",
+        ])
+    },
     kind("enqueue", &["QueueResult", "QueueSid", "QueueTime"]),
     kind("queue", &[
         "QueueSid", "QueueTime", "QueuePosition", "AvgQueueTime", "CurrentQueueSize", "MaxQueueSize", "DequeingCallSid",
     ]),
     kind("wait", &["ConferenceSid", "FriendlyName"]),
     kind("amd-status", &["CallSid", "AccountSid", "AnsweredBy", "MachineDetectionDuration"]),
-    Callback {
-        not: &["RecordingUrl", "RecordingSid", "RecordingDuration"],
-        ..kind("call-status", &["CallDuration", "Duration", "Timestamp", "CallbackSource", "SequenceNumber"])
-    },
+    kind("call-status", &[
+        "CallDuration", "Duration", "Timestamp", "CallbackSource", "SequenceNumber", "RecordingUrl", "RecordingSid",
+        "RecordingDuration",
+    ]),
     Callback {
         not: &["EventName", "RecordingFileSize"],
         ..kind("conference-status", &[
@@ -77,6 +83,7 @@ pub fn kind_of(names: &[&str]) -> Option<&'static Callback> {
         ("QueueSid", "queue"),
         ("ErrorUrl", "fallback"),
         ("FinishedOnKey", "gather"),
+        ("SpeechResult", "gather"),
         ("RecordingSid", "record"),
         ("ConferenceSid", "wait"),
         ("CallSid", "call"),

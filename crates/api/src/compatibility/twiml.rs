@@ -79,12 +79,17 @@ pub static ELEMENTS: &[Element] = &[
     },
     element("", "Enqueue", &["action", "method", "waitUrl", "waitUrlMethod", "maxQueueSize"]),
     Element {
-        differs: &[("input", "`speech` is noted as 13326 and gathers nothing")],
-        not: &[
-            "language", "hints", "speechTimeout", "maxSpeechTime", "speechModel", "enhanced", "profanityFilter",
-            "partialResultCallback", "partialResultCallbackMethod", "bargeIn", "debug",
+        differs: &[
+            ("input", "speech needs a recogniser of your own; without one it is noted as 13343"),
+            ("language", "what the recogniser is told"), ("hints", "what the recogniser is told"),
         ],
-        ..element("", "Gather", &["action", "method", "timeout", "finishOnKey", "numDigits", "actionOnEmptyResult"])
+        not: &[
+            "speechModel", "enhanced", "profanityFilter", "partialResultCallback", "partialResultCallbackMethod", "debug",
+        ],
+        ..element("", "Gather", &[
+            "action", "method", "timeout", "finishOnKey", "numDigits", "actionOnEmptyResult", "speechTimeout",
+            "maxSpeechTime", "bargeIn",
+        ])
     },
     element("", "Hangup", &[]),
     element("", "Leave", &[]),

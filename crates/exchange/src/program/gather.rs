@@ -2,7 +2,7 @@
 //!
 //! Source: TwiML `<Gather>`.
 
-use model::Level;
+use model::{Level, RecordingSid};
 use twiml::{Gather, Verb};
 
 use super::{Client, Outcome, Program, Stage};
@@ -15,6 +15,24 @@ pub(crate) struct Gathering {
     digits: String,
     /// The prompt that is next; past the last once the wait for a key has begun.
     prompt: usize,
+    /// What is heard meanwhile; gone after a restart.
+    #[serde(skip)]
+    pub(super) hearing: Option<Hearing>,
+}
+
+/// What somebody says who is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hearing {
+    pub(super) sid: RecordingSid,
+    /// Whether anybody has spoken.
+    pub(super) spoken: bool,
+}
+
+impl Gathering {
+    /// Takes note that no prompt is to be played any more.
+    pub(super) fn end_prompts(&mut self, gather: &Gather) {
+        self.prompt = gather.prompts.len() + 1;
+    }
 }
 
 impl Program {
@@ -30,12 +48,16 @@ impl Program {
         client: &Client,
         ctx: &mut Context<'_>,
     ) -> Option<Outcome> {
-        if gather.speech {
+        let hears = gather.speech && ctx.names.recognises && client.is_call();
+        if gather.speech && !hears {
             let message = "input of <Gather>: no recogniser of speech is configured".to_owned();
-            let failure = Failure { code: 13326, message };
+            let failure = Failure { code: 13343, message };
             ctx.notify(client.about(&self.url), Level::Warning, &failure);
         }
         self.gathering = Some(Gathering::default());
+        if hears {
+            self.begin_hearing(client, ctx);
+        }
         self.gather_on(client, ctx)
     }
 
@@ -52,6 +74,10 @@ impl Program {
                     if let Some(outcome) = self.run(prompt, client, ctx) {
                         return Some(outcome);
                     }
+                }
+                None if gathering.has_spoken() => {
+                    self.recognise(&gather, ctx);
+                    return Some(Outcome::Going);
                 }
                 None if gathering.prompt > gather.prompts.len() + 1 => {
                     return self.gathered(&gather, None, client, ctx);
@@ -80,7 +106,7 @@ impl Program {
         if !finishes {
             gathering.digits.push(digit);
         }
-        gathering.prompt = gather.prompts.len() + 1;
+        gathering.end_prompts(&gather);
         let is_enough = gathering.digits.len() >= gather.num_digits as usize;
         self.hush(ctx);
         if !finishes && !is_enough {
@@ -92,7 +118,7 @@ impl Program {
         outcome.unwrap_or_else(|| self.advance(client, ctx))
     }
 
-    fn gather_verb(&self) -> Option<Box<Gather>> {
+    pub(super) fn gather_verb(&self) -> Option<Box<Gather>> {
         self.gathering.as_ref()?;
         match self.verbs.get(self.next.checked_sub(1)?)? {
             Verb::Gather(gather) => Some(gather.clone()),
@@ -100,7 +126,7 @@ impl Program {
         }
     }
 
-    /// Ends the `<Gather>`: its action is asked, or the next verb is to be run.
+    /// Ends the `<Gather>` of keys: its action is asked, or the next verb is to be run.
     fn gathered(
         &mut self,
         gather: &Gather,
@@ -108,26 +134,38 @@ impl Program {
         client: &Client,
         ctx: &mut Context<'_>,
     ) -> Option<Outcome> {
+        self.stop_hearing(None, ctx);
         let digits = self.gathering.take()?.digits;
         // Somebody was waited for.
         self.redirects = 0;
         if digits.is_empty() && !gather.action_on_empty_result {
             return None;
         }
+        let finished_on = finished_on.map(String::from).unwrap_or_default();
+        let params = [("Digits", digits), ("FinishedOnKey", finished_on)];
+        Some(self.gather_action(gather, params, client, ctx))
+    }
+
+    /// Asks the action of a `<Gather>`.
+    pub(super) fn gather_action(
+        &mut self,
+        gather: &Gather,
+        params: [(&str, String); 2],
+        client: &Client,
+        ctx: &mut Context<'_>,
+    ) -> Outcome {
         let action = gather.action.as_deref().unwrap_or(&self.url);
         let Ok(url) = twiml::resolve(&self.url, action) else {
             // TwiML that came with a request has no address that others could be relative to.
             let code = if self.url.is_empty() { 15004 } else { 11100 };
             let message = "the action of <Gather> is no absolute address".to_owned();
-            return Some(Outcome::Failed(Failure { code, message }));
+            return Outcome::Failed(Failure { code, message });
         };
         let document = Document { url, method: gather.method.clone() };
         self.source = Some(document.clone());
         let mut client = client.clone();
-        let finished_on = finished_on.map(String::from).unwrap_or_default();
-        client.params.push(("Digits".to_owned(), digits));
-        client.params.push(("FinishedOnKey".to_owned(), finished_on));
+        client.params.extend(params.map(|(name, value)| (name.to_owned(), value)));
         self.ask(document, &client, ctx);
-        Some(Outcome::Going)
+        Outcome::Going
     }
 }

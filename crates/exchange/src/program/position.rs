@@ -44,6 +44,7 @@ impl Program {
                 Stage::Pausing(until) => Doing::Pausing { until_ms: now.date_of(*until).0 },
                 Stage::Halted(left) => Doing::Halted { left: *left },
                 Stage::Recording(taking) => Doing::Recording(taking.position(now)),
+                Stage::Recognising => Doing::Recognising,
             },
         }
     }
@@ -70,6 +71,7 @@ impl Program {
             Doing::Playing => Stage::Unheard,
             Doing::Pausing { until_ms } => Stage::Pausing(now.instant_of(Timestamp(until_ms))),
             Doing::Halted { left } => Stage::Halted(left),
+            Doing::Recognising => Stage::Recognising,
             Doing::Recording(taking) => match Taking::restored(taking, now) {
                 Some(taking) => Stage::Recording(Box::new(taking)),
                 None => Stage::Idle,
@@ -117,4 +119,5 @@ enum Doing {
     Pausing { until_ms: i64 },
     Halted { left: Duration },
     Recording(TakingPosition),
+    Recognising,
 }

@@ -50,6 +50,8 @@ struct Player {
     /// Recordings that are not over, by the order in which they began: `rec1` and so on.
     recordings: BTreeMap<String, RecordingSid>,
     recorded: usize,
+    /// What is heard of whom.
+    hearings: BTreeMap<CallSid, RecordingSid>,
     rows: Rows,
 }
 
@@ -67,6 +69,7 @@ impl Player {
             plays: Vec::new(),
             recordings: BTreeMap::new(),
             recorded: 0,
+            hearings: BTreeMap::new(),
             rows: Rows::default(),
         }
     }
@@ -170,6 +173,7 @@ impl Player {
                     conferences: most("conferences"),
                 });
             }
+            ["somebody", "recognises", "speech"] => self.exchange.recognise_speech(),
             ["the", "server", "ends"] => self.exchange.hang_up_all(now, effects),
             _ => {
                 let event = self.event(words, line);
@@ -325,6 +329,13 @@ impl Player {
                 let fallback = fallback.last().map(|url| post(url));
                 self.offered(who, Instructions::Url { document: post(url), fallback })
             }
+            [who, "is", "dialled", "as", id] => {
+                Event::CallDialled { call: self.call(who), sip_call_id: id.to_owned() }
+            }
+            [who, "says", name, value] if name.starts_with("X-") => {
+                let headers = vec![(name.to_owned(), value.to_owned())];
+                Event::CallReplied { call: self.call(who), headers }
+            }
             [who, "answers"] => Event::CallAnswered { call: self.call(who) },
             [who, "rings"] => Event::CallRinging { call: self.call(who), early_media: true },
             [who, "rings", "silently"] => {
@@ -341,6 +352,17 @@ impl Player {
             }
             [who, "proves", what] => {
                 Event::AnsweredBy { call: self.call(who), who: what.parse().unwrap() }
+            }
+            [who, "means", ..] => {
+                let text = line.splitn(3, ' ').nth(2).unwrap().to_owned();
+                let call = self.call(who);
+                let result = Ok(Recognised { text, confidence: 0.5 });
+                Event::Recognised { call, hearing: self.hearings[&call], result }
+            }
+            [who, "is", "not", "understood"] => {
+                let call = self.call(who);
+                let result = Err(failure(13343));
+                Event::Recognised { call, hearing: self.hearings[&call], result }
             }
             [who, "speaks"] => Event::Speech { call: self.call(who), speaking: true },
             [who, "falls", "silent"] => Event::Speech { call: self.call(who), speaking: false },

@@ -7,7 +7,10 @@ use super::Player;
 use super::rows::{is_of_machine, is_of_recording};
 
 /// The fields of a request that are of interest beside its address.
-const REQUEST_FIELDS: [&str; 17] = [
+const REQUEST_FIELDS: [&str; 20] = [
+    "SpeechResult",
+    "Confidence",
+    "DialSipCallId",
     "AnsweredBy",
     "QueueResult",
     "QueueTime",
@@ -27,7 +30,9 @@ const REQUEST_FIELDS: [&str; 17] = [
     "RecordingUrl",
 ];
 /// The fields of a callback that are shown behind it, with what is written before them.
-const CALLBACK_FIELDS: [(&str, &str); 7] = [
+const CALLBACK_FIELDS: [(&str, &str); 9] = [
+    ("RecordingUrl", "recorded at "),
+    ("RecordingDuration", "of seconds "),
     ("AnsweredBy", "answered by "),
     ("ReasonParticipantLeft", ""),
     ("ParticipantCallStatus", ""),
@@ -86,7 +91,11 @@ impl Player {
     fn effect(&mut self, effect: Effect) -> Option<String> {
         Some(match effect {
             Effect::Write(change) => return self.written(change),
-            Effect::Dial { call, to, from, .. } => self.dials(call, &to, &from),
+            Effect::Dial { call, to, from, parameters, .. } => {
+                let dials = self.dials(call, &to, &from);
+                let pairs = parameters.iter().map(|(name, value)| format!(" {name}={value}"));
+                format!("{dials}{}", pairs.collect::<String>())
+            }
             Effect::Answer(_) => return None,
             Effect::Ring(call) => format!("rings towards {}", self.who(call)),
             Effect::JitterBuffer { call, size } => format!("{} buffers {size}", self.who(call)),
@@ -95,7 +104,7 @@ impl Player {
             Effect::Fetch { fetch, document, params, .. } => {
                 self.fetches.push((document.url.clone(), fetch));
                 let of_interest =
-                    |name: &str| REQUEST_FIELDS.contains(&name) || name.starts_with("SipHeader");
+                    |name: &str| REQUEST_FIELDS.contains(&name) || name.contains("SipHeader");
                 let fields = params.iter().filter(|(name, _)| of_interest(name));
                 let fields: String = fields
                     .map(|(name, value)| format!(" {name}={}", self.of_recording(value)))
@@ -154,6 +163,14 @@ impl Player {
                 let name = self.recordings.iter().find(|(_, sid)| **sid == recording).unwrap().0;
                 format!("{name} has a track for {}", self.who(call))
             }
+            Effect::Hear { hearing, call } => {
+                self.hearings.insert(call, hearing);
+                format!("listens to what {} says", self.who(call))
+            }
+            Effect::EndHearing { wanted, .. } => match wanted {
+                Some(wanted) => format!("has it recognised as {}", wanted.language),
+                None => "forgets what was said".to_owned(),
+            },
             Effect::PauseRecording { recording, pause } => {
                 let pause = match pause {
                     Some(PauseBehavior::Silence) => "holds silence",
@@ -258,7 +275,9 @@ impl Player {
         let event = field("StatusCallbackEvent").or(field("CallStatus")).unwrap_or("?");
         let mut more: Vec<String> = CALLBACK_FIELDS
             .into_iter()
-            .filter_map(|(name, before)| Some(format!("{before}{}", field(name)?)))
+            .filter_map(|(name, before)| {
+                Some(format!("{before}{}", self.of_recording(field(name)?)))
+            })
             .collect();
         more.extend(person("CallSidEndingConference").map(|sid| format!("by {}", self.who(sid))));
         let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };

@@ -11,7 +11,7 @@ use model::RecordingSid;
 
 use super::tracks::{self, TrackLog};
 use super::wav::{WavTrack, sounds};
-use super::{DISK_FAILED, length, path};
+use super::{DISK_FAILED, HEARD, heard, length, path};
 
 /// Longest recording: as long as the longest call.
 const LENGTH_MAX: Duration = Duration::from_secs(24 * 3_600);
@@ -28,6 +28,8 @@ pub enum Layout {
     },
     /// A track for each participant.
     Tracks,
+    /// What one says, to be recognised: a file that is nobody's recording.
+    Heard,
 }
 
 /// A recording's file in the making. Whoever plays a node writes it by hand, without a thread and a ring.
@@ -96,6 +98,10 @@ impl Sheet {
         Ok(match layout {
             Layout::Mix { channels, trim } => {
                 Self::Mix(WavTrack::new(File::create(wav)?, channels, trim)?)
+            }
+            Layout::Heard => {
+                std::fs::create_dir_all(folder.join(HEARD))?;
+                Self::Mix(WavTrack::new(File::create(heard(folder, sid))?, 1, true)?)
             }
             Layout::Tracks => Self::Tracks(TrackLog::new(tracks::path(folder, sid), wav)?),
         })

@@ -69,6 +69,8 @@ impl Machine<'_> {
                         }
                     }
                 }
+                // Nobody recognises anything here.
+                Output::Recognise { .. } => {}
                 Output::EraseRecording(recording) => self.played.erase(recording),
                 Output::Stopped => {}
             }

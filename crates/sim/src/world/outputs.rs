@@ -95,7 +95,8 @@ impl World {
                         node.recordings.insert(id, recording);
                     }
                 }
-                Output::EraseRecording(_) => {}
+                // Nobody recognises anything here.
+                Output::EraseRecording(_) | Output::Recognise { .. } => {}
                 Output::Stopped => self.stopped = true,
             }
             emitted.others += 1;

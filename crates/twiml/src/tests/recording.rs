@@ -85,3 +85,15 @@ fn a_dial_says_from_when_it_is_recorded_and_in_how_many_channels() {
         assert!(read.is_none_or(|read| read.track == "inbound" && read.recording.trim));
     }
 }
+
+#[test]
+fn an_event_that_there_is_not_has_a_code_of_its_own_where_a_message_is_recorded() {
+    check(r#"<Record recordingStatusCallbackEvent="completed gone"/>"#, &[13621]);
+    conference(r#"record="true" recordingStatusCallbackEvent="gone""#, &[12200]);
+    let tracks = conference(r#"record="true" sidetoneTracks="participants""#, &[]);
+    assert!(tracks.recording.unwrap().tracks);
+    assert!(
+        !conference(r#"record="true" sidetoneTracks="all""#, &[12200]).recording.unwrap().tracks
+    );
+    conference(r#"sidetoneTracks="participants""#, &[12200]);
+}
