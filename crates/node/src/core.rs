@@ -510,7 +510,7 @@ impl Core {
                 }
                 self.event(Event::CallRinging { call, early_media }, now);
             }
-            sip::Event::Replied(id, headers) => {
+            sip::Event::AnswerHeaders(id, headers) => {
                 if let Some(call) = of(&id) {
                     self.event(Event::CallReplied { call, headers }, now);
                 }

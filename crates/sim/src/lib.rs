@@ -436,7 +436,7 @@ impl Line {
             Event::Failed(_, status) => self.over(Some(status)),
             Event::Ended(..) => self.over(None),
             Event::MediaChanged(..)
-            | Event::Replied(..)
+            | Event::AnswerHeaders(..)
             | Event::Digit(..)
             | Event::Parted(_)
             | Event::Registered(_)

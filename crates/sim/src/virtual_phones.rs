@@ -202,7 +202,7 @@ impl Switchboard {
             }
             Event::Failed(id, _) | Event::Ended(id, _) => self.over(id),
             Event::Ringing(..)
-            | Event::Replied(..)
+            | Event::AnswerHeaders(..)
             | Event::Answered(..)
             | Event::Parted(_)
             | Event::Registered(_)

@@ -154,7 +154,7 @@ pub enum Event {
     /// The phone that we call rings, with sound already or not.
     Ringing(CallId, Option<Box<Session>>),
     /// Headers `X-` of the final answer of the phone that we call, which is told next; not told where there are none.
-    Replied(CallId, Vec<(String, String)>),
+    AnswerHeaders(CallId, Vec<(String, String)>),
     /// The phone that we call answered.
     Answered(CallId, Option<Box<Session>>),
     /// The phone that we call will not answer.

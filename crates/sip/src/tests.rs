@@ -423,6 +423,6 @@ fn special_headers_of_an_answer_are_told_before_it() {
     assert_eq!(desk.agent.call_id(id), invite.header("Call-ID"));
     desk.says(&reply(&invite, "200 OK", "bob", "X-Shelf: 9\r\nSubject: none\r\n", SDP));
     let headers = vec![("X-Shelf".to_owned(), "9".to_owned())];
-    assert_eq!(desk.event(), Some(Event::Replied(id, headers)));
+    assert_eq!(desk.event(), Some(Event::AnswerHeaders(id, headers)));
     assert!(matches!(desk.event(), Some(Event::Answered(..))));
 }

@@ -257,7 +257,7 @@ impl Agent {
         let status = message.status();
         let headers = if kind.is_invite() { special(message) } else { Vec::new() };
         if !headers.is_empty() {
-            self.tell(Event::Replied(id, headers));
+            self.tell(Event::AnswerHeaders(id, headers));
         }
         match kind {
             Kind::Invite if status < 300 => self.up(id, message, now),
