@@ -90,7 +90,8 @@ fn note(names: &[&str]) {
     };
     // What a customer's own address has in its query is written small in all tests.
     for name in names.iter().filter(|name| name.starts_with(|letter: char| letter.is_uppercase())) {
-        let name = if name.starts_with("SipHeader_") { "SipHeader_" } else { name };
+        let headers = ["SipHeader_", "DialSipHeader_"];
+        let name = headers.into_iter().find(|start| name.starts_with(start)).unwrap_or(name);
         let line = format!("callback {} {name}\n", kind.name);
         if court().told.insert(line.clone()) {
             let mut file = OpenOptions::new().create(true).append(true).open(&file).unwrap();

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use e2e::{Asked, Origin, Server, hears, tone};
@@ -129,4 +130,37 @@ async fn an_echo_and_a_bin_of_twilio_s_are_played_from_here() {
         log["notifications"][0]["error_code"] == "11200"
     })
     .await;
+}
+
+/// Listens as a phone made of text that answers one INVITE busy, with a header of its own; returns its address.
+fn busy_desk() -> String {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let uri = format!("sip:desk@{}", socket.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut octets = [0; 4_096];
+        let (length, from) = socket.recv_from(&mut octets).unwrap();
+        let invite = String::from_utf8_lossy(&octets[..length]).into_owned();
+        let mut answer = "SIP/2.0 486 Busy Here\r\n".to_owned();
+        for line in invite.lines() {
+            match line.split(':').next().unwrap_or_default() {
+                "Via" | "From" | "Call-ID" | "CSeq" => answer += &format!("{line}\r\n"),
+                "To" => answer += &format!("{line};tag=desk\r\n"),
+                _ => {}
+            }
+        }
+        answer += "X-Shelf: 9\r\nContent-Length: 0\r\n\r\n";
+        socket.send_to(answer.as_bytes(), from).unwrap();
+    });
+    uri
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_a_phone_s_answer_are_fields_of_the_action() {
+    let (server, origin) = start(&[]).await;
+    origin.serves_twiml("/busy", "<Hangup/>");
+    origin.answers("shelf", &format!("<Dial action='/busy'><Sip>{}</Sip></Dial>", busy_desk()));
+    let _caller = Phone::call(server.sip(), "shelf", sim::tone(500)).unwrap();
+    let busy = origin.wait_for("/busy", |_| true).await.expect("the action is asked");
+    let said = ["DialCallStatus", "DialSipResponseCode", "DialSipHeader_X-Shelf"];
+    assert_eq!(said.map(|name| busy.param(name).to_owned()), ["busy", "486", "9"]);
 }
