@@ -60,7 +60,7 @@ impl From<rusqlite::Error> for StoreFailed {
     }
 }
 
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_keys.sql"),
     include_str!("../migrations/0003_outbox.sql"),
@@ -70,6 +70,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("../migrations/0007_resources.sql"),
     include_str!("../migrations/0008_queues.sql"),
     include_str!("../migrations/0010_tracks.sql"),
+    include_str!("../migrations/0012_filters.sql"),
 ];
 /// Questions that are answered at the same time; more wait for one of them.
 const READERS: usize = 4;

@@ -243,7 +243,8 @@ impl Store {
         wanted.and("parent =", filter.parent.map(|sid| sid.to_string()));
         wanted.and("status =", filter.status.map(|status| status.as_str()));
         wanted.dates("start_time", filter.start_time);
-        wanted.dates("end_time", filter.end_time);
+        // The sign keeps the index of ends out of it, which would sort all that is younger.
+        wanted.dates("+end_time", filter.end_time);
         let list = List { table: "calls", owner: ("account", account.to_string()), seq: "seq" };
         self.page(&list, wanted, page_size, place, row::call)
     }
