@@ -96,6 +96,8 @@ async fn a_phone_does_what_it_is_told_until_it_is_told_otherwise() {
         let sid = call(&server, NUMBER, "<Pause length='60'/>").await;
         comes_to(&server, &sid, status).await;
     }
+    // The phone hears of the third call's beginning a moment after the server does.
+    until("its call", async || phone(&server, NUMBER).await["status"] == "in-progress").await;
     for (form, word) in [
         (&[("Behavior", "asleep")][..], "Behavior"),
         (&[("AnswerAfter", "-1")], "AnswerAfter"),
