@@ -118,8 +118,18 @@ async fn a_conference_line_lets_in_who_knows_the_pin() {
     hears_words(&ben).await;
     // That the PIN is not known, and the question once more; then five seconds are left.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    ben.press("4711");
-    hears(&ben, ANN, true).await;
+    until("ben's second try", async || {
+        ben.press("4711");
+        for _ in 0..20 {
+            ben.forget();
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            if e2e::level(&ben.heard(), ANN) > 500.0 {
+                return true;
+            }
+        }
+        false
+    })
+    .await;
     hears(&ann, BEN, true).await;
     let listed = customer.server.get("/Conferences.json?FriendlyName=staff").await.body;
     assert_eq!(listed["conferences"][0]["status"], "in-progress");
