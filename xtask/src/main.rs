@@ -111,7 +111,7 @@ mod tests {
         check(
             "test",
             Some(
-                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk sip-phones tests used schema fuzz readme-walk docs-walk",
+                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk twilio-cli sip-phones tests used schema fuzz readme-walk docs-walk",
             ),
         );
         check("test --fast", Some("format clippy tests-fast stop"));
@@ -124,7 +124,9 @@ mod tests {
         check("pages", Some("node-sdk pages"));
         check(
             "deep --install",
-            Some("python-sdk node-sdk sip-phones tests-deep faults schema-deep fuzz-deep install"),
+            Some(
+                "python-sdk node-sdk twilio-cli sip-phones tests-deep faults schema-deep fuzz-deep install",
+            ),
         );
     }
 

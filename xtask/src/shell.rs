@@ -69,7 +69,11 @@ impl Shell {
             .current_dir(&self.root)
             .stdin(Stdio::null())
             .env("SIDETONE_TEST_PYTHON", self.path("target/venv/bin/python"))
-            .env("NODE_PATH", self.path("target/node/node_modules"));
+            .env("NODE_PATH", self.path("target/node/node_modules"))
+            .env(
+                "SIDETONE_TEST_TWILIO_CLI",
+                self.path("target/twilio-cli/node_modules/.bin/twilio"),
+            );
         command
     }
 }

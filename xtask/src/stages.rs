@@ -24,6 +24,7 @@ pub const TEST: &[Stage] = &[
     Stage { name: "advisories", run: advisories },
     Stage { name: "python-sdk", run: tools::python_sdk },
     Stage { name: "node-sdk", run: tools::node_sdk },
+    Stage { name: "twilio-cli", run: tools::twilio_cli },
     Stage { name: "sip-phones", run: tools::sip_phones },
     Stage { name: "tests", run: tests },
     Stage { name: "used", run: used::check },
@@ -59,6 +60,7 @@ pub const SCHEMA: &[Stage] = &[
 pub const DEEP: &[Stage] = &[
     Stage { name: "python-sdk", run: tools::python_sdk },
     Stage { name: "node-sdk", run: tools::node_sdk },
+    Stage { name: "twilio-cli", run: tools::twilio_cli },
     Stage { name: "sip-phones", run: tools::sip_phones },
     Stage { name: "tests-deep", run: tests_deep },
     Stage { name: "faults", run: faults::faults },

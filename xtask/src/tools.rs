@@ -109,25 +109,43 @@ pub fn python_sdk(shell: &Shell) -> Result<String, String> {
 
 /// Installs Twilio's Node SDK, and the package that carries the OpenAPI description.
 pub fn node_sdk(shell: &Shell) -> Result<String, String> {
+    node_packages(shell, SDK, "target/node")?;
+    let pinned = read(shell, &format!("{SDK}/package.json"))?;
+    let pinned = pinned_node(&pinned, "twilio").ok_or("package.json names no version of twilio")?;
+    let ask = "require('twilio'); console.log(require('twilio/package.json').version)";
+    expect_version(&shell.output(&["node", "-e", ask])?, pinned)
+}
+
+/// Installs Twilio's command line, apart: it brings an SDK of its own.
+pub fn twilio_cli(shell: &Shell) -> Result<String, String> {
+    const FOLDER: &str = "target/twilio-cli";
+    let pins = format!("{SDK}/cli");
+    node_packages(shell, &pins, FOLDER)?;
+    let pinned = read(shell, &format!("{pins}/package.json"))?;
+    let pinned = pinned_node(&pinned, "twilio-cli").ok_or("package.json names no twilio-cli")?;
+    let ask = format!("console.log(require('./{FOLDER}/node_modules/twilio-cli/package').version)");
+    let said = shell.output(&["node", "-e", &ask])?;
+    if said.trim() == pinned { Ok(pinned.to_owned()) } else { Err(said) }
+}
+
+/// Installs what a folder pins into another one, unless it is there.
+fn node_packages(shell: &Shell, pins: &str, into: &str) -> Result<(), String> {
     debian_tool(shell, &NODE)?;
     debian_tool(shell, &NPM)?;
-    let wanted = read(shell, &format!("{SDK}/package-lock.json"))?;
-    let stamp = shell.path("target/node/sidetone-lock.json");
+    let wanted = read(shell, &format!("{pins}/package-lock.json"))?;
+    let folder = shell.path(into);
+    let stamp = folder.join("sidetone-lock.json");
     if fs::read_to_string(&stamp).ok() != Some(wanted.clone()) {
-        let folder = shell.path("target/node");
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         for name in ["package.json", "package-lock.json"] {
-            let text = read(shell, &format!("{SDK}/{name}"))?;
+            let text = read(shell, &format!("{pins}/{name}"))?;
             fs::write(folder.join(name), text).map_err(|error| format!("{name}: {error}"))?;
         }
-        let npm = ["npm", "ci", "--prefix", "target/node", "--ignore-scripts", "--no-audit"];
+        let npm = ["npm", "ci", "--prefix", into, "--ignore-scripts", "--no-audit"];
         shell.run(&[&npm[..], &["--no-fund", "--loglevel", "error"]].concat())?;
         fs::write(&stamp, &wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
     }
-    let pinned = read(shell, &format!("{SDK}/package.json"))?;
-    let pinned = pinned_node(&pinned).ok_or("package.json names no version of twilio")?;
-    let ask = "require('twilio'); console.log(require('twilio/package.json').version)";
-    expect_version(&shell.output(&["node", "-e", ask])?, pinned)
+    Ok(())
 }
 
 /// Brings the foreign phones: SIPp and baresip.
@@ -191,8 +209,9 @@ fn pinned_python(requirements: &str) -> Option<&str> {
     requirements.lines().find_map(|line| line.strip_prefix("twilio=="))
 }
 
-fn pinned_node(package: &str) -> Option<&str> {
-    let line = package.lines().find_map(|line| line.trim().strip_prefix("\"twilio\":"))?;
+fn pinned_node<'a>(package: &'a str, name: &str) -> Option<&'a str> {
+    let key = format!("\"{name}\":");
+    let line = package.lines().find_map(|line| line.trim().strip_prefix(key.as_str()))?;
     Some(line.trim().trim_end_matches(',').trim_matches('"'))
 }
 
@@ -220,7 +239,9 @@ mod tests {
         let requirements = read(&shell, &format!("{SDK}/requirements.txt")).expect("committed");
         assert_eq!(pinned_python(&requirements), Some("9.13.0"));
         let package = read(&shell, &format!("{SDK}/package.json")).expect("committed");
-        assert_eq!(pinned_node(&package), Some("6.2.0"));
+        assert_eq!(pinned_node(&package, "twilio"), Some("6.2.0"));
+        let package = read(&shell, &format!("{SDK}/cli/package.json")).expect("committed");
+        assert_eq!(pinned_node(&package, "twilio-cli"), Some("6.2.4"));
     }
 
     #[test]
