@@ -35,6 +35,9 @@ enum Origin {
     Flag(String),
 }
 
+/// Variables of other commands whose names are near to a setting's.
+const OTHERS: [&str; 1] = ["SIDETONE_USED"];
+
 /// Values by their settings' names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Values(BTreeMap<&'static str, (Value, Origin)>);
@@ -219,7 +222,8 @@ impl Config {
         faults: &mut Vec<String>,
     ) {
         let names: Vec<String> = SETTINGS.iter().flat_map(variables).collect();
-        for (name, text) in environment.filter(|(name, _)| name.starts_with("SIDETONE_")) {
+        let ours = |name: &str| name.starts_with("SIDETONE_") && !OTHERS.contains(&name);
+        for (name, text) in environment.filter(|(name, _)| ours(name)) {
             let Some(setting) = SETTINGS.iter().find(|one| variables(one).contains(&name)) else {
                 // Others of that name are not for the server.
                 if let Some(meant) = nearest(&name, names.iter().map(String::as_str)) {

@@ -106,6 +106,8 @@ fn a_flag_goes_before_a_variable_and_that_before_the_file() {
     }
     let (_, faults) = read(&shown);
     assert_eq!(faults, Vec::<String>::new(), "what is shown is a file itself");
+    let others = [("SIDETONE_USED".to_owned(), String::new())].into_iter();
+    assert!(Config::load(None, others, &Flags::default()).is_ok(), "it is of sidetone dev");
     let typo = [("SIDETONE_HTPT".to_owned(), String::new())].into_iter();
     let told = Config::load(None, typo, &Flags::default()).unwrap_err();
     assert_eq!(told, "SIDETONE_HTPT is no setting; did you mean SIDETONE_HTTP?");
