@@ -40,7 +40,7 @@ pub static CALLBACKS: &[Callback] = &[
     kind("gather", &["Digits", "FinishedOnKey", "SpeechResult", "Confidence"]),
     kind("record", &["RecordingUrl", "RecordingSid", "RecordingDuration", "Digits"]),
     Callback {
-        differs: &[("DialSipHeader_", "each header `X-` of the answer")],
+        differs: &[("DialSipHeader_", "each header of the answer that begins with X-")],
         ..kind("dial", &[
             "DialCallStatus", "DialCallSid", "DialCallDuration", "DialBridged", "DialSipCallId", "DialSipResponseCode",
             "RecordingUrl",
