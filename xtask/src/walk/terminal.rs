@@ -11,8 +11,9 @@ const UP_WITHIN: Duration = Duration::from_secs(60);
 /// How long the server may take to end, as docs/operating.md says.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
-/// What Ctrl-C sends.
-const SIGINT: i32 = 2;
+/// What ends a program that is asked to end, also where Ctrl-C is passed over: a shell lets programs
+/// in the background do so, and what these start does, too.
+const SIGTERM: i32 = 15;
 
 /// A program that runs, and what it prints.
 pub struct Terminal {
@@ -53,17 +54,17 @@ impl Terminal {
         }
     }
 
-    /// Ends it as Ctrl-C would, and waits.
+    /// Asks it to end, and waits.
     ///
     /// # Errors
     /// How it ended, if not by itself and in time.
     pub fn end(mut self) -> Result<(), String> {
         let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-INT", &pid]).status();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
         let until = Instant::now() + ENDS_WITHIN;
         while Instant::now() < until {
             if let Ok(Some(status)) = self.child.try_wait() {
-                let as_asked = status.success() || status.signal() == Some(SIGINT);
+                let as_asked = status.success() || status.signal() == Some(SIGTERM);
                 return if as_asked { Ok(()) } else { Err(format!("`{}`: {status}", self.line)) };
             }
             std::thread::sleep(Duration::from_millis(50));
