@@ -142,16 +142,17 @@ impl<'a> Walk<'a> {
         std::fs::write(self.folder.join(name), text).map_err(|error| format!("{name}: {error}"))
     }
 
-    /// Starts a program and waits for what it says: the last lines that the page shows, or the
-    /// server's last word.
+    /// Starts a program and waits for what it says: the last lines that the page shows; the server,
+    /// where the page shows none, for its last word.
     fn open(&mut self, line: &str, says: Option<&str>) -> Result<(), String> {
         println!("   $ {line} &");
         let log = self.folder.join(format!("terminal-{}.log", self.terminals.len() + 1));
         let command = self.bash(&format!("set -eu\n{}exec {line}", self.so_far));
         let mut terminal = Terminal::open(command, line, &log)?;
+        let is_server = line.split_whitespace().any(|word| word == "dev");
         let up = terminal.wait(|said| match says {
             Some(lines) => alike(lines, &last_lines(said, lines.lines().count())),
-            None => said.contains(UP),
+            None => !is_server || said.contains(UP),
         });
         self.terminals.push(terminal);
         up
