@@ -324,8 +324,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a recording that is halted goes on",
         file: "crates/media/src/recording.rs",
-        old: "Some(Pause::Skip) => return,\n        };\n        self.keep",
-        new: "Some(Pause::Skip) => (left, right),\n        };\n        self.keep",
+        old: "Some(Pause::Skip) => return,",
+        new: "Some(Pause::Skip) => (left, right),",
         package: "media",
         test: "tests::a_pause_leaves_silence_or_nothing_and_a_stop_ends_it",
         shows: "",

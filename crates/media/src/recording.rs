@@ -140,21 +140,18 @@ impl Waiting {
         spoken: impl Fn(LegId) -> Option<&'a Frame>,
     ) {
         let Some(tracks) = &mut recorder.tracks else { return };
+        if recorder.pause == Some(Pause::Skip) {
+            return;
+        }
         for (number, seat) in (0..).zip(tracks) {
-            let heard = match recorder.pause {
-                None => spoken(seat.leg),
-                Some(Pause::Silence) => None,
-                Some(Pause::Skip) => return,
-            };
+            let heard = spoken(seat.leg).filter(|_| recorder.pause.is_none());
             if heard.is_some() || !seat.named {
                 seat.named = true;
                 let frame = heard.copied().unwrap_or([0; SAMPLES]);
                 self.keep(recorder.id, Sound::Track(number, frame));
             }
         }
-        if recorder.pause != Some(Pause::Skip) {
-            self.keep(recorder.id, Sound::Whole);
-        }
+        self.keep(recorder.id, Sound::Whole);
     }
 
     fn keep(&mut self, recording: RecordingId, sound: Sound) {
