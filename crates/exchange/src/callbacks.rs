@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use model::{
-    AnsweredBy, Call as Record, Callback, CallbackSid, CallbackState, Change, Moment, MomentOf,
+    AccountSid, AnsweredBy, Call as Record, CallSid, Callback, CallbackSid, CallbackState, Change,
+    ConferenceSid, Moment, MomentOf,
 };
 
 use crate::call::Call;
@@ -102,13 +103,26 @@ pub(crate) fn call_progress_with(
     push(&mut params, "SequenceNumber", call.sequence);
     params.extend(more);
     call.sequence += 1;
+    let about = (None, Some(record.sid));
+    owe(record.account, about, (url, &call.status_callback.method), params, ctx);
+}
+
+/// Writes a callback that is to be sent to an address by a method.
+fn owe(
+    account: AccountSid,
+    (conference, call): (Option<ConferenceSid>, Option<CallSid>),
+    (url, by): (String, &str),
+    params: Vec<(String, String)>,
+    ctx: &mut Context<'_>,
+) -> CallbackSid {
+    let sid = ctx.names.callback();
     let callback = Callback {
-        sid: ctx.names.callback(),
-        account: record.account,
-        conference: None,
-        call: Some(record.sid),
+        sid,
+        account,
+        conference,
+        call,
         url,
-        method: method(&call.status_callback.method),
+        method: method(by),
         params,
         date_created: ctx.now.wall,
         state: CallbackState::Pending,
@@ -116,6 +130,7 @@ pub(crate) fn call_progress_with(
         last_error: None,
     };
     ctx.push(Effect::Write(Change::Callback(Box::new(callback))));
+    sid
 }
 
 fn method(method: &str) -> String {
@@ -190,22 +205,8 @@ fn conference_callback(
         }
     }
     params.extend(more);
-    let sid = ctx.names.callback();
-    let callback = Callback {
-        sid,
-        account: record.account,
-        conference: Some(record.sid),
-        call: about.map(|participant| participant.record.call),
-        url,
-        method: method(&conference.callback.method),
-        params,
-        date_created: ctx.now.wall,
-        state: CallbackState::Pending,
-        attempts: 0,
-        last_error: None,
-    };
-    ctx.push(Effect::Write(Change::Callback(Box::new(callback))));
-    Some(sid)
+    let about = (Some(record.sid), about.map(|participant| participant.record.call));
+    Some(owe(record.account, about, (url, &conference.callback.method), params, ctx))
 }
 
 /// Tells who has answered a call, and how long it took to find out.
@@ -221,20 +222,8 @@ pub(crate) fn answered_by(
     push(&mut params, "AccountSid", call.account);
     push(&mut params, "AnsweredBy", who);
     push(&mut params, "MachineDetectionDuration", took.as_millis());
-    let callback = Callback {
-        sid: ctx.names.callback(),
-        account: call.account,
-        conference: None,
-        call: Some(call.sid),
-        url: to.url,
-        method: method(&to.method),
-        params,
-        date_created: ctx.now.wall,
-        state: CallbackState::Pending,
-        attempts: 0,
-        last_error: None,
-    };
-    ctx.push(Effect::Write(Change::Callback(Box::new(callback))));
+    let about = (None, Some(call.sid));
+    owe(call.account, about, (to.url, &to.method), params, ctx);
 }
 
 /// Notes in a conference's history what befell its recording in tracks; nobody is told.
@@ -384,18 +373,6 @@ pub(crate) fn recording_event(recording: &Recording, events: &[&str], ctx: &mut 
     if let Some(code) = record.error_code {
         push(&mut params, "ErrorCode", code);
     }
-    let callback = Callback {
-        sid: ctx.names.callback(),
-        account: record.account,
-        conference: record.conference,
-        call: Some(record.call),
-        url,
-        method: method(&recording.callback.method),
-        params,
-        date_created: ctx.now.wall,
-        state: CallbackState::Pending,
-        attempts: 0,
-        last_error: None,
-    };
-    ctx.push(Effect::Write(Change::Callback(Box::new(callback))));
+    let about = (record.conference, Some(record.call));
+    owe(record.account, about, (url, &recording.callback.method), params, ctx);
 }
