@@ -3,6 +3,7 @@
 use crate::{
     Account, ApiKey, Call, CallSid, Callback, Conference, KeySid, Moment, Notification,
     Participant, Queue, QueueMember, QueueSid, Recording, RecordingSid, Resource, Timestamp,
+    TrunkDay,
 };
 
 /// One row to write. A command's changes are committed together or not at all.
@@ -85,6 +86,8 @@ pub enum Change {
         /// JSON that only `node` reads.
         state: String,
     },
+    /// Notes how many calls a trunk has carried on a day, in place of its last one.
+    TrunkDay(TrunkDay),
     /// Deletes a dialog that is over.
     DeleteDialog(CallSid),
 }

@@ -16,6 +16,7 @@ mod recording;
 mod resource;
 mod sid;
 mod time;
+mod trunk;
 mod words;
 
 pub use account::{Account, AccountStatus, ApiKey};
@@ -34,6 +35,7 @@ pub use sid::{
     ParticipantSid, QueueSid, RecordingSid, RequestSid,
 };
 pub use time::{Iso8601, Now, Rfc2822, Timestamp};
+pub use trunk::TrunkDay;
 pub use words::UnknownWord;
 
 /// Whether the text is a number in E.164: `+` and 7 to 15 digits. Source: ITU-T E.164, section 6.

@@ -16,6 +16,7 @@ mod recordings;
 mod resource;
 mod retention;
 mod row;
+mod trunks;
 mod usage;
 mod writer;
 
@@ -60,7 +61,7 @@ impl From<rusqlite::Error> for StoreFailed {
     }
 }
 
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_keys.sql"),
     include_str!("../migrations/0003_outbox.sql"),
@@ -71,6 +72,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("../migrations/0008_queues.sql"),
     include_str!("../migrations/0010_tracks.sql"),
     include_str!("../migrations/0012_filters.sql"),
+    include_str!("../migrations/0013_trunk_days.sql"),
 ];
 /// Questions that are answered at the same time; more wait for one of them.
 const READERS: usize = 4;

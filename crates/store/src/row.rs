@@ -8,7 +8,7 @@ use model::{
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
-use crate::{queues, recordings, resource};
+use crate::{queues, recordings, resource, trunks};
 
 /// Writes one change.
 pub fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
@@ -42,6 +42,7 @@ pub fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::DeleteResource(record) => resource::delete(connection, record),
         Change::Forget { before, most } => crate::retention::forget(connection, *before, *most),
         Change::Notification(record) => write_notification(connection, record),
+        Change::TrunkDay(day) => trunks::write(connection, day),
         Change::Dialog { call, state } => {
             upsert(connection, "dialogs", "call", &[("call", &call.to_string()), ("state", state)])
         }
