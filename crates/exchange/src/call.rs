@@ -68,6 +68,8 @@ pub(crate) struct Call {
     pub(crate) dialout: Option<Box<Dialout>>,
     /// When ringing has lasted too long.
     pub(crate) rings_until: Option<Instant>,
+    /// Since when it waits for its turn at a trunk.
+    pub(crate) waits_since: Option<Instant>,
     pub(crate) time_limit: Duration,
     /// When the call has lasted too long.
     pub(crate) ends_at: Option<Instant>,
@@ -108,6 +110,7 @@ impl Call {
             headers: Vec::new(),
             dialout: None,
             rings_until: None,
+            waits_since: None,
             time_limit: TIME_LIMIT,
             ends_at: None,
             leaves_at: None,
@@ -125,7 +128,7 @@ impl Call {
         let queued = self.queued.as_ref().and_then(|queued| queued.deadline());
         let machine = self.machine.as_ref().and_then(|machine| machine.deadline());
         let turn = self.dialout.as_ref().and_then(|dialout| dialout.at);
-        [turn, self.rings_until, self.ends_at, self.leaves_at, program, queued, machine]
+        [turn, self.ring_deadline(), self.ends_at, self.leaves_at, program, queued, machine]
             .into_iter()
             .flatten()
             .min()
@@ -507,7 +510,7 @@ impl World {
                 call.dial_out(*dialout, ctx);
             }
             self.touch(sid);
-        } else if due(call.rings_until) {
+        } else if due(call.ring_deadline()) {
             ctx.push(Effect::HangUp(sid));
             self.end_call(sid, CallStatus::NoAnswer, LeaveReason::AddFailed, ctx);
         } else if due(call.ends_at) {

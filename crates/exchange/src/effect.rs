@@ -94,6 +94,13 @@ pub enum Event {
         /// The Call-ID.
         sip_call_id: String,
     },
+    /// A phone will be called when it is its turn, or it is its turn now.
+    CallWaits {
+        /// Which call.
+        call: CallSid,
+        /// Whether it waits.
+        waits: bool,
+    },
     /// A phone is gone.
     CallGone {
         /// Which call.

@@ -137,6 +137,7 @@ impl Exchange {
                     call.sip_answer = Some((sip_call_id, Vec::new()));
                 }
             }
+            Event::CallWaits { call, waits } => world.call_waits(call, waits, ctx),
             Event::CallReplied { call, headers } => {
                 let call = world.calls.get_mut(&call);
                 if let Some((_, known)) = call.and_then(|call| call.sip_answer.as_mut()) {

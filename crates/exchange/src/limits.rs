@@ -65,9 +65,29 @@ impl Call {
         });
         callbacks::call_progress(self, CallProgress::Initiated, ctx);
     }
+
+    /// When ringing has lasted too long; while a call waits for its turn, nothing rings.
+    pub(crate) fn ring_deadline(&self) -> Option<Instant> {
+        self.rings_until.filter(|_| self.waits_since.is_none())
+    }
 }
 
 impl World {
+    /// A call waits for its turn at a trunk, or has it now: it has been queued for that long, and rings for as long as
+    /// it may from now on.
+    pub(crate) fn call_waits(&mut self, sid: CallSid, waits: bool, ctx: &Context<'_>) {
+        let Some(call) = self.calls.get_mut(&sid) else { return };
+        let now = ctx.now.instant;
+        if waits {
+            call.waits_since.get_or_insert(now);
+        } else if let Some(since) = call.waits_since.take() {
+            let waited = now - since;
+            call.rings_until = call.rings_until.map(|until| until + waited);
+            call.record.queue_time_ms += u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        }
+        self.touch(sid);
+    }
+
     /// Refuses one more call of an account that has as many as it may, or too many that wait.
     pub(crate) fn check_calls(&self, account: AccountSid, now: Instant) -> Result<(), Refusal> {
         if self.has_calls(account, self.limits.calls) {

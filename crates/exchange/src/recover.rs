@@ -222,6 +222,8 @@ struct CallState {
     headers: Vec<(String, String)>,
     dialout: Option<(Option<i64>, Box<Dialout>)>,
     rings_until_ms: Option<i64>,
+    #[serde(default)]
+    waits_since_ms: Option<i64>,
     time_limit: Duration,
     ends_at_ms: Option<i64>,
     leaves_at_ms: Option<i64>,
@@ -248,6 +250,7 @@ pub(crate) fn call_state(call: &Call, now: Now) -> String {
         headers: call.headers.clone(),
         dialout: call.dialout.as_ref().map(|dialout| (date(dialout.at, now), dialout.clone())),
         rings_until_ms: date(call.rings_until, now),
+        waits_since_ms: date(call.waits_since, now),
         time_limit: call.time_limit,
         ends_at_ms: date(call.ends_at, now),
         leaves_at_ms: date(call.leaves_at, now),
@@ -302,6 +305,7 @@ impl CallState {
                 .dialout
                 .map(|(at, dialout)| Box::new(Dialout { at: instant(at, now), ..*dialout })),
             rings_until: instant(self.rings_until_ms, now),
+            waits_since: instant(self.waits_since_ms, now),
             time_limit: self.time_limit,
             ends_at: instant(self.ends_at_ms, now),
             leaves_at: instant(self.leaves_at_ms, now),

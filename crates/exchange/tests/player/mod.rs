@@ -334,6 +334,10 @@ impl Player {
             [who, "is", "dialled", "as", id] => {
                 Event::CallDialled { call: self.call(who), sip_call_id: id.to_owned() }
             }
+            [who, "waits", "for", "a", "trunk"] => {
+                Event::CallWaits { call: self.call(who), waits: true }
+            }
+            [who, "has", "its", "turn"] => Event::CallWaits { call: self.call(who), waits: false },
             [who, "says", name, value] if name.starts_with("X-") => {
                 let headers = vec![(name.to_owned(), value.to_owned())];
                 Event::CallReplied { call: self.call(who), headers }
