@@ -92,6 +92,10 @@ impl Text {
         for trunk in &stats.trunks {
             self.sample("trunk_calls", &[("trunk", &trunk.name)], trunk.calls);
         }
+        self.head("trunk_calls_waiting", "gauge", "Calls that wait for their turn at a trunk.");
+        for trunk in &stats.trunks {
+            self.sample("trunk_calls_waiting", &[("trunk", &trunk.name)], trunk.calls_waiting);
+        }
         self.head("trunk_calls_today", "gauge", "Calls out by a trunk since midnight UTC.");
         for trunk in &stats.trunks {
             self.sample("trunk_calls_today", &[("trunk", &trunk.name)], trunk.calls_today);

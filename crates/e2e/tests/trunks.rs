@@ -160,12 +160,16 @@ fn user(message: &Message) -> String {
     sip::user_of(uri)
 }
 
+/// Settings of a server that can have one number.
+fn settings(trunks: &str) -> String {
+    format!("[guard]\nloopback = true\n[[numbers]]\nfirst = {OURS:?}\n{trunks}")
+}
+
 /// A server with one number of its own.
 async fn house(trunks: &str) -> (Server, Origin, String) {
     let origin = Origin::start().await;
     let voice = origin.serves_twiml("/voice", "<Pause length='600'/>");
-    let settings = format!("[guard]\nloopback = true\n[[numbers]]\nfirst = {OURS:?}\n{trunks}");
-    let server = Server::serve(&settings).await;
+    let server = Server::serve(&settings(trunks)).await;
     let number = [("PhoneNumber", OURS), ("VoiceUrl", voice.as_str())];
     let taken = server.post("/IncomingPhoneNumbers.json", &number).await;
     assert_eq!(taken.status, 201, "{taken:?}");
@@ -273,6 +277,50 @@ async fn a_trunk_carries_no_more_than_its_caps() {
     assert!(metrics.contains("sidetone_trunk_calls_today{trunk=\"carrier\"} 3"), "{metrics}");
     comes_to(&server, &call(&server, BOSTON, OURS).await, "failed").await;
     assert_eq!(carrier.seen("INVITE").len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_wait_for_their_turn_at_a_trunk_and_can_be_cancelled_meanwhile() {
+    let carrier = Carrier::start(Manner::Answers).await;
+    let slow =
+        carrier.trunk("carrier", "").replace("calls_per_second = 1000", "calls_per_second = 1");
+    let (server, _origin, _) = house(&slow).await;
+    let start = Instant::now();
+    let mut calls = Vec::new();
+    for _ in 0..6 {
+        calls.push(call(&server, BOSTON, OURS).await);
+    }
+    let last = calls.pop().unwrap();
+    let path = format!("/Calls/{}.json", last.text("sid"));
+    assert_eq!(server.get(&path).await.text("status"), "queued");
+    assert_eq!(server.post(&path, &[("Status", "completed")]).await.text("status"), "canceled");
+    for call in &calls {
+        comes_to(&server, call, "in-progress").await;
+    }
+    assert!(start.elapsed() >= Duration::from_secs(4), "each after another's second");
+    let fifth = server.get(&format!("/Calls/{}.json", calls[4].text("sid"))).await;
+    let queue_time_ms: u64 = fifth.text("queue_time").parse().unwrap();
+    assert!(queue_time_ms > 0, "{fifth:?}");
+    assert_eq!(carrier.seen("INVITE").len(), 5, "who was cancelled was never called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cap_of_the_day_outlives_a_crash() {
+    let carrier = Carrier::start(Manner::Answers).await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&carrier.trunk("carrier", "calls_per_day = 2"));
+    let mut server = Server::serve_in(folder.path(), &settings).await;
+    let number = [("PhoneNumber", OURS)];
+    assert_eq!(server.post("/IncomingPhoneNumbers.json", &number).await.status, 201);
+    for _ in 0..2 {
+        comes_to(&server, &call(&server, BOSTON, OURS).await, "in-progress").await;
+    }
+    server.kill();
+    let server = Server::serve_in(folder.path(), &settings).await;
+    let metrics = server.admin("/metrics").await.1;
+    assert!(metrics.contains("sidetone_trunk_calls_today{trunk=\"carrier\"} 2"), "{metrics}");
+    comes_to(&server, &call(&server, BOSTON, OURS).await, "failed").await;
+    assert_eq!(carrier.seen("INVITE").len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

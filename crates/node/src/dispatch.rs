@@ -12,6 +12,7 @@ use sip::Peer;
 use crate::core::{BatchId, Core, Loading, Output, Ticket, Written};
 use crate::parameters;
 use crate::target::{Host, Target};
+use crate::trunks::Outbound;
 
 /// The room is turned down by 12 dB under an announcement.
 const DUCKED: f32 = 0.251_189;
@@ -186,6 +187,8 @@ impl Core {
                 }
             }
             Effect::HangUp(call) => {
+                // It may have no phone yet.
+                self.trunks.release(call);
                 if let Some(id) = sip(self, &call) {
                     self.agent.hang_up(id, now);
                     self.part(call);
@@ -331,7 +334,8 @@ impl Core {
             let user = user.split('?').next().unwrap_or(user);
             let known = self.agent.binding(user).is_some() || self.own_line(user).is_some();
             if !known && self.trunks.carry(&to) {
-                return self.call_out(effect, (Vec::new(), None), now);
+                let first = Outbound { effect, tried: Vec::new(), last: None, turn: None };
+                return self.call_out(first, now);
             }
             let along =
                 |(uri, peer): (String, Peer)| (parameters::to_client(uri, &parameters), peer);

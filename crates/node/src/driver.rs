@@ -88,6 +88,7 @@ pub struct Parts {
     pub directory: Directory,
     pub trunks: Vec<Trunk>,
     pub limits: exchange::Limits,
+    pub trunk_days: Vec<model::TrunkDay>,
     /// What keeps the data folder for this process.
     pub lock: std::fs::File,
 }
@@ -154,6 +155,7 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
     let mut core = Core::new(parts.settings, seed, Box::new(ports));
     core.handle(Input::Directory(Box::new(parts.directory)), now());
     core.handle(Input::Trunks(parts.trunks), now());
+    core.know_trunk_days(parts.trunk_days);
     core.exchange.set_limits(parts.limits);
     core.know_queues(parts.closing.queues);
     for (call, dialog) in parts.closing.dialogs {

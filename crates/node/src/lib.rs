@@ -518,6 +518,7 @@ impl Node {
             recogniser: recogniser::Recogniser::new(config.recogniser.as_deref()),
             directory: Directory::read(&store, &accounts).map_err(told)?,
             trunks: config.trunks,
+            trunk_days: store.trunk_days().map_err(told)?,
             limits: config.limits.account,
             lock,
         };

@@ -3,21 +3,31 @@
 use std::net::IpAddr;
 
 use exchange::{Effect, Event, Outside};
-use model::{CallSid, Now};
+use model::{CallSid, Change, Now, TrunkDay};
 use rand_chacha::rand_core::RngCore;
 use sip::CallId;
 
 use crate::core::{Core, Output};
-use crate::trunks::{Trunk, TrunkQuestion, TrunkStats};
+use crate::trunks::{Choice, Outbound, Trunk, TrunkQuestion, TrunkStats};
 
 impl Core {
+    /// Takes up how many calls trunks have carried before this process.
+    pub fn know_trunk_days(&mut self, days: Vec<TrunkDay>) {
+        self.trunks.know_days(days);
+    }
+
     /// Takes other trunks.
     pub(crate) fn set_trunks(&mut self, trunks: Vec<Trunk>, now: Now) {
         let (random, ours) = (&mut self.random, self.settings.sip.ip());
         let name = || format!("{:016x}@{ours}", random.next_u64());
-        self.trunks.set(trunks, name, (ours, now.instant));
+        let waited = self.trunks.set(trunks, name, (ours, now.instant));
         self.agent.set_gateways(self.trunks.gateways());
         self.know_outside();
+        for (call, outbound) in waited {
+            // The trunks that it has tried are others now.
+            let outbound = Outbound { tried: Vec::new(), turn: None, ..outbound };
+            self.call_out_in_turn(call, outbound, now);
+        }
     }
 
     /// Tells the exchange which numbers can be called, and as whom.
@@ -26,32 +36,45 @@ impl Core {
         self.exchange.set_outside(Outside { trunks: self.trunks.rules(), own, verified });
     }
 
-    /// Calls a number by a trunk that has not been tried; `last` is how the one before failed.
-    pub(crate) fn call_out(
-        &mut self,
-        effect: Effect,
-        (tried, last): (Vec<usize>, Option<u16>),
-        now: Now,
-    ) {
+    /// Calls a number by a trunk that has not been tried, now or when it is its turn.
+    pub(crate) fn call_out(&mut self, outbound: Outbound, now: Now) {
+        let Outbound { effect, tried, last, turn } = outbound;
         let Effect::Dial { call, to, from, display_name, .. } = &effect else { return };
         let (call, display_name) = (*call, display_name.clone());
         let Some(account) = self.exchange.account_of(call) else { return };
         let whose = (account, self.exchange.outside());
-        let chosen = match self.trunks.choose((to, from), whose, &tried, now) {
-            Ok(chosen) => chosen,
+        let chosen = match self.trunks.choose((to, from), whose, (&tried, turn), now) {
+            Ok(Choice::Goes(chosen)) => chosen,
+            Ok(Choice::Waits(trunk)) => {
+                // What the trunk before still says is of no interest any more.
+                if let Some(wired) = self.calls.get(&call) {
+                    self.by_sip.remove(&wired.sip);
+                }
+                self.trunks.wait(trunk, call, Outbound { effect, tried, last, turn: None });
+                return self.event(Event::CallWaits { call, waits: true }, now);
+            }
             Err(status) => return self.cannot_call_out(call, last.unwrap_or(status), now),
         };
         let id = self.agent.new_call();
         if !self.rename(call, id) && !self.open(call, id) {
             return self.cannot_call_out(call, 503, now);
         }
-        self.trunks.begin((call, effect), chosen.trunk, tried, now);
+        if let Some(day) = self.trunks.begin((call, effect), chosen.trunk, tried, now) {
+            // A cap of the day must outlive this process.
+            self.commit(vec![Change::TrunkDay(day)]);
+        }
         let media = self.calls[&call].media;
         let from = (chosen.from.as_str(), display_name.as_deref());
         self.agent.invite(id, &chosen.uri, chosen.peer, from, media, now.instant);
         if let Some(proof) = chosen.proof {
             self.agent.set_proof(id, proof);
         }
+    }
+
+    /// Calls a number that has waited for its turn.
+    fn call_out_in_turn(&mut self, call: CallSid, outbound: Outbound, now: Now) {
+        self.event(Event::CallWaits { call, waits: false }, now);
+        self.call_out(outbound, now);
     }
 
     fn cannot_call_out(&mut self, call: CallSid, status: u16, now: Now) {
@@ -62,7 +85,8 @@ impl Core {
     /// Calls by another trunk where the one that was asked does not take the call; says whether that is done.
     pub(crate) fn fails_over(&mut self, call: CallSid, status: u16, now: Now) -> bool {
         let Some(attempt) = self.trunks.failed(call, status, now.instant) else { return false };
-        self.call_out(attempt.effect, (attempt.tried, Some(status)), now);
+        let (effect, tried) = (attempt.effect, attempt.tried);
+        self.call_out(Outbound { effect, tried, last: Some(status), turn: None }, now);
         true
     }
 
@@ -79,6 +103,9 @@ impl Core {
             if !self.fails_over(call, 408, now) {
                 self.cannot_call_out(call, 408, now);
             }
+        }
+        while let Some((call, outbound)) = self.trunks.next_turn(now.instant) {
+            self.call_out_in_turn(call, outbound, now);
         }
         for (trunk, asked) in self.trunks.due(now.instant) {
             match self.trunks.name_of(trunk).map(str::to_owned) {
@@ -127,6 +154,6 @@ impl Core {
 
     /// Returns how each trunk does.
     pub fn trunk_stats(&self, now: Now) -> Vec<TrunkStats> {
-        self.trunks.stats(now.instant)
+        self.trunks.stats(now)
     }
 }

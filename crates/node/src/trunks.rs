@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use exchange::{Effect, Outside, TrunkRules};
-use model::{AccountSid, CallSid, Now};
+use model::{AccountSid, CallSid, Now, TrunkDay};
 use sip::{CallId, Network, Peer, Proof};
 
 use crate::target::{Host, Target};
@@ -22,6 +22,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(900);
 const REFRESH_MIN: Duration = Duration::from_secs(15);
 /// A day in milliseconds.
 const DAY_MS: i64 = 86_400_000;
+/// Longest that a call waits for its turn at a trunk; one that would wait longer is refused at once.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// In what time a trunk's calls per second are counted.
+const SECOND: Duration = Duration::from_secs(1);
 /// The SIP status of a call that no trunk may carry.
 const FORBIDDEN: u16 = 403;
 /// The SIP status of a call for which no trunk has room.
@@ -42,7 +46,7 @@ pub struct Trunk {
     pub register: Option<Duration>,
     /// Whether it wants numbers without `+`.
     pub plain_digits: bool,
-    /// Calls that may begin within a second.
+    /// Calls that may begin within a second; the others wait for their turn.
     pub calls_per_second: usize,
     /// Calls at the same time.
     pub calls: usize,
@@ -79,9 +83,10 @@ struct Line {
     cseq: u32,
     failures: u32,
     calls: BTreeSet<CallSid>,
+    /// When the last calls began, not more than may begin within a second.
     begun: VecDeque<Instant>,
-    /// The day, and how many calls it has had.
-    day: (i64, usize),
+    /// Calls that wait for their turn.
+    waiting: VecDeque<(CallSid, Outbound)>,
 }
 
 /// A question that is asked again and again.
@@ -110,6 +115,26 @@ pub(crate) struct Attempt {
     pub(crate) until: Option<Instant>,
 }
 
+/// A call to a number that is to go out, and what has become of it so far.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    pub(crate) effect: Effect,
+    /// The trunks that do not take it, and how the last one failed.
+    pub(crate) tried: Vec<usize>,
+    pub(crate) last: Option<u16>,
+    /// The trunk at which it is its turn, now that it has waited for that.
+    pub(crate) turn: Option<usize>,
+}
+
+/// What becomes of a call that is to go out.
+#[derive(Debug)]
+pub(crate) enum Choice {
+    /// It goes now.
+    Goes(Chosen),
+    /// It waits for its turn at a trunk.
+    Waits(usize),
+}
+
 /// By which trunk a call goes, and how.
 #[derive(Debug)]
 pub(crate) struct Chosen {
@@ -134,12 +159,16 @@ pub struct TrunkStats {
     pub calls: usize,
     /// Calls of the day.
     pub calls_today: usize,
+    /// Calls that wait for their turn.
+    pub calls_waiting: usize,
 }
 
 /// All trunks, in the order in which they are asked.
 #[derive(Debug, Default)]
 pub(crate) struct Trunks {
     lines: Vec<Line>,
+    /// The day of the last call by a trunk of that name, and how many it had.
+    days: BTreeMap<String, (i64, usize)>,
     attempts: BTreeMap<CallSid, Attempt>,
 }
 
@@ -165,7 +194,7 @@ impl Line {
             failures: 0,
             calls: BTreeSet::new(),
             begun: VecDeque::new(),
-            day: (0, 0),
+            waiting: VecDeque::new(),
             target,
             trunk,
         }
@@ -177,18 +206,21 @@ impl Line {
             && (self.trunk.register.is_none() || registered)
     }
 
-    /// Whether it may carry one more call.
-    fn has_room(&mut self, now: Now) -> bool {
-        while self.begun.front().is_some_and(|at| now.instant >= *at + Duration::from_secs(1)) {
-            self.begun.pop_front();
-        }
-        let today = now.wall.0.div_euclid(DAY_MS);
-        if self.day.0 != today {
-            self.day = (today, 0);
-        }
-        self.begun.len() < self.trunk.calls_per_second
-            && self.calls.len() < self.trunk.calls
-            && self.day.1 < self.trunk.calls_per_day
+    /// Whether it may carry one more call on a day on which it had so many.
+    fn has_room(&self, today: usize) -> bool {
+        self.calls.len() < self.trunk.calls && today < self.trunk.calls_per_day
+    }
+
+    /// Whether one more call may begin.
+    fn has_turn(&self, now: Instant) -> bool {
+        let recent = self.begun.iter().filter(|at| now < **at + SECOND);
+        recent.count() < self.trunk.calls_per_second
+    }
+
+    /// Whether one more call comes to its turn before it has waited for too long.
+    fn may_wait(&self) -> bool {
+        let seconds = usize::try_from(WAIT_MAX.as_secs()).unwrap_or(usize::MAX);
+        self.waiting.len() < self.trunk.calls_per_second.saturating_mul(seconds)
     }
 
     fn uri_of(&self, user: &str) -> Option<String> {
@@ -204,15 +236,31 @@ impl Line {
     }
 }
 
+/// Returns the day, from 1970-01-01 in UTC.
+fn day(now: Now) -> i64 {
+    now.wall.0.div_euclid(DAY_MS)
+}
+
+/// Returns how many calls a trunk had today.
+fn calls_today(days: &BTreeMap<String, (i64, usize)>, name: &str, now: Now) -> usize {
+    days.get(name).filter(|(of, _)| *of == day(now)).map_or(0, |(_, calls)| *calls)
+}
+
 impl Trunks {
-    /// Takes other trunks; those that stay as they are go on as they were.
+    /// Takes up what trunks have carried before a restart.
+    pub(crate) fn know_days(&mut self, days: Vec<TrunkDay>) {
+        self.days = days.into_iter().map(|one| (one.trunk, (one.day, one.calls))).collect();
+    }
+
+    /// Takes other trunks; those that stay as they are go on as they were. Returns the calls that waited for their turn.
     pub(crate) fn set(
         &mut self,
         trunks: Vec<Trunk>,
         mut name: impl FnMut() -> String,
         (ours, now): (IpAddr, Instant),
-    ) {
+    ) -> Vec<(CallSid, Outbound)> {
         let mut before = std::mem::take(&mut self.lines);
+        let waited = before.iter_mut().flat_map(|line| line.waiting.drain(..)).collect();
         for trunk in trunks {
             let known = before.iter().position(|line| line.trunk == trunk);
             let line = match known {
@@ -223,6 +271,7 @@ impl Trunks {
         }
         // Whoever is on its way would go on at another's place.
         self.attempts.clear();
+        waited
     }
 
     /// Returns what each may be asked for.
@@ -254,20 +303,22 @@ impl Trunks {
         })
     }
 
-    /// Chooses a trunk for a number: those that are there first, in order.
+    /// Chooses a trunk for a number: those that are there first, in order. Where only their calls per second are used
+    /// up, the call waits for its turn at the first of them.
     ///
     /// # Errors
     /// The SIP status that says why there is none.
     pub(crate) fn choose(
-        &mut self,
+        &self,
         (to, from): (&str, &str),
         (account, outside): (AccountSid, &Outside),
-        tried: &[usize],
+        (tried, turn): (&[usize], Option<usize>),
         now: Now,
-    ) -> Result<Chosen, u16> {
+    ) -> Result<Choice, u16> {
         let mut status = FORBIDDEN;
         for wanted in [true, false] {
-            for (index, line) in self.lines.iter_mut().enumerate() {
+            let mut waits = None;
+            for (index, line) in self.lines.iter().enumerate() {
                 let fits = line.is_up(now.instant) == wanted && !tried.contains(&index);
                 if !fits || !line.trunk.rules.allows(to) {
                     continue;
@@ -275,31 +326,59 @@ impl Trunks {
                 let Some(shown) = outside.shown(&line.trunk.rules, account, from) else { continue };
                 let from = line.digits(shown);
                 status = UNAVAILABLE;
-                let has_room = line.has_room(now);
+                let has_room = line.has_room(calls_today(&self.days, &line.trunk.name, now));
                 let Some(peer) = line.peer.filter(|_| has_room) else { continue };
                 let Some(uri) = line.uri_of(&line.digits(to)) else { continue };
+                // Nobody overtakes those who wait.
+                let is_next = line.waiting.is_empty() || turn == Some(index);
+                if !is_next || !line.has_turn(now.instant) {
+                    waits = waits.or_else(|| line.may_wait().then_some(index));
+                    continue;
+                }
                 let proof = line.trunk.proof.clone();
-                return Ok(Chosen { trunk: index, uri, from, peer, proof });
+                return Ok(Choice::Goes(Chosen { trunk: index, uri, from, peer, proof }));
+            }
+            if let Some(trunk) = waits {
+                return Ok(Choice::Waits(trunk));
             }
         }
         Err(status)
     }
 
-    /// Counts a call that goes out by a trunk.
+    /// Puts a call at the end of those that wait for their turn at a trunk.
+    pub(crate) fn wait(&mut self, trunk: usize, call: CallSid, outbound: Outbound) {
+        if let Some(line) = self.lines.get_mut(trunk) {
+            line.waiting.push_back((call, outbound));
+        }
+    }
+
+    /// Returns a call whose turn it is, and takes it out of the line.
+    pub(crate) fn next_turn(&mut self, now: Instant) -> Option<(CallSid, Outbound)> {
+        self.lines.iter_mut().enumerate().find_map(|(index, line)| {
+            let (call, outbound) =
+                if line.has_turn(now) { line.waiting.pop_front()? } else { return None };
+            Some((call, Outbound { turn: Some(index), ..outbound }))
+        })
+    }
+
+    /// Counts a call that goes out by a trunk; returns what is to be kept of it.
     pub(crate) fn begin(
         &mut self,
         (call, effect): (CallSid, Effect),
         trunk: usize,
         tried: Vec<usize>,
         now: Now,
-    ) {
-        if let Some(line) = self.lines.get_mut(trunk) {
-            line.calls.insert(call);
-            line.begun.push_back(now.instant);
-            line.day.1 += 1;
-        }
+    ) -> Option<TrunkDay> {
         let until = Some(now.instant + SILENCE_MAX);
         self.attempts.insert(call, Attempt { effect, trunk, tried, until });
+        let line = self.lines.get_mut(trunk)?;
+        line.calls.insert(call);
+        while line.begun.pop_front_if(|at| now.instant >= *at + SECOND).is_some() {}
+        line.begun.push_back(now.instant);
+        let name = line.trunk.name.clone();
+        let (day, calls) = (day(now), calls_today(&self.days, &name, now) + 1);
+        self.days.insert(name.clone(), (day, calls));
+        Some(TrunkDay { trunk: name, day, calls })
     }
 
     /// Notes that a call's phone rings or answers: it goes nowhere else any more.
@@ -312,6 +391,7 @@ impl Trunks {
         self.attempts.remove(&call);
         for line in &mut self.lines {
             line.calls.remove(&call);
+            line.waiting.retain(|(other, _)| *other != call);
         }
     }
 
@@ -460,19 +540,27 @@ impl Trunks {
         }
     }
 
-    /// Returns when [`Self::due`] or [`Self::silent`] next has something to say.
+    /// Returns when [`Self::due`], [`Self::silent`] or [`Self::next_turn`] next has something to say.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let lines = self.lines.iter().flat_map(|line| [line.probe.at, line.registration.at]);
-        lines.chain(self.attempts.values().map(|attempt| attempt.until)).flatten().min()
+        let waited_for = self.lines.iter().filter(|line| !line.waiting.is_empty());
+        // While a call waits, those that keep it waiting are known.
+        let turns = waited_for.map(|line| line.begun.front().map(|at| *at + SECOND));
+        lines
+            .chain(self.attempts.values().map(|attempt| attempt.until))
+            .chain(turns)
+            .flatten()
+            .min()
     }
 
     /// Returns how each does.
-    pub(crate) fn stats(&self, now: Instant) -> Vec<TrunkStats> {
+    pub(crate) fn stats(&self, now: Now) -> Vec<TrunkStats> {
         let of = |line: &Line| TrunkStats {
             name: line.trunk.name.clone(),
-            up: line.is_up(now),
+            up: line.is_up(now.instant),
             calls: line.calls.len(),
-            calls_today: line.day.1,
+            calls_today: calls_today(&self.days, &line.trunk.name, now),
+            calls_waiting: line.waiting.len(),
         };
         self.lines.iter().map(of).collect()
     }

@@ -38,14 +38,44 @@ fn outside() -> Outside {
     Outside::default()
 }
 
+/// What a call that waits for its turn is said to have. Source: RFC 3261 section 21.1.4, Queued.
+const QUEUED: u16 = 182;
+
 /// Chooses for a call to somebody in Boston, and begins it; returns the trunk's place or the status.
 fn call(trunks: &mut Trunks, number: u8, tried: &[usize], now: Now) -> Result<usize, u16> {
+    goes(trunks, number, (tried, None), now)
+}
+
+fn goes(
+    trunks: &mut Trunks,
+    number: u8,
+    (tried, turn): (&[usize], Option<usize>),
+    now: Now,
+) -> Result<usize, u16> {
     let sid = CallSid::new([number; 16]);
     let numbers = ("+16175550100", "+14155550100");
-    let chosen = trunks.choose(numbers, (ACCOUNT, &outside()), tried, now)?;
-    let effect = Effect::Answer(sid);
-    trunks.begin((sid, effect), chosen.trunk, tried.to_vec(), now);
-    Ok(chosen.trunk)
+    let (effect, tried_so_far) = (Effect::Answer(sid), tried.to_vec());
+    match trunks.choose(numbers, (ACCOUNT, &outside()), (tried, turn), now)? {
+        Choice::Goes(chosen) => {
+            trunks.begin((sid, effect), chosen.trunk, tried_so_far, now);
+            Ok(chosen.trunk)
+        }
+        Choice::Waits(trunk) => {
+            let outbound = Outbound { effect, tried: tried_so_far, last: None, turn: None };
+            trunks.wait(trunk, sid, outbound);
+            Err(QUEUED)
+        }
+    }
+}
+
+/// Lets go whose turn it is; returns who went where.
+fn turns(trunks: &mut Trunks, now: Now) -> Vec<(u8, Result<usize, u16>)> {
+    let mut went = Vec::new();
+    while let Some((sid, outbound)) = trunks.next_turn(now.instant) {
+        let number = (1..=255).find(|number| CallSid::new([*number; 16]) == sid).unwrap();
+        went.push((number, goes(trunks, number, (&outbound.tried, outbound.turn), now)));
+    }
+    went
 }
 
 fn after(now: Now, time: Duration) -> Now {
@@ -88,8 +118,10 @@ fn each_cap_is_kept_at_the_number_and_not_before() {
         ..trunk("a", 5_070)
     };
     let mut rate = trunks(vec![caps(2, 9, 9)], start);
-    assert_eq!([1, 2, 3].map(|n| call(&mut rate, n, &[], start)), [Ok(0), Ok(0), Err(503)]);
-    assert_eq!(call(&mut rate, 3, &[], after(start, second)), Ok(0));
+    assert_eq!([1, 2, 3].map(|n| call(&mut rate, n, &[], start)), [Ok(0), Ok(0), Err(QUEUED)]);
+    assert_eq!(turns(&mut rate, after(start, second)), [(3, Ok(0))]);
+    let mut shut = trunks(vec![caps(0, 9, 9)], start);
+    assert_eq!(call(&mut shut, 1, &[], start), Err(503), "its turn would never come");
     let mut at_once = trunks(vec![caps(9, 2, 9)], start);
     assert_eq!([1, 2, 3].map(|n| call(&mut at_once, n, &[], start)), [Ok(0), Ok(0), Err(503)]);
     at_once.release(CallSid::new([1; 16]));
@@ -102,12 +134,80 @@ fn each_cap_is_kept_at_the_number_and_not_before() {
 }
 
 #[test]
+fn calls_that_come_too_fast_wait_for_their_turn_and_nobody_overtakes() {
+    let start = now();
+    let slow = |name, port| Trunk { calls_per_second: 1, ..trunk(name, port) };
+    let mut one = trunks(vec![slow("a", 5_070)], start);
+    assert_eq!(call(&mut one, 1, &[], start), Ok(0));
+    let half = after(start, SECOND / 2);
+    assert_eq!([2, 3].map(|n| call(&mut one, n, &[], half)), [Err(QUEUED), Err(QUEUED)]);
+    assert_eq!(one.poll_timeout(), Some(start.instant + SECOND));
+    assert!(turns(&mut one, half).is_empty());
+    let later = after(start, SECOND);
+    assert_eq!(call(&mut one, 4, &[], later), Err(QUEUED), "two are before it");
+    assert_eq!(turns(&mut one, later), [(2, Ok(0))]);
+    one.release(CallSid::new([3; 16]));
+    assert_eq!(turns(&mut one, after(start, SECOND * 2)), [(4, Ok(0))], "who was third has gone");
+    assert_eq!(one.stats(start)[0].calls_waiting, 0);
+    // It does not wait where the next trunk has room, but rather than go by one that is not there.
+    let mut two = trunks(vec![slow("a", 5_070), slow("b", 5_071)], start);
+    two.lines[1].down_until = Some(start.instant + DOWN_FOR);
+    assert_eq!([1, 2].map(|n| call(&mut two, n, &[], start)), [Ok(0), Err(QUEUED)]);
+    two.lines[1].down_until = None;
+    assert_eq!([3, 4].map(|n| call(&mut two, n, &[], start)), [Ok(1), Err(QUEUED)]);
+    // At its turn a call goes where it can go then.
+    two.lines[0].down_until = Some(start.instant + DOWN_FOR);
+    assert_eq!(turns(&mut two, later), [(2, Ok(1)), (4, Err(QUEUED))]);
+    let waited =
+        two.set(vec![], || "id@us".to_owned(), ("127.0.0.1".parse().unwrap(), start.instant));
+    assert_eq!(waited.len(), 1, "nobody is forgotten when trunks change");
+}
+
+#[test]
+fn who_would_wait_for_too_long_is_refused_at_once() {
+    let start = now();
+    let mut trunks = trunks(vec![Trunk { calls_per_second: 1, ..trunk("a", 5_070) }], start);
+    assert_eq!(call(&mut trunks, 1, &[], start), Ok(0));
+    for number in 2..62 {
+        assert_eq!(call(&mut trunks, number, &[], start), Err(QUEUED), "{number}");
+    }
+    assert_eq!(call(&mut trunks, 62, &[], start), Err(503));
+    for second in 1..=60 {
+        let at = after(start, SECOND * second);
+        assert_eq!(trunks.poll_timeout(), Some(at.instant));
+        assert_eq!(turns(&mut trunks, at), [(u8::try_from(second + 1).unwrap(), Ok(0))]);
+    }
+    assert!(turns(&mut trunks, after(start, WAIT_MAX * 2)).is_empty());
+}
+
+#[test]
+fn a_cap_of_the_day_outlives_a_restart_and_other_settings() {
+    let start = now();
+    let capped = |day| Trunk { calls_per_day: day, ..trunk("a", 5_070) };
+    let mut before = trunks(vec![capped(2)], start);
+    assert_eq!([1, 2, 3].map(|n| call(&mut before, n, &[], start)), [Ok(0), Ok(0), Err(503)]);
+    let ours = "127.0.0.1".parse().unwrap();
+    before.set(vec![capped(3)], || "id@us".to_owned(), (ours, start.instant));
+    let sid = CallSid::new([3; 16]);
+    let kept = before.begin((sid, Effect::Answer(sid)), 0, Vec::new(), start).unwrap();
+    assert_eq!((kept.trunk.as_str(), kept.calls), ("a", 3));
+    let mut again = trunks(vec![capped(3)], start);
+    again.know_days(vec![kept]);
+    assert_eq!(call(&mut again, 4, &[], start), Err(503));
+    let tomorrow = after(start, Duration::from_secs(86_400));
+    assert_eq!(call(&mut again, 4, &[], tomorrow), Ok(0));
+}
+
+#[test]
 fn what_no_trunk_allows_or_may_show_is_forbidden() {
     let start = now();
-    let mut trunks = trunks(vec![trunk("a", 5_070)], start);
-    let mut choose = |to, from| {
-        trunks.choose((to, from), (ACCOUNT, &outside()), &[], start).map(|chosen| chosen.uri)
-    };
+    let trunks = trunks(vec![trunk("a", 5_070)], start);
+    let choose =
+        |to, from| match trunks.choose((to, from), (ACCOUNT, &outside()), (&[], None), start) {
+            Ok(Choice::Goes(chosen)) => Ok(chosen.uri),
+            Ok(Choice::Waits(_)) => Err(QUEUED),
+            Err(status) => Err(status),
+        };
     assert_eq!(choose("+442079460000", "+14155550100"), Err(403));
     assert_eq!(choose("+16175550100", "+18005550100"), Err(403), "another's number");
     assert_eq!(choose("+16175550100", "client:alice"), Err(403));
@@ -159,16 +259,16 @@ fn a_registration_is_refreshed_before_it_ends_and_tried_again_with_growing_pause
     };
     let (pause, at) = ask(&mut trunks, start, 503, None);
     assert_eq!(pause, PAUSE);
-    assert!(!trunks.stats(at.instant)[0].up, "calls would be refused");
+    assert!(!trunks.stats(at)[0].up, "calls would be refused");
     let (pause, at) = ask(&mut trunks, at, 403, None);
     assert_eq!(pause, PAUSE * 2);
     let (pause, at) = ask(&mut trunks, at, 200, Some(300));
     assert_eq!(pause, Duration::from_secs(240), "as long as was granted, but for a fifth");
-    assert!(trunks.stats(at.instant)[0].up);
+    assert!(trunks.stats(at)[0].up);
     let (pause, at) = ask(&mut trunks, at, 503, None);
     assert_eq!(pause, PAUSE, "after a success pauses begin anew");
-    assert!(trunks.stats(at.instant)[0].up, "the one of before holds");
-    assert!(!trunks.stats(after(at, Duration::from_secs(120)).instant)[0].up);
+    assert!(trunks.stats(at)[0].up, "the one of before holds");
+    assert!(!trunks.stats(after(at, Duration::from_secs(120)))[0].up);
 }
 
 #[test]
@@ -181,7 +281,7 @@ fn a_probe_that_is_answered_at_all_says_that_a_trunk_is_there() {
         assert_eq!(trunks.due(at.instant), [(0, TrunkQuestion::Probe)], "{status}");
         trunks.question(0, TrunkQuestion::Probe, CallId(u64::from(status))).unwrap();
         trunks.replied(CallId(u64::from(status)), (status, None), at.instant);
-        assert_eq!(trunks.stats(at.instant)[0].up, up, "{status}");
+        assert_eq!(trunks.stats(at)[0].up, up, "{status}");
         trunks.lines[0].probe.at = Some(start.instant);
     }
 }
