@@ -36,6 +36,8 @@ pub fn samples(account: AccountSid, api_url: &str, seed: u64, wall: Timestamp) -
     let mut stage = Stage { exchange, account, now, ..Stage::empty(account, now) };
     stage.call_in();
     stage.call_out();
+    stage.gather();
+    stage.dial();
     stage.conference();
     stage.told
 }
@@ -48,6 +50,9 @@ struct Stage {
     fetches: Vec<FetchId>,
     plays: Vec<PlayId>,
     stopped: Vec<RecordingSid>,
+    dialled: Option<CallSid>,
+    /// What the next callback or request is called where its fields do not say it.
+    called: Option<&'static str>,
 }
 
 impl Stage {
@@ -60,6 +65,8 @@ impl Stage {
             fetches: Vec::new(),
             plays: Vec::new(),
             stopped: Vec::new(),
+            dialled: None,
+            called: None,
         }
     }
 
@@ -80,15 +87,16 @@ impl Stage {
         for effect in effects {
             match effect {
                 Effect::Write(Change::Callback(callback)) => {
-                    let event = name(&callback.params);
-                    self.keep(event, callback.params);
+                    let called = self.called.take().map(str::to_owned);
+                    self.keep(called.unwrap_or_else(|| name(&callback.params)), callback.params);
                 }
                 Effect::Fetch { fetch, params, .. } => {
                     self.fetches.push(fetch);
                     if params.iter().any(|(name, _)| name == "Direction") {
-                        self.keep("voice".to_owned(), params);
+                        self.keep(self.called.unwrap_or("voice").to_owned(), params);
                     }
                 }
+                Effect::Dial { call, .. } => self.dialled = Some(call),
                 Effect::Play { play, .. } => self.plays.push(play),
                 Effect::StopRecording(recording) => self.stopped.push(recording),
                 _ => {}
@@ -106,19 +114,50 @@ impl Stage {
 
     /// A call in: the voice request, and what the end of the call tells.
     fn call_in(&mut self) {
-        let call = CallSid::new([0xca; 16]);
         let document = Document { url: URL.to_owned(), method: "POST".to_owned() };
+        let call = CallSid::new([0xca; 16]);
+        self.offer(call, Instructions::Url { document, fallback: None });
+        self.event(Event::CallGone { call, why: Gone::HungUp });
+    }
+
+    /// What `<Gather>` sends to its action.
+    fn gather(&mut self) {
+        let call = CallSid::new([0xcb; 16]);
+        let twiml = format!("<Response><Gather numDigits='4' action='{URL}'/></Response>");
+        self.offer(call, Instructions::Twiml(twiml));
+        self.called = Some("gather-action");
+        for digit in "1234".chars() {
+            self.event(Event::Digit { call, digit });
+        }
+        self.called = None;
+        self.event(Event::CallGone { call, why: Gone::HungUp });
+    }
+
+    /// What `<Dial>` sends to its action.
+    fn dial(&mut self) {
+        let call = CallSid::new([0xcc; 16]);
+        let (from, to) = (PEOPLE[2], PEOPLE[1]);
+        let dial = format!("<Dial action='{URL}' callerId='{from}'>{to}</Dial>");
+        self.offer(call, Instructions::Twiml(format!("<Response>{dial}</Response>")));
+        let Some(callee) = self.dialled.take() else { return };
+        self.event(Event::CallAnswered { call: callee });
+        self.called = Some("dial-action");
+        self.event(Event::CallGone { call: callee, why: Gone::HungUp });
+        self.called = None;
+        self.event(Event::CallGone { call, why: Gone::HungUp });
+    }
+
+    fn offer(&mut self, call: CallSid, instructions: Instructions) {
         self.event(Event::CallOffered(Box::new(Offer {
             call,
             account: self.account,
             from: PEOPLE[0].to_owned(),
             to: PEOPLE[2].to_owned(),
             caller_name: None,
-            instructions: Instructions::Url { document, fallback: None },
+            instructions,
             status_callback: StatusCallback::default(),
             headers: Vec::new(),
         })));
-        self.event(Event::CallGone { call, why: Gone::HungUp });
     }
 
     /// A call out, with all that its progress tells.
@@ -160,6 +199,10 @@ impl Stage {
         let message = "HTTP status 404".to_owned();
         self.announce(conference, first, Err(Failure { code: 11200, message }));
         self.record(conference);
+        let fails = Failure { code: 16111, message: "no space is left".to_owned() };
+        for failure in [None, Some(fails)] {
+            self.record_nothing(first, failure);
+        }
         self.event(Event::CallGone { call: second, why: Gone::HungUp });
         self.event(Event::CallGone { call: first, why: Gone::HungUp });
     }
@@ -221,20 +264,35 @@ impl Stage {
         }
     }
 
-    /// Halts the recording, lets it go on and ends it; one more is too short, one fails.
+    /// Halts the recording, lets it go on and ends it.
     fn record(&mut self, conference: ConferenceSid) {
         let of = Recorded::Conference(conference);
-        let changes = [
-            RecordingChange::Pause(exchange::PauseBehavior::Skip),
-            RecordingChange::Resume,
-            RecordingChange::Stop,
-        ];
-        for change in changes {
-            let (account, recording) = (self.account, RecordingKey::Current);
-            self.command(Command::UpdateRecording { account, of, recording, change });
-        }
+        self.change(of, RecordingChange::Pause(exchange::PauseBehavior::Skip));
+        self.called = Some("recording-resumed");
+        self.change(of, RecordingChange::Resume);
+        self.called = None;
+        self.change(of, RecordingChange::Stop);
+        self.stopped(STEP, None);
+    }
+
+    /// A recording that is too short to be kept, or fails.
+    fn record_nothing(&mut self, call: CallSid, failure: Option<Failure>) {
+        let callback = RecordingCallback { url: Some(URL.to_owned()), ..asked_for_all() };
+        let options = RecordingOptions { callback, ..RecordingOptions::default() };
+        self.command(Command::CreateRecording { account: self.account, call, options });
+        self.change(Recorded::Call(call), RecordingChange::Stop);
+        self.stopped(Duration::ZERO, failure);
+    }
+
+    fn change(&mut self, of: Recorded, change: RecordingChange) {
+        let (account, recording) = (self.account, RecordingKey::Current);
+        self.command(Command::UpdateRecording { account, of, recording, change });
+    }
+
+    /// The files of what was stopped are closed.
+    fn stopped(&mut self, length: Duration, failure: Option<Failure>) {
         for recording in std::mem::take(&mut self.stopped) {
-            let end = RecordingEnd { length: STEP, silent: false, failure: None };
+            let end = RecordingEnd { length, silent: false, failure: failure.clone() };
             self.event(Event::RecordingEnded { recording, end });
         }
     }
@@ -306,9 +364,25 @@ mod tests {
             "announcement-end",
             "announcement-fail",
             "recording-in-progress",
+            "recording-paused",
+            "recording-resumed",
+            "recording-stopped",
             "recording-completed",
+            "recording-absent",
+            "recording-failed",
+            "gather-action",
+            "dial-action",
         ] {
             assert!(events.contains(&event), "no {event} in {events:?}");
+        }
+        for (event, field) in [
+            ("gather-action", "Digits"),
+            ("dial-action", "DialCallStatus"),
+            ("recording-absent", "ErrorCode"),
+            ("recording-failed", "ErrorCode"),
+        ] {
+            let sample = told.iter().find(|sample| sample.event == event).unwrap();
+            assert!(sample.params.iter().any(|(name, _)| name == field), "{sample:?}");
         }
         let account = account.to_string();
         for sample in &told {
