@@ -470,10 +470,10 @@ pub enum Refusal {
     #[error("{0} is neither a number of this account's own nor one that a trunk lists")]
     CallerIdNotAllowed(String),
     /// The account has as many calls as it may.
-    #[error("this account has {0} calls at the same time, and no more may begin")]
+    #[error("this account has {} at the same time, and no more may begin", counted(*.0, "call"))]
     CallsAtOnce(usize),
     /// The account has as many conferences as it may.
-    #[error("this account has {0} conferences at the same time, and no more may begin")]
+    #[error("this account has {} at the same time, and no more may begin", counted(*.0, "conference"))]
     ConferencesAtOnce(usize),
     /// A parameter's value is not one that can be.
     #[error("{parameter}: {message}")]
@@ -492,4 +492,9 @@ pub enum Refusal {
     /// The server is on its way down.
     #[error("the server is shutting down")]
     ShuttingDown,
+}
+
+fn counted(count: usize, one: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{ending}")
 }
