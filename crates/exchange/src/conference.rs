@@ -35,6 +35,23 @@ pub(crate) struct Announcements {
     pub(crate) current: Option<(Document, Program)>,
 }
 
+impl Outcome {
+    /// Returns how an announcement ended, once it has: what does not sound ends it.
+    pub(crate) fn announced(self) -> Option<Result<(), Failure>> {
+        match self {
+            Self::Going => None,
+            Self::Failed(failure) => Some(Err(failure)),
+            Self::Ended
+            | Self::Dial(_)
+            | Self::Record(_)
+            | Self::Enqueue(_)
+            | Self::Leave
+            | Self::HangUp
+            | Self::Reject(_) => Some(Ok(())),
+        }
+    }
+}
+
 impl Announcements {
     pub(crate) fn check_room(&self) -> Result<(), Refusal> {
         if self.waiting.len() >= ANNOUNCEMENTS_MAX {
@@ -324,20 +341,8 @@ impl World {
         let url = document.url.clone();
         let outcome = step(program, &client, ctx);
         let at = program.url().to_owned();
-        let failure = match outcome {
-            Outcome::Going => {
-                self.touch_conference(sid);
-                return;
-            }
-            Outcome::Failed(failure) => Some(failure),
-            Outcome::Ended
-            | Outcome::Dial(_)
-            | Outcome::Record(_)
-            | Outcome::Enqueue(_)
-            | Outcome::Leave
-            | Outcome::HangUp
-            | Outcome::Reject(_) => None,
-        };
+        let Some(end) = outcome.announced() else { return self.touch_conference(sid) };
+        let failure = end.err();
         conference.announcements.current = None;
         if let Some(failure) = &failure {
             ctx.notify(client.about(&at), Level::Error, failure);

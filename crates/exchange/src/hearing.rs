@@ -163,22 +163,13 @@ impl World {
         let Some((document, mut program)) = participant.announcements.current.take() else {
             return;
         };
-        let failure = match step(&mut program, &client, ctx) {
-            Outcome::Going => {
-                participant.announcements.current = Some((document, program));
-                self.touch_participant(call);
-                self.settle(sid, call, ctx);
-                return;
-            }
-            Outcome::Failed(failure) => Some(failure),
-            Outcome::Ended
-            | Outcome::Dial(_)
-            | Outcome::Record(_)
-            | Outcome::Enqueue(_)
-            | Outcome::Leave
-            | Outcome::HangUp
-            | Outcome::Reject(_) => None,
+        let Some(end) = step(&mut program, &client, ctx).announced() else {
+            participant.announcements.current = Some((document, program));
+            self.touch_participant(call);
+            self.settle(sid, call, ctx);
+            return;
         };
+        let failure = end.err();
         if let Some(failure) = &failure {
             ctx.notify(client.about(program.url()), Level::Error, failure);
         }
