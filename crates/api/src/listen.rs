@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tower_service::Service;
@@ -49,15 +50,17 @@ impl Tls {
     }
 }
 
-/// Serves `router` on `listener` for as long as the process runs, by TLS where that is given.
+/// Serves `router` on `listener` for as long as this is awaited, by TLS where that is given; its connections end with it.
 pub async fn serve(listener: TcpListener, router: Router, tls: Option<Tls>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
     loop {
+        while connections.try_join_next().is_some() {}
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let (router, acceptor) = (router.clone(), tls.as_ref().map(Tls::acceptor));
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     let _ = stream.set_nodelay(true);
                     match acceptor {
                         None => connection(stream, peer, router).await,

@@ -1,6 +1,7 @@
 //! `sidetone rehearse`: a web application against phones without sockets, in virtual time.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use node::Handle;
 use serde_json::json;
 use sim::rehearsal::{self, Options, Report, Scenario};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
-use crate::proxy;
+use crate::{proxy, server};
 
 /// What a file that is no scenario, or a rehearsal that cannot be held, exits with.
 const NOT_HELD: u8 = 2;
@@ -25,6 +27,12 @@ pub struct Arguments {
     /// Where the application listens, for scenarios that do not start it themselves.
     #[arg(long)]
     app: Option<String>,
+    /// Where the API listens, for a program that runs already.
+    #[arg(long, default_value = "127.0.0.1:0", value_parser = on_this_machine)]
+    http: SocketAddr,
+    /// Written when the API listens: its address, the account and its token.
+    #[arg(long)]
+    ready_file: Option<PathBuf>,
     /// Draws every SID and all that is left to chance; the same seed gives the same rehearsal.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -37,6 +45,12 @@ pub struct Arguments {
     /// Prints the timeline of scenarios that pass, too.
     #[arg(long, short)]
     timeline: bool,
+}
+
+fn on_this_machine(text: &str) -> Result<SocketAddr, String> {
+    let address: Option<SocketAddr> = text.parse().ok();
+    let here = address.filter(|address| address.ip().is_loopback());
+    here.ok_or_else(|| format!("{text:?} is no address of this machine such as 127.0.0.1:8080"))
 }
 
 fn wav(text: &str) -> Result<(String, PathBuf), String> {
@@ -81,10 +95,16 @@ async fn hold(arguments: Arguments) -> Result<bool, String> {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
         let app = arguments.app.as_deref();
         let folder = folder.unwrap_or(Path::new("."));
-        let options = Options { folder, app, seed: arguments.seed };
-        let report = rehearsal::rehearse(scenario, &options, open)
-            .await
-            .map_err(|message| format!("{}: {message}", file.display()))?;
+        let options = Options { folder, app, http: arguments.http, seed: arguments.seed };
+        let mut served = JoinSet::new();
+        let ready_file = arguments.ready_file.as_deref();
+        let opened = async |node: Handle, listener: TcpListener, data: &Path| {
+            open(node, listener, (data, ready_file), &mut served).await
+        };
+        let report = rehearsal::rehearse(scenario, &options, opened).await;
+        // The next one may listen at the same place.
+        served.shutdown().await;
+        let report = report.map_err(|message| format!("{}: {message}", file.display()))?;
         show(&report, began, arguments.timeline);
         for (phone, file) in &arguments.wav {
             let heard = report.heard.get(phone).map(Vec::as_slice).unwrap_or_default();
@@ -104,15 +124,14 @@ async fn hold(arguments: Arguments) -> Result<bool, String> {
 async fn open(
     node: Handle,
     listener: TcpListener,
-    data: &Path,
+    (data, ready_file): (&Path, Option<&Path>),
+    served: &mut JoinSet<()>,
 ) -> Result<Vec<(String, String)>, String> {
     let account = node.account();
     let (sid, token) = (account.sid.to_string(), account.auth_token);
     let ready = json!({ "api_url": node.api_url(), "account_sid": sid, "auth_token": token });
-    let file = data.join("ready.json");
-    std::fs::write(&file, ready.to_string())
-        .map_err(|error| format!("{}: {error}", file.display()))?;
-    tokio::spawn(api::serve(listener, api::router(node, Arc::default(), None), None));
+    server::write_ready(&ready, data, ready_file)?;
+    served.spawn(api::serve(listener, api::router(node, Arc::default(), None), None));
     let mut exports = proxy::start(data).await?;
     exports.push(("SIDETONE_ACCOUNT_SID".to_owned(), sid));
     exports.push(("SIDETONE_AUTH_TOKEN".to_owned(), token));

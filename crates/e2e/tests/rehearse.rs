@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use e2e::{binary, brought};
 
@@ -87,6 +88,71 @@ fn the_same_seed_gives_the_same_bytes() {
     assert_eq!(once.0, again.0);
     assert!(once.1 == again.1, "the sound differs");
     assert!(once.1.len() > 44 + 16_000 * 10 && once.1.starts_with(b"RIFF"));
+}
+
+/// A program that finds the API by a file, as it runs already when that is written.
+const BESIDE: &str = r#"
+import base64, json, sys, urllib.parse, urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Voice(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        ready = json.load(open(sys.argv[1]))
+        sid, token = ready["account_sid"], ready["auth_token"]
+        form = {"To": "+14155550002", "From": "+14155550100", "Twiml": "<Response><Pause length='9'/></Response>"}
+        request = urllib.request.Request(
+            f"{ready['api_url']}/2010-04-01/Accounts/{sid}/Calls.json",
+            urllib.parse.urlencode(form).encode(),
+            {"Authorization": "Basic " + base64.b64encode(f"{sid}:{token}".encode()).decode()},
+        )
+        assert urllib.request.urlopen(request).status == 201
+        self.send_response(200)
+        self.send_header("Content-Type", "text/xml")
+        self.end_headers()
+        self.wfile.write(b"<Response><Pause length='9'/></Response>")
+
+server = HTTPServer(("127.0.0.1", 0), Voice)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+#[test]
+fn a_program_that_runs_already_finds_the_api_of_one_rehearsal_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let ready = folder.path().join("ready.json");
+    let mut program = Command::new(brought("SIDETONE_TEST_PYTHON"))
+        .args(["-c", BESIDE])
+        .arg(&ready)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(program.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let app = format!("http://127.0.0.1:{}", line.trim());
+    let scenario = folder.path().join("scenario.toml");
+    let steps = "name = \"Beside\"\n\
+        numbers = { \"+14155550100\" = \"/voice\" }\n\
+        phones.alice = { number = \"+14155550001\" }\n\
+        phones.bob = { number = \"+14155550002\" }\n\
+        [[steps]]\nphone = \"alice\"\ncalls = \"+14155550100\"\n\
+        [[steps]]\nat = \"3s\"\nphone = \"bob\"\nis = \"up\"\n\
+        [[expect]]\ndialled = [\"+14155550002\"]\n";
+    std::fs::write(&scenario, steps).unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (scenario, ready) = (scenario.to_str().unwrap(), ready.to_str().unwrap());
+    let http = free.to_string();
+    let output =
+        rehearse(&[scenario, scenario, "--app", &app, "--http", &http, "--ready-file", ready]);
+    program.kill().unwrap();
+    program.wait().unwrap();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches(": passed").count(), 2, "{said}");
+    let written = std::fs::read_to_string(ready).unwrap();
+    assert!(written.contains(&format!("http://{free}")), "{written}");
+    let (said, code) = self::scenario("", &["--http", "192.0.2.1:80"]);
+    assert!(code == Some(2) && said.contains("is no address of this machine"), "{said}");
 }
 
 #[test]

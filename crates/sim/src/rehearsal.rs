@@ -44,6 +44,8 @@ pub struct Options<'a> {
     pub folder: &'a Path,
     /// Where the application is, whatever the scenario says.
     pub app: Option<&'a str>,
+    /// Where the API listens; port 0 is any free one.
+    pub http: SocketAddr,
     /// Draws every SID and all that is left to chance.
     pub seed: u64,
 }
@@ -59,8 +61,8 @@ pub async fn rehearse(
     open: impl AsyncFnOnce(Handle, TcpListener, &Path) -> Result<Vec<(String, String)>, String>,
 ) -> Result<Report, String> {
     let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
-    let told = |error: std::io::Error| format!("no port for the API: {error}");
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(told)?;
+    let told = |error: std::io::Error| format!("the API at {}: {error}", options.http);
+    let listener = TcpListener::bind(options.http).await.map_err(told)?;
     let api_url = format!("http://{}", listener.local_addr().map_err(told)?);
     let (app, port) = application::address(scenario, options.app)?;
     let absolute = |address: &str| match address.contains("://") {
