@@ -1,7 +1,7 @@
 //! The sound of recordings: WAV files, whole or in ranges, in as many channels as are asked for; [`mp3`] has the others.
 //!
 //! A file is described by its length at this moment, so that what is still being written can be
-//! played, too.
+//! played, too; but a recording in tracks only when it is over.
 
 use std::convert::Infallible;
 use std::io::SeekFrom;
@@ -86,6 +86,12 @@ pub async fn answer(
     let record = ask(node, move |node| node.store().recording(account, sid)).await?;
     let gone = |status| matches!(status, RecordingStatus::Absent | RecordingStatus::Deleted);
     let record = record.filter(|record| !gone(record.status)).ok_or_else(ApiError::not_found)?;
+    let is_over = matches!(record.status, RecordingStatus::Completed | RecordingStatus::Failed);
+    if record.tracks.is_some() && !is_over {
+        // Its tracks stand side by side in a file only in the end.
+        let message = "the recording has a track for each participant and is still being made";
+        return Err(ApiError::new(404, code::NOT_FOUND, message));
+    }
     let form = Form::read(parts.uri.query().unwrap_or_default(), &HeaderMap::new(), &[])?;
     let channels = form.number("RequestedChannels", 1..=2, code::BAD_REQUEST)?;
     if channels == Some(2) && record.channels != 2 {

@@ -188,6 +188,14 @@ async fn the_api_asks_for_tracks_and_a_mix_has_no_timeline() {
     hears(&other, 500, true).await;
     let list = studio.server.get("/Recordings.json").await.body;
     assert_eq!(list["recordings"][0]["channels"], 2, "{list}");
+    let sid = list["recordings"][0]["sid"].as_str().unwrap().to_owned();
+    for ending in ["wav", "mp3"] {
+        let sound = studio.server.get(&format!("/Recordings/{sid}.{ending}")).await;
+        assert_eq!(sound.status, 404, "{ending}: {}", sound.body);
+        assert_eq!(sound.body["code"], 20404);
+        let message = sound.text("message");
+        assert!(message.contains("still being made"), "{message}");
+    }
     let call =
         studio.server.get("/Calls.json").await.body["calls"][0]["sid"].as_str().unwrap().to_owned();
     let mix = studio.server.post(&format!("/Calls/{call}/Recordings.json"), &[]).await;
