@@ -63,7 +63,7 @@ fn caller(server: &Server, user: &str) -> Phone {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_is_recognised_by_a_service() {
     let origin = Origin::start().await;
-    let answer = r#"{"text":"two tickets","confidence":0.875}"#;
+    let answer = r#"{"text":"two tickets","confidence":0.875,"stability":0.5}"#;
     let service = origin.serves("/recognise?key=1", "application/json", answer);
     origin.serves("/recognise", "application/json", answer);
     let flags = ["--voice-url", &origin.url("/voice"), "--recogniser", &service];
@@ -71,20 +71,53 @@ async fn what_is_said_is_recognised_by_a_service() {
     origin.serves_twiml("/said", "<Hangup/>");
     origin.answers(
         "say",
-        "<Gather input='speech' action='/said' timeout='20' speechTimeout='1' bargeIn='true' \
-         maxSpeechTime='20' language='de-DE' hints='ticket, tickets'/>",
+        "<Gather input='speech' action='/said' timeout='20' speechTimeout='4' bargeIn='true' \
+         maxSpeechTime='20' language='de-DE' hints='ticket, tickets' speechModel='phone_call' \
+         enhanced='true' partialResultCallback='/partly' partialResultCallbackMethod='GET'/>",
     );
     let _phone = caller(&server, "say");
     let said = origin.wait_for("/said", |_| true).await.expect("the action is asked");
     assert_eq!([said.param("SpeechResult"), said.param("Confidence")], ["two tickets", "0.875"]);
-    let asked = origin.asked("/recognise").remove(0);
-    let fields = ["key", "language", "hints"].map(|name| asked.param(name).to_owned());
-    assert_eq!(fields, ["1", "de-DE", "ticket, tickets"]);
+    let mut asked = origin.asked("/recognise");
+    let partly = asked.iter().filter(|one| one.param("partial") == "true").count();
+    assert!(partly > 0 && partly == asked.len() - 1, "{partly} of {}", asked.len());
+    let asked = asked.pop().unwrap();
+    let fields = ["key", "language", "hints", "model", "enhanced", "partial"]
+        .map(|name| asked.param(name).to_owned());
+    assert_eq!(fields, ["1", "de-DE", "ticket, tickets", "phone_call", "true", "false"]);
+    let told =
+        origin.wait_for("/partly", |_| true).await.expect("what is understood so far is told");
+    let fields = ["UnstableSpeechResult", "Stability", "SequenceNumber", "CallSid"];
+    let fields = fields.map(|name| told.param(name).to_owned());
+    assert_eq!(fields, ["two tickets", "0.5", "0", said.param("CallSid")]);
+    assert_eq!(
+        (told.method.as_str(), origin.asked("/partly").len()),
+        ("GET", 1),
+        "it is told once"
+    );
     assert_eq!((asked.method.as_str(), asked.header("content-type")), ("POST", Some("audio/wav")));
     let kept = std::fs::read_dir(server.data().join("recordings/heard")).unwrap().count();
     assert_eq!(kept, 0, "what was said is kept by nobody");
     let recordings = server.get("/Recordings.json").await.body;
     assert_eq!(recordings["recordings"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_in_a_queue_can_say_that_it_waits_no_longer() {
+    let origin = Origin::start().await;
+    let service = origin.serves("/recognise", "text/plain", "call me back");
+    let flags = ["--voice-url", &origin.url("/voice"), "--recogniser", &service];
+    let server = Server::start(&flags).await;
+    let gather = "<Gather input='speech' action='/said' timeout='20' speechTimeout='1'/>";
+    origin.answers("say", "<Enqueue waitUrl='/wait' action='/left'>support</Enqueue>");
+    origin.serves_twiml("/wait", gather);
+    origin.serves_twiml("/said", "<Leave/>");
+    origin.serves_twiml("/left", "<Hangup/>");
+    let _phone = caller(&server, "say");
+    let said = origin.wait_for("/said", |_| true).await.expect("the action is asked");
+    assert_eq!([said.param("SpeechResult"), said.param("QueuePosition")], ["call me back", "1"]);
+    let left = origin.wait_for("/left", |_| true).await.expect("it leaves the queue");
+    assert_eq!(left.param("QueueResult"), "leave");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,9 +13,10 @@ use crate::call::Call;
 use crate::conference::Conference;
 use crate::context::Context;
 use crate::participants::{LeaveReason, Participant};
+use crate::program::Client;
 use crate::record::recording_url;
 use crate::recording::Recording;
-use crate::{Document, Effect, Failure};
+use crate::{Document, Effect, Failure, Recognised};
 
 type Params = Vec<(String, String)>;
 
@@ -224,6 +225,21 @@ pub(crate) fn answered_by(
     push(&mut params, "MachineDetectionDuration", took.as_millis());
     let about = (None, Some(call.sid));
     owe(call.account, about, (to.url, &to.method), params, ctx);
+}
+
+/// Tells what was understood of a caller so far, for the `sequence`th time from 0.
+pub(crate) fn understood_so_far(
+    client: &Client,
+    (url, method): (String, String),
+    understood: &Recognised,
+    sequence: u32,
+    ctx: &mut Context<'_>,
+) {
+    let mut params = client.params.clone();
+    push(&mut params, "UnstableSpeechResult", &understood.text);
+    push(&mut params, "Stability", understood.confidence.clamp(0.0, 1.0));
+    push(&mut params, "SequenceNumber", sequence);
+    owe(client.account, (None, client.call), (url, &method), params, ctx);
 }
 
 /// Notes in a conference's history what befell its recording in tracks; nobody is told.

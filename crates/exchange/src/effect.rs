@@ -138,6 +138,15 @@ pub enum Event {
         /// What was understood.
         result: Result<Recognised, Failure>,
     },
+    /// What a call has said so far was recognised; how sure that is says how likely it stays so.
+    RecognisedPartly {
+        /// Which call.
+        call: CallSid,
+        /// What is heard.
+        hearing: RecordingSid,
+        /// What was understood.
+        understood: Recognised,
+    },
     /// A request for a document was answered, or failed.
     Fetched {
         /// Which request.
@@ -286,6 +295,10 @@ pub struct Recognise {
     pub language: String,
     /// Words that are likely.
     pub hints: String,
+    /// For what kind of speech; `default` where nothing else is said.
+    pub model: String,
+    /// Whether the better variant of that is wanted.
+    pub enhanced: bool,
 }
 
 /// What was understood.
@@ -429,6 +442,13 @@ pub enum Effect {
         hearing: RecordingSid,
         /// Whom.
         call: CallSid,
+    },
+    /// Has what was said so far recognised again and again until that ends; [`Event::RecognisedPartly`] tells.
+    HearPartly {
+        /// What is heard.
+        hearing: RecordingSid,
+        /// How it is to be recognised.
+        wanted: Recognise,
     },
     /// Ends that; [`Event::Recognised`] follows where it is to be recognised.
     EndHearing {

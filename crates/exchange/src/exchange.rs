@@ -150,8 +150,13 @@ impl Exchange {
             Event::Speech { call, speaking } => world.speech(call, speaking, ctx),
             Event::AnsweredBy { call, who } => world.answered_by(call, who, ctx),
             Event::Recognised { call, hearing, result } => {
-                world.run_call(call, ctx, |program, client, ctx| {
+                world.run_hearing(call, hearing, ctx, |program, client, ctx| {
                     program.recognised(hearing, result, client, ctx)
+                });
+            }
+            Event::RecognisedPartly { call, hearing, understood } => {
+                world.run_hearing(call, hearing, ctx, |program, client, ctx| {
+                    program.recognised_partly(understood, client, ctx)
                 });
             }
             Event::Fetched { fetch, result } => {

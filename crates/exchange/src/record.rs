@@ -139,6 +139,9 @@ impl World {
         call.speaking = speaking;
         let is_waited_for = call.program.as_mut().is_some_and(|program| {
             program.record_speech(speaking, ctx.now.instant) || program.gather_speech(speaking, ctx)
+        }) || call.queued.as_mut().is_some_and(|queued| {
+            let heard = queued.program.as_mut();
+            heard.is_some_and(|program| program.gather_speech(speaking, ctx))
         });
         if is_waited_for {
             self.touch(sid);

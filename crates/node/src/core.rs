@@ -5,7 +5,7 @@
 //! each [`Input`] with the time and carries out every [`Output`] in order: `driver.rs` with real
 //! ones, `sim` with ones that do not exist.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -84,6 +84,8 @@ pub enum Input {
     Loaded(PlayId, Result<Arc<[i16]>, Failure>),
     /// What came of an [`Output::Recognise`].
     Recognised(CallSid, RecordingSid, Result<Recognised, Failure>),
+    /// What came of an [`Output::RecognisePartly`]; nothing where it failed.
+    RecognisedPartly(CallSid, RecordingSid, Option<Recognised>),
     /// A recording's file is closed.
     RecordingEnded(RecordingSid, RecordingEnd),
     /// The numbers, applications and domains as they are from now on.
@@ -164,6 +166,15 @@ pub enum Output {
         /// How.
         wanted: Recognise,
     },
+    /// Has what a call has said so far recognised; [`Input::RecognisedPartly`] follows.
+    RecognisePartly {
+        /// Whose words.
+        call: CallSid,
+        /// What is heard.
+        hearing: RecordingSid,
+        /// How.
+        wanted: Recognise,
+    },
     /// Deletes a recording's file.
     EraseRecording(RecordingSid),
     /// All calls are over and their rows committed.
@@ -240,6 +251,8 @@ pub struct Core {
     pub(crate) recordings: BTreeMap<RecordingSid, RecordingId>,
     /// What is heard of whom, and whether its file is closed.
     pub(crate) hearings: BTreeMap<RecordingSid, Heard>,
+    /// When what was said so far is recognised next.
+    pub(crate) partly: BTreeSet<(Instant, RecordingSid)>,
     pub(crate) audio: BTreeMap<AudioId, Arc<[i16]>>,
     pub(crate) loading: BTreeMap<PlayId, Loading>,
     /// Sounds that cannot be played, of which the exchange is told when it is done deciding.
@@ -301,6 +314,7 @@ impl Core {
             rooms: BTreeMap::new(),
             recordings: BTreeMap::new(),
             hearings: BTreeMap::new(),
+            partly: BTreeSet::new(),
             audio: BTreeMap::new(),
             loading: BTreeMap::new(),
             unplayable: VecDeque::new(),
@@ -354,6 +368,9 @@ impl Core {
             Input::Recognised(call, hearing, result) => {
                 self.event(Event::Recognised { call, hearing, result }, now);
             }
+            Input::RecognisedPartly(call, hearing, understood) => {
+                self.recognised_partly(call, hearing, understood, now);
+            }
             Input::RecordingEnded(recording, end) => self.recording_ended(recording, end, now),
             Input::Directory(directory) => {
                 self.exchange.set_numbers(directory.names());
@@ -377,6 +394,7 @@ impl Core {
     pub fn handle_timeout(&mut self, now: Now) {
         self.agent.handle_timeout(now.instant);
         self.trunks_due(now);
+        self.recognise_partly(now.instant);
         let mut effects = Vec::new();
         self.exchange.handle_timeout(now, &mut effects);
         self.carry_out(effects, None, now);
@@ -395,6 +413,7 @@ impl Core {
             .chain(self.exchange.poll_timeout())
             .chain(drained)
             .chain(self.trunks.poll_timeout())
+            .chain(self.partly.first().map(|(at, _)| *at))
             .min()
     }
 

@@ -230,6 +230,7 @@ impl Core {
             Effect::PauseRecording { recording, pause } => self.pause_recording(recording, pause),
             Effect::StopRecording(recording) => self.stop_recording(recording),
             Effect::Hear { hearing, call } => self.hear(hearing, call),
+            Effect::HearPartly { hearing, wanted } => self.hear_partly(hearing, wanted, now),
             Effect::EndHearing { hearing, wanted } => self.end_hearing(hearing, wanted),
             Effect::Write(_)
             | Effect::Dial { .. }

@@ -57,6 +57,7 @@ pub enum Request {
     Trunks(Vec<Trunk>),
     Limits(exchange::Limits),
     Recognised(CallSid, RecordingSid, Result<Recognised, Failure>),
+    RecognisedPartly(CallSid, RecordingSid, Option<Recognised>),
     RecordingEnded(RecordingSid, RecordingEnd),
     Audibility(ConferenceSid, oneshot::Sender<Vec<Pair>>),
     OpenTap(ConferenceSid, oneshot::Sender<Option<TapId>>),
@@ -87,8 +88,8 @@ pub struct Parts {
     pub recogniser: Recogniser,
     pub directory: Directory,
     pub trunks: Vec<Trunk>,
-    pub limits: exchange::Limits,
     pub trunk_days: Vec<model::TrunkDay>,
+    pub limits: exchange::Limits,
     /// What keeps the data folder for this process.
     pub lock: std::fs::File,
 }
@@ -154,8 +155,8 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
     let (streams, arrived) = Streams::start(parts.listener);
     let mut core = Core::new(parts.settings, seed, Box::new(ports));
     core.handle(Input::Directory(Box::new(parts.directory)), now());
-    core.handle(Input::Trunks(parts.trunks), now());
     core.know_trunk_days(parts.trunk_days);
+    core.handle(Input::Trunks(parts.trunks), now());
     core.exchange.set_limits(parts.limits);
     core.know_queues(parts.closing.queues);
     for (call, dialog) in parts.closing.dialogs {
@@ -255,6 +256,9 @@ impl Driver {
             Request::Recognised(call, hearing, result) => {
                 self.core.handle(Input::Recognised(call, hearing, result), now());
             }
+            Request::RecognisedPartly(call, hearing, understood) => {
+                self.core.handle(Input::RecognisedPartly(call, hearing, understood), now());
+            }
             Request::RecordingEnded(recording, end) => {
                 self.core.handle(Input::RecordingEnded(recording, end), now());
             }
@@ -344,6 +348,15 @@ impl Driver {
                     tokio::spawn(async move {
                         let result = recogniser.understand(file, &wanted).await;
                         let _ = requests.send(Request::Recognised(call, hearing, result)).await;
+                    });
+                }
+                Output::RecognisePartly { call, hearing, wanted } => {
+                    let file = recorder::heard(&self.recordings, hearing);
+                    let (recogniser, requests) = (self.recogniser.clone(), self.requests.clone());
+                    tokio::spawn(async move {
+                        let understood = recogniser.understand_partly(file, &wanted).await;
+                        let request = Request::RecognisedPartly(call, hearing, understood);
+                        let _ = requests.send(request).await;
                     });
                 }
                 Output::EraseRecording(recording) => self.recorder.erase(recording),

@@ -301,7 +301,8 @@ impl Played {
             | Request::Trunks(_)
             | Request::Limits(_)
             | Request::RecordingEnded(..)
-            | Request::Recognised(..) => {}
+            | Request::Recognised(..)
+            | Request::RecognisedPartly(..) => {}
         }
     }
 

@@ -54,22 +54,38 @@ impl Recogniser {
     ) -> Result<Recognised, Failure> {
         let sound = tokio::fs::read(&file).await.map_err(|error| failed(&error));
         let _ = tokio::fs::remove_file(&file).await;
-        let sound = sound?;
-        let answer = match self {
+        read(&self.answer(sound?, wanted, false).await?, "confidence", 1.0)
+    }
+
+    /// Understands what a file holds so far; nothing where that fails, of which the whole will tell.
+    pub async fn understand_partly(&self, file: PathBuf, wanted: &Recognise) -> Option<Recognised> {
+        let sound = tokio::fs::read(&file).await.ok()?;
+        let answer = self.answer(sound, wanted, true).await;
+        let understood = answer.and_then(|answer| read(&answer, "stability", 0.0));
+        understood.inspect_err(|failure| tracing::debug!(failure.message)).ok()
+    }
+
+    async fn answer(
+        &self,
+        sound: Vec<u8>,
+        wanted: &Recognise,
+        partial: bool,
+    ) -> Result<Vec<u8>, Failure> {
+        match self {
             Self::Nobody => Err(failed(&"there is none")),
             Self::Service(url, uploader) => {
-                let query = [("language", &*wanted.language), ("hints", &*wanted.hints)];
+                let query = asked(wanted, partial);
                 let answer =
                     uploader.post(url, &query, "audio/wav", sound, LIMIT, ANSWER_MAX as usize);
                 answer.await.map_err(|failure| failed(&failure.message))
             }
             Self::Program(words) => {
                 let (words, wanted) = (words.clone(), wanted.clone());
-                let run = tokio::task::spawn_blocking(move || run(&words, sound, &wanted));
+                let run = move || run(&words, sound, &asked(&wanted, partial));
+                let run = tokio::task::spawn_blocking(run);
                 run.await.unwrap_or_else(|_| Err(failed(&"the server is shutting down")))
             }
-        };
-        read(&answer?)
+        }
     }
 }
 
@@ -77,15 +93,28 @@ fn failed(why: &impl ToString) -> Failure {
     Failure { code: FAILED, message: format!("speech recogniser: {}", why.to_string()) }
 }
 
+/// Says how sound is to be understood: the fields of a request, and in upper case variables of a program.
+fn asked(wanted: &Recognise, partial: bool) -> [(&'static str, &str); 5] {
+    let word = |is| if is { "true" } else { "false" };
+    [
+        ("language", &wanted.language),
+        ("hints", &wanted.hints),
+        ("model", &wanted.model),
+        ("enhanced", word(wanted.enhanced)),
+        ("partial", word(partial)),
+    ]
+}
+
 /// Runs a program with the sound as its input; it is ended where it takes too long.
-fn run(words: &[String], sound: Vec<u8>, wanted: &Recognise) -> Result<Vec<u8>, Failure> {
+fn run(words: &[String], sound: Vec<u8>, asked: &[(&str, &str)]) -> Result<Vec<u8>, Failure> {
     let told = |error: std::io::Error| failed(&format!("{}: {error}", words[0]));
     let late = || failed(&format!("{} takes longer than {LIMIT:?}", words[0]));
     let until = Instant::now() + LIMIT;
     let mut child = Command::new(&words[0])
         .args(&words[1..])
-        .env("SIDETONE_LANGUAGE", &wanted.language)
-        .env("SIDETONE_HINTS", &wanted.hints)
+        .envs(
+            asked.iter().map(|(name, value)| (format!("SIDETONE_{}", name.to_uppercase()), value)),
+        )
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -117,16 +146,17 @@ fn run(words: &[String], sound: Vec<u8>, wanted: &Recognise) -> Result<Vec<u8>, 
     }
 }
 
-/// Reads JSON with `text` and `confidence`, or plain text.
-fn read(answer: &[u8]) -> Result<Recognised, Failure> {
+/// Reads JSON with `text`, and how sure it is under the name `sureness`, or plain text; `otherwise` is how sure it
+/// is where it does not say.
+fn read(answer: &[u8], sureness: &str, otherwise: f32) -> Result<Recognised, Failure> {
     let text = std::str::from_utf8(answer).map_err(|_| failed(&"its answer is not UTF-8"))?.trim();
     let (text, confidence) = if text.starts_with('{') {
         let json: serde_json::Value =
             serde_json::from_str(text).map_err(|error| failed(&format!("its answer: {error}")))?;
         let said = json["text"].as_str().ok_or_else(|| failed(&"its answer has no text"))?;
-        (said.trim().to_owned(), json["confidence"].as_f64().unwrap_or(1.0) as f32)
+        (said.trim().to_owned(), json[sureness].as_f64().map_or(otherwise, |sure| sure as f32))
     } else {
-        (text.to_owned(), 1.0)
+        (text.to_owned(), otherwise)
     };
     let confidence = if confidence.is_finite() { confidence } else { 0.0 };
     Ok(Recognised { text: text.chars().take(TEXT_MAX).collect(), confidence })
@@ -140,7 +170,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.wav");
         std::fs::write(&file, "sound").unwrap();
-        let wanted = Recognise { language: "de-DE".to_owned(), hints: "eins".to_owned() };
+        let wanted = Recognise {
+            language: "de-DE".to_owned(),
+            hints: "eins".to_owned(),
+            model: "phone_call".to_owned(),
+            enhanced: true,
+        };
         let result = Recogniser::new(Some(setting)).understand(file.clone(), &wanted).await;
         assert!(!file.exists(), "what was said is kept by nobody");
         result.map_err(|failure| {
@@ -153,8 +188,16 @@ mod tests {
     async fn a_program_hears_the_sound_and_says_what_it_is() {
         let heard = understood("cat").await.unwrap();
         assert_eq!(heard, Recognised { text: "sound".to_owned(), confidence: 1.0 });
-        let language = understood("printenv SIDETONE_LANGUAGE").await.unwrap();
-        assert_eq!(language.text, "de-DE");
+        for (name, value) in [
+            ("LANGUAGE", "de-DE"),
+            ("HINTS", "eins"),
+            ("MODEL", "phone_call"),
+            ("ENHANCED", "true"),
+            ("PARTIAL", "false"),
+        ] {
+            let told = understood(&format!("printenv SIDETONE_{name}")).await.unwrap();
+            assert_eq!(told.text, value, "{name}");
+        }
     }
 
     #[tokio::test]
@@ -181,8 +224,10 @@ mod tests {
             ("", "", 1.0),
         ] {
             let expected = Recognised { text: text.to_owned(), confidence };
-            assert_eq!(read(answer.as_bytes()), Ok(expected), "{answer}");
+            assert_eq!(read(answer.as_bytes(), "confidence", 1.0), Ok(expected), "{answer}");
         }
-        assert!(read(b"\xff").is_err());
+        let partly = read(br#"{"text":"two","stability":0.5}"#, "stability", 0.0).unwrap();
+        assert_eq!(partly, Recognised { text: "two".to_owned(), confidence: 0.5 });
+        assert!(read(b"\xff", "confidence", 1.0).is_err());
     }
 }

@@ -60,6 +60,14 @@ pub struct Gather {
     pub language: String,
     /// Words that are likely.
     pub hints: String,
+    /// For what kind of speech.
+    pub speech_model: String,
+    /// Whether the better variant of that is wanted.
+    pub enhanced: bool,
+    /// Told what is understood so far while somebody speaks, as written.
+    pub partial_result_callback: Option<String>,
+    /// How it is told.
+    pub partial_result_callback_method: String,
     /// How long the next key is waited for.
     pub timeout: Duration,
     /// The key that ends it.
@@ -89,9 +97,8 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Gather {
             _ => None,
         }
     });
-    for (name, code) in [("profanityFilter", 13333), ("enhanced", 12200)] {
-        reader.boolean(node, name, code, false);
-    }
+    reader.boolean(node, "profanityFilter", 13333, false);
+    let enhanced = reader.boolean(node, "enhanced", 12200, false);
     let timeout = reader.attribute(node, "timeout", 13313, TIMEOUT, |text| match text {
         "auto" => Some(TIMEOUT),
         text => text.parse().ok().map(|s: u64| Duration::from_secs(s.min(TIMEOUT_MAX_S))),
@@ -106,7 +113,8 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Gather {
     let max_speech_time = reader.attribute(node, "maxSpeechTime", 13328, longest, |text| {
         seconds(text).map(Duration::from_secs)
     });
-    reader.method(node, "partialResultCallbackMethod", 13329, "POST");
+    let partial_method = reader.method(node, "partialResultCallbackMethod", 13329, "POST");
+    let text = |name, default| node.attribute(name).unwrap_or(default).trim().to_owned();
     Gather {
         action: reader.reference(node, "action"),
         method: reader.method(node, "method", 13312, "POST"),
@@ -115,8 +123,12 @@ pub(crate) fn read(node: Node<'_, '_>, reader: &mut Reader) -> Gather {
         speech_timeout,
         max_speech_time,
         barge_in: reader.boolean(node, "bargeIn", 13332, true),
-        language: node.attribute("language").unwrap_or("en-US").trim().to_owned(),
-        hints: node.attribute("hints").unwrap_or_default().trim().to_owned(),
+        language: text("language", "en-US"),
+        hints: text("hints", ""),
+        speech_model: text("speechModel", "default"),
+        enhanced,
+        partial_result_callback: reader.reference(node, "partialResultCallback"),
+        partial_result_callback_method: partial_method,
         timeout,
         finish_on_key,
         num_digits: reader.attribute(node, "numDigits", 13314, DIGITS_MAX, |text| {

@@ -82,10 +82,11 @@ pub static ELEMENTS: &[Element] = &[
         differs: &[
             ("input", "speech needs a recogniser of your own; without one it is noted as 13343"),
             ("language", "what the recogniser is told"), ("hints", "what the recogniser is told"),
+            ("speechModel", "what the recogniser is told"), ("enhanced", "what the recogniser is told"),
+            ("partialResultCallback", "every second the recogniser is asked for what was said so far; what is new is told with UnstableSpeechResult, Stability and SequenceNumber"),
+            ("partialResultCallbackMethod", "how that is told"),
         ],
-        not: &[
-            "speechModel", "enhanced", "profanityFilter", "partialResultCallback", "partialResultCallbackMethod", "debug",
-        ],
+        not: &["profanityFilter", "debug"],
         ..element("", "Gather", &[
             "action", "method", "timeout", "finishOnKey", "numDigits", "actionOnEmptyResult", "speechTimeout",
             "maxSpeechTime", "bargeIn",

@@ -26,6 +26,8 @@ pub(super) struct Hearing {
     pub(super) sid: RecordingSid,
     /// Whether anybody has spoken.
     pub(super) spoken: bool,
+    /// What was understood so far when that was last told, and how often it was told.
+    pub(super) told: (String, u32),
 }
 
 impl Gathering {
@@ -48,7 +50,7 @@ impl Program {
         client: &Client,
         ctx: &mut Context<'_>,
     ) -> Option<Outcome> {
-        let hears = gather.speech && ctx.names.recognises && client.is_call();
+        let hears = gather.speech && ctx.names.recognises && !client.is_room();
         if gather.speech && !hears {
             let message = "input of <Gather>: no recogniser of speech is configured".to_owned();
             let failure = Failure { code: 13343, message };

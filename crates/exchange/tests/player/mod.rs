@@ -359,6 +359,12 @@ impl Player {
             [who, "proves", what] => {
                 Event::AnsweredBy { call: self.call(who), who: what.parse().unwrap() }
             }
+            [who, "means", "so", "far", ..] => {
+                let text = line.splitn(5, ' ').nth(4).unwrap().to_owned();
+                let (call, confidence) = (self.call(who), 0.25);
+                let understood = Recognised { text, confidence };
+                Event::RecognisedPartly { call, hearing: self.hearings[&call], understood }
+            }
             [who, "means", ..] => {
                 let text = line.splitn(3, ' ').nth(2).unwrap().to_owned();
                 let call = self.call(who);

@@ -49,7 +49,10 @@ impl Rows {
             }
             Change::DeleteRecording { recording, .. } => drop(self.recordings.remove(recording)),
             // These have no number.
-            Change::Callback(callback) if is_of_recording(callback) || is_of_machine(callback) => {}
+            Change::Callback(callback)
+                if is_of_recording(callback)
+                    || is_of_machine(callback)
+                    || is_of_speech(callback) => {}
             Change::Queue(record) => drop(self.queues.insert(record.sid, (**record).clone())),
             Change::DeleteQueue(sid) => assert!(self.queues.remove(sid).is_some(), "{sid}"),
             Change::QueueMember(member) => self.members.push(*member),
@@ -165,6 +168,11 @@ pub fn is_of_recording(callback: &Callback) -> bool {
 /// Whether a callback tells who has answered.
 pub fn is_of_machine(callback: &Callback) -> bool {
     callback.params.iter().any(|(name, _)| name == "MachineDetectionDuration")
+}
+
+/// Whether a callback tells what was understood so far.
+pub fn is_of_speech(callback: &Callback) -> bool {
+    callback.params.iter().any(|(name, _)| name == "UnstableSpeechResult")
 }
 
 impl Player {

@@ -4,7 +4,7 @@ use exchange::*;
 use model::{CallSid, Callback, Change, RecordingSid};
 
 use super::Player;
-use super::rows::{is_of_machine, is_of_recording};
+use super::rows::{is_of_machine, is_of_recording, is_of_speech};
 
 /// The fields of a request that are of interest beside its address.
 const REQUEST_FIELDS: [&str; 20] = [
@@ -167,6 +167,9 @@ impl Player {
                 self.hearings.insert(call, hearing);
                 format!("listens to what {} says", self.who(call))
             }
+            Effect::HearPartly { wanted, .. } => {
+                format!("has what is said so far recognised as {}", wanted.language)
+            }
             Effect::EndHearing { wanted, .. } => match wanted {
                 Some(wanted) => format!("has it recognised as {}", wanted.language),
                 None => "forgets what was said".to_owned(),
@@ -272,6 +275,10 @@ impl Player {
             return format!("tells {} that {by} answered for{who}, after {took} ms", callback.url);
         }
         let number = field("SequenceNumber").unwrap_or("?");
+        if is_of_speech(callback) {
+            let (text, url) = (field("UnstableSpeechResult").unwrap_or("?"), &callback.url);
+            return format!("tells {url} that{who} means so far {text} #{number}");
+        }
         let event = field("StatusCallbackEvent").or(field("CallStatus")).unwrap_or("?");
         let mut more: Vec<String> = CALLBACK_FIELDS
             .into_iter()

@@ -70,7 +70,7 @@ impl Machine<'_> {
                     }
                 }
                 // Nobody recognises anything here.
-                Output::Recognise { .. } => {}
+                Output::Recognise { .. } | Output::RecognisePartly { .. } => {}
                 Output::EraseRecording(recording) => self.played.erase(recording),
                 Output::Stopped => {}
             }

@@ -96,7 +96,9 @@ impl World {
                     }
                 }
                 // Nobody recognises anything here.
-                Output::EraseRecording(_) | Output::Recognise { .. } => {}
+                Output::EraseRecording(_)
+                | Output::Recognise { .. }
+                | Output::RecognisePartly { .. } => {}
                 Output::Stopped => self.stopped = true,
             }
             emitted.others += 1;
