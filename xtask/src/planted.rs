@@ -132,9 +132,9 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a page begins on the wrong side of its token",
-        file: "crates/store/src/query.rs",
-        old: "if newer { '>' } else { '<' }",
-        new: "if newer { '<' } else { '>' }",
+        file: "crates/store/src/wanted.rs",
+        old: "if newer { &mut self.above } else { &mut self.below }",
+        new: "if newer { &mut self.below } else { &mut self.above }",
         package: "store",
         test: "tests::pages_are_newest_first_and_do_not_move",
         shows: "",

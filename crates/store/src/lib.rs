@@ -18,8 +18,11 @@ mod retention;
 mod row;
 mod trunks;
 mod usage;
+mod wanted;
 mod writer;
 
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 mod tests;
 
@@ -61,7 +64,7 @@ impl From<rusqlite::Error> for StoreFailed {
     }
 }
 
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_keys.sql"),
     include_str!("../migrations/0003_outbox.sql"),
@@ -73,6 +76,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("../migrations/0010_tracks.sql"),
     include_str!("../migrations/0012_filters.sql"),
     include_str!("../migrations/0013_trunk_days.sql"),
+    include_str!("../migrations/0015_blocks.sql"),
 ];
 /// Questions that are answered at the same time; more wait for one of them.
 const READERS: usize = 4;

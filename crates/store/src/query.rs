@@ -6,8 +6,8 @@ use model::{
     Conference, ConferenceSid, ConferenceStatus, KeySid, Level, Notification, NotificationSid,
     Participant, Queue, Recording, Timestamp,
 };
-use rusqlite::ToSql;
 
+use crate::wanted::{Blocks, Where};
 use crate::{Store, StoreFailed, recordings, row};
 
 /// Most records on a page.
@@ -68,6 +68,21 @@ pub struct CallFilter {
     pub end_time: DateFilter,
 }
 
+impl CallFilter {
+    pub(crate) fn wanted(&self) -> Where {
+        let mut wanted = Where::default();
+        // A call has few children; the sign keeps the indexes of other words out of it then.
+        let sign = if self.parent.is_some() { "+" } else { "" };
+        wanted.and("parent =", self.parent.map(|sid| sid.to_string()));
+        wanted.and(&format!("{sign}callee ="), self.to.clone());
+        wanted.and(&format!("{sign}caller ="), self.from.clone());
+        wanted.and(&format!("{sign}status ="), self.status.map(|status| status.as_str()));
+        wanted.dates_near(Blocks::CALLS, "start_time", self.start_time);
+        wanted.dates_near(Blocks::CALLS, "end_time", self.end_time);
+        wanted
+    }
+}
+
 /// Which conferences to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConferenceFilter {
@@ -81,6 +96,17 @@ pub struct ConferenceFilter {
     pub date_updated: DateFilter,
 }
 
+impl ConferenceFilter {
+    pub(crate) fn wanted(&self) -> Where {
+        let mut wanted = Where::default();
+        wanted.and("friendly_name =", self.friendly_name.clone());
+        wanted.and("status =", self.status.map(|status| status.as_str()));
+        wanted.dates_near(Blocks::CONFERENCES, "date_created", self.date_created);
+        wanted.dates_near(Blocks::CONFERENCES, "date_updated", self.date_updated);
+        wanted
+    }
+}
+
 /// Which participants to list: of those who take part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ParticipantFilter {
@@ -92,6 +118,17 @@ pub struct ParticipantFilter {
     pub coaching: Option<bool>,
 }
 
+impl ParticipantFilter {
+    pub(crate) fn wanted(self) -> Where {
+        let mut wanted = Where::default();
+        wanted.holds("state <> ''");
+        wanted.and("muted =", self.muted);
+        wanted.and("hold =", self.hold);
+        wanted.and("coaching =", self.coaching);
+        wanted
+    }
+}
+
 /// Which entries of the debugger log to list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NotificationFilter {
@@ -101,27 +138,6 @@ pub struct NotificationFilter {
     pub level: Option<Level>,
     /// `MessageDate`.
     pub date: DateFilter,
-}
-
-/// A `WHERE` in the making.
-#[derive(Default)]
-pub(crate) struct Where {
-    text: String,
-    values: Vec<Box<dyn ToSql>>,
-}
-
-impl Where {
-    pub(crate) fn and(&mut self, condition: &str, value: Option<impl ToSql + 'static>) {
-        let Some(value) = value else { return };
-        self.values.push(Box::new(value));
-        let glue = if self.text.is_empty() { "WHERE" } else { " AND" };
-        self.text.push_str(&format!("{glue} {condition} ?{}", self.values.len()));
-    }
-
-    pub(crate) fn dates(&mut self, column: &str, filter: DateFilter) {
-        self.and(&format!("{column} >="), filter.from.map(|date| date.0));
-        self.and(&format!("{column} <"), filter.until.map(|date| date.0));
-    }
 }
 
 impl Store {
@@ -237,16 +253,8 @@ impl Store {
         page_size: usize,
         place: &Place,
     ) -> Listed<Call> {
-        let mut wanted = Where::default();
-        wanted.and("callee =", filter.to.clone());
-        wanted.and("caller =", filter.from.clone());
-        wanted.and("parent =", filter.parent.map(|sid| sid.to_string()));
-        wanted.and("status =", filter.status.map(|status| status.as_str()));
-        wanted.dates("start_time", filter.start_time);
-        // The sign keeps the index of ends out of it, which would sort all that is younger.
-        wanted.dates("+end_time", filter.end_time);
         let list = List { table: "calls", owner: ("account", account.to_string()), seq: "seq" };
-        self.page(&list, wanted, page_size, place, row::call)
+        self.page(&list, filter.wanted(), page_size, place, row::call)
     }
 
     /// Returns a conference of this account.
@@ -274,14 +282,9 @@ impl Store {
         page_size: usize,
         place: &Place,
     ) -> Listed<Conference> {
-        let mut wanted = Where::default();
-        wanted.and("friendly_name =", filter.friendly_name.clone());
-        wanted.and("status =", filter.status.map(|status| status.as_str()));
-        wanted.dates("date_created", filter.date_created);
-        wanted.dates("date_updated", filter.date_updated);
         let list =
             List { table: "conferences", owner: ("account", account.to_string()), seq: "seq" };
-        self.page(&list, wanted, page_size, place, row::conference)
+        self.page(&list, filter.wanted(), page_size, place, row::conference)
     }
 
     /// Lists those who take part in a conference.
@@ -295,17 +298,12 @@ impl Store {
         page_size: usize,
         place: &Place,
     ) -> Listed<Participant> {
-        let mut wanted = Where::default();
-        wanted.and("state <>", Some(""));
-        wanted.and("muted =", filter.muted);
-        wanted.and("hold =", filter.hold);
-        wanted.and("coaching =", filter.coaching);
         let list = List {
             table: "participants",
             owner: ("conference", conference.to_string()),
             seq: "seq",
         };
-        self.page(&list, wanted, page_size, place, row::participant)
+        self.page(&list, filter.wanted(), page_size, place, row::participant)
     }
 
     /// Lists callbacks.
@@ -384,17 +382,12 @@ impl Store {
                         row::first(db, &statement, &[sid, whose], |row| row.get(0))?;
                     let Some(known) = known else { return Ok(None) };
                     let newer = matches!(place, Place::Before(_));
-                    wanted.and(&format!("{seq} {}", if newer { '>' } else { '<' }), Some(known));
+                    wanted.beyond(known, newer);
                     newer
                 }
             };
-            let statement = format!(
-                "SELECT * FROM {table} {} ORDER BY {seq} {} LIMIT {} OFFSET {skip}",
-                wanted.text,
-                if newer { "ASC" } else { "DESC" },
-                page_size + 1
-            );
-            let values: Vec<&dyn ToSql> = wanted.values.iter().map(|value| &**value).collect();
+            let statement = list.statement(&wanted, newer, page_size + 1, skip);
+            let values = wanted.values();
             let mut records = db
                 .prepare_cached(&statement)?
                 .query_map(values.as_slice(), read)?
@@ -417,6 +410,15 @@ pub(crate) struct List<'a> {
     pub(crate) table: &'a str,
     pub(crate) owner: (&'a str, String),
     pub(crate) seq: &'a str,
+}
+
+impl List<'_> {
+    /// Returns what asks for so many rows after so many others, the newest first or the oldest.
+    pub(crate) fn statement(&self, wanted: &Where, up: bool, most: usize, skip: usize) -> String {
+        let (table, seq, order) = (self.table, self.seq, if up { "ASC" } else { "DESC" });
+        let wanted = wanted.text(seq);
+        format!("SELECT * FROM {table} {wanted} ORDER BY {seq} {order} LIMIT {most} OFFSET {skip}")
+    }
 }
 
 /// A record with what a restart needs of it.

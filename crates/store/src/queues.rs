@@ -3,8 +3,9 @@
 use model::{AccountSid, CallSid, Queue, QueueMember, QueueSid, Timestamp};
 use rusqlite::{Connection, Row};
 
-use crate::query::{List, Where};
+use crate::query::List;
 use crate::row::{self, parsed, upsert};
+use crate::wanted::Where;
 use crate::{Listed, Place, Store, StoreFailed};
 
 /// A queue, and how many wait in it.

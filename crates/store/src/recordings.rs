@@ -7,8 +7,9 @@ use model::{
 };
 use rusqlite::{Connection, Row};
 
-use crate::query::{List, Where};
+use crate::query::List;
 use crate::row::{first, maybe_parsed, parsed, unreadable, upsert};
+use crate::wanted::Where;
 use crate::{DateFilter, Listed, Place, Store, StoreFailed};
 
 /// Which recordings to list.

@@ -3,7 +3,8 @@
 use model::{AccountSid, Kind, Resource, Timestamp};
 use rusqlite::{Connection, Row};
 
-use crate::query::{DateFilter, List, Listed, Place, Where};
+use crate::query::{DateFilter, List, Listed, Place};
+use crate::wanted::Where;
 use crate::{Store, StoreFailed, row};
 
 /// Where a resource stands.

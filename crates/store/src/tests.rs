@@ -144,39 +144,3 @@ fn rows_that_could_not_be_written_are_told_of_when_they_are() {
     refused.later().blocking_recv().unwrap();
     assert!(store.conference(ACCOUNT, ConferenceSid::new([1; 16])).unwrap().is_some());
 }
-
-#[test]
-fn lists_are_neither_walked_for_a_word_nor_sorted_for_a_date() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
-    for (table, condition, index) in [
-        ("calls", "", "calls_of_account"),
-        ("calls", "callee = ?2 AND", "calls_by_callee"),
-        ("calls", "caller = ?2 AND", "calls_by_caller"),
-        ("calls", "parent = ?2 AND", "calls_by_parent"),
-        ("calls", "status = ?2 AND", "calls_by_status"),
-        ("calls", "start_time >= ?2 AND", "calls_of_account"),
-        ("calls", "+end_time >= ?2 AND", "calls_of_account"),
-        ("conferences", "friendly_name = ?2 AND", "conferences_by_name"),
-        ("conferences", "status = ?2 AND", "conferences_by_status"),
-        ("conferences", "date_created < ?2 AND", "conferences_of_account"),
-    ] {
-        let list = format!(
-            "EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {condition} account = ?1 \
-             ORDER BY seq DESC LIMIT 51"
-        );
-        let plan = store.read(|db| {
-            let mut statement = db.prepare(&list)?;
-            let values: &[&str] = if condition.is_empty() { &["AC"] } else { &["AC", "x"] };
-            let mut rows = statement.query(rusqlite::params_from_iter(values))?;
-            let mut plan = Vec::new();
-            while let Some(row) = rows.next()? {
-                plan.push(row.get::<_, String>(3)?);
-            }
-            Ok(plan)
-        });
-        let plan = plan.unwrap();
-        assert_eq!(plan.len(), 1, "{condition} sorts: {plan:?}");
-        assert!(plan[0].contains(&format!("INDEX {index} ")), "{condition}: {plan:?}");
-    }
-}
