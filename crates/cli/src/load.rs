@@ -1,18 +1,23 @@
 //! `sidetone load`: many calls with sound to a server on this machine.
 
 mod child;
+mod requests;
+mod rest;
 mod show;
+mod sorts;
 mod updates;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use sim::load::{LEGS_MAX, Phase, Plan, Report, Target};
+use sim::load::{HISTORY_MAX, LEGS_MAX, Phase, Plan, Report, Target};
 use tokio::sync::watch;
 
 use crate::running::Running;
 use child::{Reflector, Server};
+use requests::AT_ONCE_MAX;
+use rest::Rest;
 use updates::Updates;
 
 /// Flags of `sidetone load`.
@@ -48,6 +53,16 @@ pub struct Arguments {
     /// Participants muted or unmuted in a second, by REST, while it counts.
     #[arg(long, default_value_t = 0)]
     updates: u32,
+    /// Requests at once, by REST, while it counts: each sort in turn, as fast as it is answered.
+    #[arg(long, default_value_t = 0)]
+    requests: usize,
+    /// Calls that are over, with a tenth as many conferences, in the store of the server of its own; the requests are
+    /// lists over them then.
+    #[arg(long, requires = "spawn", value_name = "CALLS")]
+    history: Option<usize>,
+    /// Makes no calls, and sends its requests to whoever answers them there: `http://127.0.0.1:4010`.
+    #[arg(long, requires = "requests", value_name = "URL", conflicts_with_all = ["sip", "data", "spawn"])]
+    mock: Option<String>,
     /// Measures a reflector with as many legs too: what the kernel alone costs.
     #[arg(long)]
     floor: bool,
@@ -84,7 +99,19 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         name: format!("load-{}", std::process::id()),
     };
     plan.check()?;
+    if arguments.requests > AT_ONCE_MAX || arguments.history.is_some_and(|it| it > HISTORY_MAX) {
+        return Err(format!("--requests {AT_ONCE_MAX} and --history {HISTORY_MAX} are the most"));
+    }
     node::raise_open_files();
+    if let Some(mock) = &arguments.mock {
+        let outcomes = ask_mock(&arguments, mock).await?;
+        let text = match arguments.output.as_str() {
+            "json" => show::of_mock(&outcomes).to_string(),
+            _ => show::requests(&outcomes).join("\n"),
+        };
+        println!("{text}");
+        return Ok(());
+    }
     let updates = (arguments.updates > 0).then_some(arguments.updates);
     let served = serve(&arguments, &plan, updates).await?;
     let floor = if arguments.floor { Some(floor(&arguments, &plan).await?) } else { None };
@@ -97,10 +124,70 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
     Ok(())
 }
 
+/// Asks a mock what a server is asked that has conferences going on.
+async fn ask_mock(arguments: &Arguments, url: &str) -> Result<Vec<requests::Outcome>, String> {
+    let (account, participants) = sorts::made_up();
+    let path = format!("/2010-04-01/Accounts/{account}");
+    let target = requests::Target::parse(url, &(account, "mock".to_owned()))?;
+    on_this_machine(target.address().ip())?;
+    let sorts = sorts::of_conferences(&path, &participants);
+    drive(target, sorts, arguments.requests, arguments.length, arguments.pin).await
+}
+
+/// Sends requests from a thread that does nothing else, beside the processor that is measured.
+async fn drive(
+    target: requests::Target,
+    sorts: Vec<requests::Sort>,
+    at_once: usize,
+    length: Duration,
+    pin: Option<usize>,
+) -> Result<Vec<requests::Outcome>, String> {
+    let ask = move || {
+        if let Some(processor) = pin {
+            sim::load::pin_beside(processor)?;
+        }
+        requests::drive(&target, &sorts, at_once, length)
+    };
+    let thread = std::thread::Builder::new().name("requests".to_owned()).spawn(ask);
+    let thread = thread.map_err(|error| error.to_string())?;
+    let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+    joined.map_err(|error| error.to_string())?.map_err(|_| "a thread ended".to_owned())?
+}
+
+/// How a server is asked.
+#[derive(Debug, Clone, Copy)]
+struct Asks {
+    at_once: usize,
+    of_history: bool,
+    pin: Option<usize>,
+}
+
+/// Asks a server for all that there is to ask for, from the beginning of the measurement to its end.
+async fn ask_all(
+    rest: Rest,
+    target: requests::Target,
+    plan: Plan,
+    asks: Asks,
+    mut phases: watch::Receiver<Option<Phase>>,
+) -> Result<Vec<requests::Outcome>, String> {
+    if phases.wait_for(|phase| matches!(phase, Some(Phase::Up(_)))).await.is_err() {
+        return Ok(Vec::new());
+    }
+    let sorts = match asks.of_history {
+        true => sorts::of_history(&rest).await?,
+        false => sorts::of_conferences(&rest.account_path(), &rest.participants(&plan).await?),
+    };
+    if phases.wait_for(|phase| *phase == Some(Phase::Measuring)).await.is_err() {
+        return Ok(Vec::new());
+    }
+    drive(target, sorts, asks.at_once, plan.length, asks.pin).await
+}
+
 /// What was seen of a server.
 struct Served {
     report: Report,
     updates: Option<updates::Outcome>,
+    requests: Vec<requests::Outcome>,
     /// Of the server's metrics, while it counted: ticks, and those that were late by more than
     /// their length.
     ticks: Option<(u64, u64)>,
@@ -109,12 +196,17 @@ struct Served {
 async fn serve(arguments: &Arguments, plan: &Plan, rate: Option<u32>) -> Result<Served, String> {
     let callbacks = updates::Callbacks::start().await?;
     let spawned = match arguments.spawn {
-        true => Some(Server::start(arguments.pin, &callbacks.voice_url(), rate.is_some()).await?),
+        true => {
+            let voice_url = rate.map(|_| callbacks.voice_url());
+            Some(Server::start(arguments.pin, voice_url.as_deref(), arguments.history).await?)
+        }
         false => None,
     };
     let data = spawned.as_ref().map(Server::data).or(arguments.data.as_deref());
     let running = match Running::find(data) {
-        Err(why) if arguments.sip.is_none() || rate.is_some() => return Err(why),
+        Err(why) if arguments.sip.is_none() || rate.is_some() || arguments.requests > 0 => {
+            return Err(why);
+        }
         found => found.ok(),
     };
     let named = || running.as_ref().and_then(Running::sip_address);
@@ -128,16 +220,32 @@ async fn serve(arguments: &Arguments, plan: &Plan, rate: Option<u32>) -> Result<
     let admin = running.as_ref().and_then(|running| running.admin_url.clone());
     let (tell, phases) = watch::channel(None);
     let told = tokio::spawn(watch_ticks(admin, phases.clone()));
+    let changed = phases.clone();
     let updating = tokio::spawn(async move {
         match updates {
-            Some(updates) => updates.run(phases).await.map(Some),
+            Some(updates) => updates.run(changed).await.map(Some),
             None => Ok(None),
         }
     });
+    let asked = match &running {
+        Some(running) if arguments.requests > 0 => {
+            let rest = Rest::new(running)?;
+            let target = requests::Target::parse(&running.api_url, &rest.credentials)?;
+            let (at_once, pin) = (arguments.requests, arguments.pin);
+            let asks = Asks { at_once, of_history: arguments.history.is_some(), pin };
+            Some(tokio::spawn(ask_all(rest, target, plan.clone(), asks, phases.clone())))
+        }
+        _ => None,
+    };
+    drop(phases);
     let report = sweep(arguments, plan, Target::Server(sip), pid, tell).await?;
+    let requests = match asked {
+        Some(asked) => asked.await.map_err(|error| error.to_string())??,
+        None => Vec::new(),
+    };
     let updates = updating.await.map_err(|error| error.to_string())??;
     let ticks = told.await.ok().flatten();
-    Ok(Served { report, updates, ticks })
+    Ok(Served { report, updates, requests, ticks })
 }
 
 async fn floor(arguments: &Arguments, plan: &Plan) -> Result<Report, String> {

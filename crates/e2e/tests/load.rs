@@ -35,6 +35,32 @@ async fn every_leg_of_a_load_hears_whom_it_should() {
     panic!("in {TRIES} runs not all were heard: {seen:#}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_is_asked_for_what_goes_on() {
+    let server = Server::start(&[]).await;
+    let seen = load(&server, &["--requests", "2"]);
+    all_answered(&seen["server"]["requests"], 4);
+}
+
+#[test]
+fn lists_over_a_history_are_all_answered() {
+    let line = ["--spawn", "--history", "2000", "--requests", "1", "--legs", "2", "--for", "5s"];
+    let seen = told(Command::new(binary()).args(["load", "-o", "json"]).args(line));
+    all_answered(&seen["server"]["requests"], 23);
+}
+
+/// Each sort was answered at least once, and by nothing but 200.
+#[track_caller]
+fn all_answered(requests: &Value, sorts: usize) {
+    let requests = requests.as_array().unwrap();
+    assert_eq!(requests.len(), sorts, "{requests:?}");
+    for row in requests {
+        let statuses: Vec<&String> = row["statuses"].as_object().unwrap().keys().collect();
+        assert_eq!(statuses, ["200"], "{row}");
+        assert!(row["octets_each"].as_u64() > Some(100), "{row}");
+    }
+}
+
 #[test]
 fn no_other_machine_is_loaded() {
     let output = Command::new(binary()).args(["load", "--sip", "192.0.2.1:5060"]).output().unwrap();
@@ -48,13 +74,19 @@ fn right(run: &Value) -> bool {
 }
 
 fn load(server: &Server, more: &[&str]) -> Value {
-    let output = Command::new(binary())
-        .args(["load", "--legs", "8", "--room-size", "4", "--for", "2s", "-o", "json", "--data"])
-        .arg(server.data())
-        .args(more)
-        .output()
-        .unwrap();
+    told(
+        Command::new(binary())
+            .args(["load", "--legs", "8", "--room-size", "4", "--for", "2s", "-o", "json"])
+            .arg("--data")
+            .arg(server.data())
+            .args(more),
+    )
+}
+
+fn told(command: &mut Command) -> Value {
+    let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().find_map(|line| serde_json::from_str(line).ok()).expect(&text)
 }

@@ -7,10 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use model::Timestamp;
 use tempfile::TempDir;
 
 /// How long a server may take until it is ready.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// Of a history: every run has the same rows, but for their dates.
+const SEED: u64 = 1;
 /// How long it may take to end.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
@@ -38,16 +41,29 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it; with `asks`, what to do with a call is asked at `voice_url`.
-    pub async fn start(pin: Option<usize>, voice_url: &str, asks: bool) -> Result<Self, String> {
+    /// Starts it; what to do with a call is asked at `voice_url`, and so many calls are over already.
+    pub async fn start(
+        pin: Option<usize>,
+        voice_url: Option<&str>,
+        history: Option<usize>,
+    ) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("a folder: {error}"))?;
+        if let Some(calls) = history {
+            let folder = folder.path().to_owned();
+            let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+            let write = move || {
+                sim::load::write_history(&folder, calls, Timestamp::default().after(now), SEED)
+            };
+            let written = tokio::task::spawn_blocking(write).await;
+            written.map_err(|error| error.to_string())??;
+        }
         let ready = folder.path().join("ready-for-load.json");
         let mut command = ourselves()?;
         command.args(["dev", "--http", "127.0.0.1:0", "--sip", "127.0.0.1:0"]);
         command.args(["--admin", "127.0.0.1:0", "--data"]).arg(folder.path());
         command.arg("--ready-file").arg(&ready).stdout(Stdio::null());
-        if asks {
-            command.args(["--voice-url", voice_url]);
+        if let Some(url) = voice_url {
+            command.args(["--voice-url", url]);
         }
         let mut server = Self { child: spawn(command, pin)?, folder };
         let until = Instant::now() + READY_WITHIN;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sim::load::{Plan, Report, Times};
 
 use super::Served;
+use super::requests::{OWN_SHARE_MAX, Outcome};
 
 /// Returns everything, for programs.
 pub fn json(plan: &Plan, served: &Served, floor: Option<&Report>) -> Value {
@@ -42,7 +43,43 @@ pub fn json(plan: &Plan, served: &Served, floor: Option<&Report>) -> Value {
             "callbacks": updates.called_back,
         })
     });
+    value["server"]["requests"] = served.requests.iter().map(request).collect();
     value
+}
+
+/// Returns what a mock answered, for programs.
+pub fn of_mock(outcomes: &[Outcome]) -> Value {
+    json!({ "machine": machine(), "mock": { "requests": outcomes.iter().map(request).collect::<Value>() } })
+}
+
+fn request(outcome: &Outcome) -> Value {
+    let statuses =
+        outcome.statuses.iter().map(|(status, count)| (status.to_string(), json!(count)));
+    json!({
+        "name": outcome.name,
+        "per_second": round(outcome.rate()),
+        "answered_ms": times(&outcome.answered),
+        "statuses": statuses.collect::<serde_json::Map<_, _>>(),
+        "octets_each": outcome.octets / outcome.answered.count().max(1),
+        "own_share": outcome.own_share.map(round),
+    })
+}
+
+/// Returns a line for each sort of request, for people.
+pub fn requests(outcomes: &[Outcome]) -> Vec<String> {
+    let line = |outcome: &Outcome| {
+        let limited = outcome.own_share.is_some_and(|share| share > OWN_SHARE_MAX);
+        format!(
+            "asked    {:.0} a second; p50 {} p99 {} ms; {:?}; {}{}",
+            outcome.rate(),
+            ms(outcome.answered.percentile(50.0)),
+            ms(outcome.answered.percentile(99.0)),
+            outcome.statuses,
+            outcome.name,
+            if limited { "; LIMITED BY WHO ASKED" } else { "" },
+        )
+    };
+    outcomes.iter().map(line).collect()
 }
 
 fn report(report: &Report) -> Value {
@@ -147,6 +184,7 @@ pub fn text(plan: &Plan, served: &Served, floor: Option<&Report>) -> String {
             updates.called_back.map_or("not counted".to_owned(), |count| count.to_string()),
         ));
     }
+    lines.extend(requests(&served.requests));
     if let Some(floor) = floor {
         lines.extend(told("floor", floor));
         if let Some(ratio) = ratio(run, Some(floor)) {

@@ -11,20 +11,17 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::post;
-use serde_json::Value;
+use reqwest::Method;
 use sim::load::{Phase, Plan, Times};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::rest::{ANSWER_WITHIN, Rest};
 use crate::running::Running;
 
 /// Requests that are on their way at the same time.
 const AT_ONCE: usize = 64;
-/// Participants that are changed in turn.
-const CHANGED_MAX: usize = 500;
-/// How long a request may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How long callbacks may take after the last change.
 const CALLED_BACK_WITHIN: Duration = Duration::from_secs(10);
 
@@ -95,9 +92,7 @@ pub struct Outcome {
 
 /// The changes to come.
 pub struct Updates {
-    client: reqwest::Client,
-    account_url: String,
-    credentials: (String, String),
+    rest: Rest,
     plan: Plan,
     rate: u32,
     callbacks: Callbacks,
@@ -111,19 +106,7 @@ impl Updates {
         rate: u32,
         callbacks: Callbacks,
     ) -> Result<Self, String> {
-        let client = reqwest::Client::builder()
-            .timeout(ANSWER_WITHIN)
-            .build()
-            .map_err(|error| error.to_string())?;
-        let sid = &running.account_sid;
-        Ok(Self {
-            client,
-            account_url: format!("{}/2010-04-01/Accounts/{sid}", running.api_url),
-            credentials: (sid.clone(), running.auth_token.clone()),
-            plan: plan.clone(),
-            rate,
-            callbacks,
-        })
+        Ok(Self { rest: Rest::new(running)?, plan: plan.clone(), rate, callbacks })
     }
 
     /// Makes changes from the beginning of the measurement to its end.
@@ -133,7 +116,9 @@ impl Updates {
         if phases.wait_for(reached(|phase| matches!(phase, Phase::Up(_)))).await.is_err() {
             return Ok(Outcome::default());
         }
-        let mut participants = self.participants().await?;
+        let found = self.rest.participants(&self.plan).await?;
+        let mut participants: Vec<_> =
+            found.into_iter().map(|found| (found.path(), false)).collect();
         if participants.is_empty() {
             return Err("no participant is silent: more --room-size or fewer --talkers".to_owned());
         }
@@ -190,9 +175,8 @@ impl Updates {
         muted: bool,
     ) -> impl Future<Output = (u16, Duration)> + Send + 'static {
         let request = self
-            .client
-            .post(format!("{}{path}", self.account_url))
-            .basic_auth(&self.credentials.0, Some(&self.credentials.1))
+            .rest
+            .request(Method::POST, path)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(if muted { "Muted=true" } else { "Muted=false" });
         async move {
@@ -209,50 +193,6 @@ impl Updates {
             (status, start.elapsed())
         }
     }
-
-    /// Finds participants who say nothing: their paths, and that nobody is muted yet.
-    async fn participants(&self) -> Result<Vec<(String, bool)>, String> {
-        let silent: BTreeMap<String, String> = (0..self.plan.legs)
-            .filter(|&leg| self.plan.is_silent(leg))
-            .map(|leg| (format!("leg{leg}"), self.plan.room(leg)))
-            .collect();
-        let conferences: BTreeMap<String, String> = self
-            .list("/Conferences.json?Status=in-progress&PageSize=1000", "conferences")
-            .await?
-            .iter()
-            .map(|conference| (text(conference, "friendly_name"), text(conference, "sid")))
-            .collect();
-        let mut found = Vec::new();
-        for call in self.list("/Calls.json?Status=in-progress&PageSize=1000", "calls").await? {
-            let from = text(&call, "from");
-            let user = from.trim_start_matches("sip:").split('@').next().unwrap_or_default();
-            if let Some(room) = silent.get(user)
-                && let Some(conference) = conferences.get(room)
-                && found.len() < CHANGED_MAX
-            {
-                let call = text(&call, "sid");
-                found.push((format!("/Conferences/{conference}/Participants/{call}.json"), false));
-            }
-        }
-        Ok(found)
-    }
-
-    /// Returns all pages of a list.
-    async fn list(&self, path: &str, name: &str) -> Result<Vec<Value>, String> {
-        let root = self.account_url.split("/2010-04-01").next().unwrap_or_default();
-        let mut records = Vec::new();
-        let mut next = Some(format!("{}{path}", self.account_url));
-        while let Some(url) = next {
-            let told = |error: reqwest::Error| format!("the server does not answer: {error}");
-            let (sid, token) = &self.credentials;
-            let request = self.client.get(url).basic_auth(sid, Some(token));
-            let body = request.send().await.map_err(told)?.bytes().await.map_err(told)?;
-            let page: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
-            records.extend(page[name].as_array().into_iter().flatten().cloned());
-            next = page["next_page_uri"].as_str().map(|path| format!("{root}{path}"));
-        }
-        Ok(records)
-    }
 }
 
 impl Outcome {
@@ -268,10 +208,6 @@ impl Outcome {
     fn answered_by(&mut self, answer: Option<(u16, Duration)>) {
         self.note(answer.unwrap_or((0, ANSWER_WITHIN)));
     }
-}
-
-fn text(record: &Value, name: &str) -> String {
-    record[name].as_str().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

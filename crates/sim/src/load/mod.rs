@@ -3,6 +3,7 @@
 
 mod calls;
 mod figures;
+mod history;
 mod legs;
 mod process;
 mod reflector;
@@ -14,6 +15,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 pub use figures::Times;
+pub use history::{CALLS_EACH, HISTORY_MAX, SPAN as HISTORY_SPAN, write_history};
 pub use legs::GAP;
 pub use process::{Usage, pin, pin_beside};
 pub use reflector::Reflector;

@@ -14,7 +14,16 @@ pub struct Usage {
 impl Usage {
     /// Reads what a process has used; nothing where it is gone or the system does not tell.
     pub fn of(pid: u32) -> Option<Self> {
-        let read = |name| std::fs::read_to_string(format!("/proc/{pid}/{name}")).ok();
+        Self::under(&format!("/proc/{pid}"))
+    }
+
+    /// Reads what this thread has used; the memory is the process's.
+    pub fn of_this_thread() -> Option<Self> {
+        Self::under("/proc/thread-self")
+    }
+
+    fn under(folder: &str) -> Option<Self> {
+        let read = |name| std::fs::read_to_string(format!("{folder}/{name}")).ok();
         Self::parse(&read("stat")?, &read("status")?, ticks_per_second())
     }
 
@@ -91,6 +100,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn our_own_use_is_known() {
         assert!(Usage::of(std::process::id()).is_some_and(|usage| usage.memory_kib > 0));
+        assert!(Usage::of_this_thread().is_some_and(|usage| usage.memory_kib > 0));
         assert_eq!(Usage::of(u32::MAX), None);
     }
 }
