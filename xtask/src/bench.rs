@@ -1,4 +1,7 @@
-//! The fixed set of loads, each beside its floor, and the committed table of `docs/performance.md`.
+//! The fixed set of loads, each beside its floor, that of requests, and the committed tables of
+//! `docs/performance.md`.
+
+mod api;
 
 use std::fmt::Write;
 
@@ -8,9 +11,30 @@ use crate::shell::Shell;
 use crate::start;
 
 const PAGE: &str = "docs/performance.md";
-/// The table stands between these lines of the page.
-const BEGIN: &str = "<!-- bench: written by `cargo xtask bench --write` -->\n";
-const END: &str = "<!-- bench: end -->\n";
+/// A part of the bench, and where its tables stand in the page.
+#[derive(Debug)]
+pub struct Part {
+    begin: &'static str,
+    end: &'static str,
+    /// Returns the tables and a remark.
+    measure: fn(&Shell) -> Result<(String, String), String>,
+}
+
+const CALLS: Part = Part {
+    begin: "<!-- bench: written by `cargo xtask bench --write` -->\n",
+    end: "<!-- bench: end -->\n",
+    measure: calls,
+};
+const REQUESTS: Part = Part {
+    begin: "<!-- bench-api: written by `cargo xtask bench --api --write` -->\n",
+    end: "<!-- bench-api: end -->\n",
+    measure: api::measure,
+};
+/// Calls and requests.
+pub const ALL: &[Part] = &[CALLS, REQUESTS];
+/// Requests.
+pub const API: &[Part] = &[REQUESTS];
+
 /// The built binary.
 const BINARY: &str = "target/release/sidetone";
 
@@ -55,18 +79,34 @@ const fn carry(name: &'static str, flags: &'static [&'static str]) -> Case {
     Case { name, flags, kind: Kind::Carry }
 }
 
-/// Runs the set and says how each figure moved against the committed table.
-pub fn compare(shell: &Shell) -> Result<String, String> {
-    run(shell, false)
-}
-
-/// Runs the set and writes the table.
-pub fn write(shell: &Shell) -> Result<String, String> {
-    run(shell, true)
-}
-
-fn run(shell: &Shell, write: bool) -> Result<String, String> {
+/// Runs these parts, says how each figure moved against the committed tables, and writes these if asked to.
+///
+/// # Errors
+/// One line; no figure is one.
+pub fn run(shell: &Shell, parts: &[Part], write: bool) -> Result<String, String> {
     shell.run(&["cargo", "build", "--release", "--locked", "--package", "sidetone"])?;
+    let mut remarks = Vec::new();
+    for part in parts {
+        let (table, remark) = (part.measure)(shell)?;
+        println!("\n{table}");
+        let page = std::fs::read_to_string(shell.path(PAGE)).map_err(|error| error.to_string())?;
+        let committed = part.between(&page).ok_or(format!("{PAGE} has no place for the table"))?;
+        for line in moves(committed, &table) {
+            println!("{line}");
+        }
+        if write {
+            let (before, rest) = page.split_once(part.begin).unwrap_or_default();
+            let after = rest.get(committed.len()..).unwrap_or_default();
+            let page = [before, part.begin, &table, after].concat();
+            std::fs::write(shell.path(PAGE), page).map_err(|error| error.to_string())?;
+        }
+        remarks.push(remark);
+    }
+    remarks.extend(write.then(|| format!("{PAGE} written")));
+    Ok(remarks.join("; "))
+}
+
+fn calls(shell: &Shell) -> Result<(String, String), String> {
     let folder = shell.path("target/bench-start");
     let [new, known] =
         start::ready_after(&shell.path(BINARY), &folder)?.map(|took| took.as_millis());
@@ -77,36 +117,19 @@ fn run(shell: &Shell, write: bool) -> Result<String, String> {
         if case.kind == Kind::Carry {
             line.extend(["--for", "10s", "--floor"]);
         }
-        println!("   $ {}", line.join(" "));
-        let text = shell.output(&line)?;
-        // What the server logged stands before it.
-        let value = text.lines().find_map(|line| serde_json::from_str::<Value>(line).ok());
-        let value = value.filter(Value::is_object).ok_or_else(|| {
-            format!("{}: {}", case.name, text.lines().last().unwrap_or("no output"))
-        })?;
-        seen.push((case, value));
+        seen.push((case, told(shell, &line)?));
     }
     let mut table = table(&seen);
     let _ = writeln!(
         table,
         "`sidetone dev` listens {new} ms after its start in a new folder, {known} ms in one it knows.\n"
     );
-    println!("\n{table}");
-    let page = std::fs::read_to_string(shell.path(PAGE)).map_err(|error| error.to_string())?;
-    let committed = between(&page).ok_or(format!("{PAGE} has no place for the table"))?;
-    for line in moves(committed, &table) {
-        println!("{line}");
-    }
     let unclean = seen.iter().filter(|(_, value)| !is_clean(value)).count();
-    if write {
-        let page = page.replace(committed, &table);
-        std::fs::write(shell.path(PAGE), page).map_err(|error| error.to_string())?;
-    }
     let remark = match unclean {
         0 => "all runs clean".to_owned(),
         count => format!("{count} of {} runs NOT CLEAN: the machine had no time", seen.len()),
     };
-    Ok(if write { format!("{remark}; {PAGE} written") } else { remark })
+    Ok((table, remark))
 }
 
 fn is_clean(value: &Value) -> bool {
@@ -114,10 +137,22 @@ fn is_clean(value: &Value) -> bool {
     clean("server") && clean("floor")
 }
 
-/// Returns what of the page is ours.
-fn between(page: &str) -> Option<&str> {
-    let (_, rest) = page.split_once(BEGIN)?;
-    Some(rest.split_once(END)?.0)
+/// Runs a load and returns what it tells.
+fn told(shell: &Shell, line: &[&str]) -> Result<Value, String> {
+    println!("   $ {}", line.join(" "));
+    let text = shell.output(line)?;
+    // What the server logged stands before it.
+    let value = text.lines().find_map(|line| serde_json::from_str::<Value>(line).ok());
+    let why = || format!("{}: {}", line.join(" "), text.lines().last().unwrap_or("no output"));
+    value.filter(Value::is_object).ok_or_else(why)
+}
+
+impl Part {
+    /// Returns what of the page is this part's.
+    fn between<'a>(&self, page: &'a str) -> Option<&'a str> {
+        let (_, rest) = page.split_once(self.begin)?;
+        Some(rest.split_once(self.end)?.0)
+    }
 }
 
 fn table(seen: &[(&Case, Value)]) -> String {
@@ -238,9 +273,11 @@ mod tests {
 
     #[test]
     fn the_page_keeps_what_is_not_ours() {
-        let page = format!("before\n{BEGIN}old\n{END}after\n");
-        assert_eq!(between(&page), Some("old\n"));
-        assert_eq!(between("before\nafter\n"), None);
+        let (begin, end) = (CALLS.begin, CALLS.end);
+        let page = format!("before\n{begin}old\n{end}after\n");
+        assert_eq!(CALLS.between(&page), Some("old\n"));
+        assert_eq!(REQUESTS.between(&page), None);
+        assert_eq!(CALLS.between("before\nafter\n"), None);
     }
 
     #[test]

@@ -28,7 +28,7 @@ usage: cargo xtask test [--fast] [--install]
        cargo xtask schema
        cargo xtask pages
        cargo xtask deep [--install]
-       cargo xtask bench [--write]
+       cargo xtask bench [--api] [--write]
 
   test       everything that CI runs; all stages run, and the failed ones are named at the end
   faults     plants faults in a copy of the tree, one by one: each must be caught by a test that it names
@@ -36,10 +36,11 @@ usage: cargo xtask test [--fast] [--install]
   pages      writes what of docs/ is made from tables: compatibility.md
   walk       the last commit's README and guides, done as they say
   deep       what needs volume, in release mode with SIDETONE_DEEP=1: hours, not minutes
-  bench      a fixed set of loads beside their floors, against the table in docs/performance.md
+  bench      fixed sets of loads and requests, against the tables in docs/performance.md
   --fast     the inner loop: format, clippy and the tests that need no foreign program
   --install  lets root install missing Debian packages (SIPp, baresip); CI=true allows it too
-  --write    lets bench write that table";
+  --api      of the bench, only the requests: beside Prism, and lists over a long history
+  --write    lets bench write those tables";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -92,7 +93,14 @@ impl Plan {
                     plan.stages = stages::FAST;
                     plan.stop_at_first = true;
                 }
-                "--write" if command == "bench" => plan.stages = stages::BENCH_WRITE,
+                "--api" | "--write" if command == "bench" => {
+                    let given = |name: &str| flags.iter().any(|flag| flag == name);
+                    plan.stages = match (given("--api"), given("--write")) {
+                        (false, _) => stages::BENCH_WRITE,
+                        (true, false) => stages::BENCH_API,
+                        (true, true) => stages::BENCH_API_WRITE,
+                    };
+                }
                 "--install" => plan.install = true,
                 "--help" | "-h" => plan.help = true,
                 _ => return None,
@@ -116,8 +124,10 @@ mod tests {
         );
         check("test --fast", Some("format clippy tests-fast stop"));
         check("test --install --fast", Some("format clippy tests-fast stop install"));
-        check("bench", Some("bench"));
-        check("bench --write", Some("bench-write"));
+        check("bench", Some("node-sdk prism bench"));
+        check("bench --write", Some("node-sdk prism bench-write"));
+        check("bench --api", Some("node-sdk prism bench-api"));
+        check("bench --write --api", Some("node-sdk prism bench-api-write"));
         check("walk", Some("python-sdk node-sdk readme-walk docs-walk"));
         check("faults", Some("faults"));
         check("schema", Some("python-sdk node-sdk schema"));

@@ -9,7 +9,7 @@ use crate::shell::Shell;
 use crate::start::Running;
 
 /// The description, in the package that `node-sdk` installs.
-const DESCRIPTION: &str =
+pub const DESCRIPTION: &str =
     "target/node/node_modules/@twilio/cli-core/src/services/twilio-api/twilio_api_v2010.json";
 const FOLDER: &str = "target/schema";
 const CHECKS: &str = "nothing_fails_but_what_is_not_built,a_refusal_is_in_twilio_s_shape,\

@@ -75,10 +75,30 @@ pub const PAGES: &[Stage] =
 /// The planted faults.
 pub const FAULTS: &[Stage] = &[Stage { name: "faults", run: faults::faults }];
 
-/// The set of loads; it fails on no figure.
-pub const BENCH: &[Stage] = &[Stage { name: "bench", run: bench::compare }];
-/// The same, and the table is written.
-pub const BENCH_WRITE: &[Stage] = &[Stage { name: "bench-write", run: bench::write }];
+/// The sets of loads and of requests; they fail on no figure.
+pub const BENCH: &[Stage] = &[
+    Stage { name: "node-sdk", run: tools::node_sdk },
+    Stage { name: "prism", run: tools::prism },
+    Stage { name: "bench", run: |shell| bench::run(shell, bench::ALL, false) },
+];
+/// The same, and the tables are written.
+pub const BENCH_WRITE: &[Stage] = &[
+    Stage { name: "node-sdk", run: tools::node_sdk },
+    Stage { name: "prism", run: tools::prism },
+    Stage { name: "bench-write", run: |shell| bench::run(shell, bench::ALL, true) },
+];
+/// Requests alone.
+pub const BENCH_API: &[Stage] = &[
+    Stage { name: "node-sdk", run: tools::node_sdk },
+    Stage { name: "prism", run: tools::prism },
+    Stage { name: "bench-api", run: |shell| bench::run(shell, bench::API, false) },
+];
+/// The same, and their tables are written.
+pub const BENCH_API_WRITE: &[Stage] = &[
+    Stage { name: "node-sdk", run: tools::node_sdk },
+    Stage { name: "prism", run: tools::prism },
+    Stage { name: "bench-api-write", run: |shell| bench::run(shell, bench::API, true) },
+];
 
 /// RustSec's data, where it lies beside the repository.
 const ADVISORY_DB: &str = "../shared/advisory-db";

@@ -128,6 +128,19 @@ pub fn twilio_cli(shell: &Shell) -> Result<String, String> {
     if said.trim() == pinned { Ok(pinned.to_owned()) } else { Err(said) }
 }
 
+/// Installs the mock server of OpenAPI descriptions that ours is measured beside.
+pub fn prism(shell: &Shell) -> Result<String, String> {
+    node_packages(shell, "xtask/prism", "target/prism")?;
+    let pinned = read(shell, "xtask/prism/package.json")?;
+    let pinned =
+        pinned_node(&pinned, "@stoplight/prism-cli").ok_or("package.json names no Prism")?;
+    let said = shell.output(&["node", PRISM, "--version"])?;
+    if said.trim() == pinned { Ok(pinned.to_owned()) } else { Err(said) }
+}
+
+/// What Node runs to be that mock server.
+pub const PRISM: &str = "target/prism/node_modules/@stoplight/prism-cli/dist/index.js";
+
 /// Installs what a folder pins into another one, unless it is there.
 fn node_packages(shell: &Shell, pins: &str, into: &str) -> Result<(), String> {
     debian_tool(shell, &NODE)?;
@@ -242,6 +255,8 @@ mod tests {
         assert_eq!(pinned_node(&package, "twilio"), Some("6.2.0"));
         let package = read(&shell, &format!("{SDK}/cli/package.json")).expect("committed");
         assert_eq!(pinned_node(&package, "twilio-cli"), Some("6.2.4"));
+        let package = read(&shell, "xtask/prism/package.json").expect("committed");
+        assert_eq!(pinned_node(&package, "@stoplight/prism-cli"), Some("5.14.2"));
     }
 
     #[test]
