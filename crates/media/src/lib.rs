@@ -23,6 +23,7 @@ mod pacer;
 mod player;
 mod rate;
 mod recording;
+mod resample;
 mod room;
 mod round;
 mod rtcp;
@@ -43,6 +44,7 @@ pub use leg::SILENT_AFTER;
 pub use machine::{Answerer, Detection};
 pub use rate::{Rate, SAMPLES_MAX};
 pub use recording::{Pause, Recorded, RecordingId, Sound, Source, TRACKS_MAX, Track};
+pub use resample::{Resampler, delay as resampling_delay};
 pub use rtp::{Header, PACKET_MAX};
 pub use shard::{Channel, LEGS_MAX, Shard};
 
