@@ -31,8 +31,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "the sum is saturated before one's own voice leaves it",
         file: "crates/media/src/room.rs",
-        old: "        self.limiter.limit(&self.sum, &mut self.common);\n",
-        new: "        self.limiter.limit(&self.sum, &mut self.common);\n        \
+        old: "        self.limiter.limit(Rate::Narrow, &self.sum, &mut self.common);\n",
+        new: "        self.limiter.limit(Rate::Narrow, &self.sum, &mut self.common);\n        \
               self.sum = self.common.map(i32::from);\n",
         package: "media",
         test: "tests::own_voice_is_gone_even_when_the_sum_is_over_full_scale",

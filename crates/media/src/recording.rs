@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::command::{LegId, RoomId};
+use crate::limiter::Limiter;
 use crate::{Frame, SAMPLES};
 
 /// Most tracks of one recording: as many as a conference has participants.
@@ -83,6 +84,8 @@ pub(crate) struct Recorder {
     pub pause: Option<Pause>,
     /// Of a room in tracks: whose each is.
     pub tracks: Option<Vec<Seat>>,
+    /// Of a room in two channels: those of the left and the right one.
+    pub limiters: [Limiter; 2],
 }
 
 /// Whose a track is, and whether it was ever named.
@@ -99,7 +102,7 @@ impl Recorder {
             Source::Leg(_, track) => (track, None, None),
             Source::Tracks(_) => (Track::Both, None, Some(Vec::new())),
         };
-        Self { id, track, first, pause: None, tracks }
+        Self { id, track, first, pause: None, tracks, limiters: [Limiter::new(); 2] }
     }
 
     /// Gives a leg the next track, unless it has one.

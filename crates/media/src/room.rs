@@ -6,6 +6,7 @@ use crate::command::{Codec, LegId, TapId};
 use crate::g711;
 use crate::limiter::Limiter;
 use crate::player::Player;
+use crate::rate::Rate;
 use crate::recording::{Recorder, Waiting};
 use crate::{Frame, SAMPLES};
 
@@ -82,7 +83,7 @@ impl Room {
 
     /// Closes the sum: the common mix is made and the taps get it.
     pub fn close(&mut self) {
-        self.limiter.limit(&self.sum, &mut self.common);
+        self.limiter.limit(Rate::Narrow, &self.sum, &mut self.common);
         for tap in &mut self.taps {
             tap.push(&self.common);
         }
@@ -109,9 +110,12 @@ impl Room {
                 waiting.push(recorder, self.common, None);
                 continue;
             };
-            let left = spoken(first).copied().unwrap_or([0; SAMPLES]);
-            // The limiter has left the sum alone wherever one voice in it is not too loud by itself.
-            let right = std::array::from_fn(|at| self.common[at].saturating_sub(left[at]));
+            let voice = spoken(first).map_or([0; SAMPLES], |voice| voice.map(i32::from));
+            let others: [i32; SAMPLES] = std::array::from_fn(|at| self.sum[at] - voice[at]);
+            let [mut left, mut right] = [[0; SAMPLES]; 2];
+            // Both sides are late by the same look-ahead.
+            recorder.limiters[0].limit(Rate::Narrow, &voice, &mut left);
+            recorder.limiters[1].limit(Rate::Narrow, &others, &mut right);
             waiting.push(recorder, left, Some(right));
         }
     }

@@ -9,6 +9,7 @@ use crate::dtmf::Step;
 use crate::leg::Leg;
 use crate::legs::Legs;
 use crate::player::{Player, Progress};
+use crate::rate::Rate;
 use crate::recording::Waiting;
 use crate::room::{self, Room};
 use crate::rtcp;
@@ -181,7 +182,7 @@ impl Round<'_> {
             player.advance(heard);
         }
         let mut frame = [0; SAMPLES];
-        leg.limiter.limit(heard, &mut frame);
+        leg.limiter.limit(Rate::Narrow, heard, &mut frame);
         self.record(leg, &frame);
         *self.encoded += 1;
         self.transmit(leg, &room::encode(leg.options.codec, &frame));
