@@ -1,32 +1,46 @@
 //! What is heard where a packet is missing: the last pitch period again, fading out.
 
-/// Samples of the past that are kept: two periods of the lowest pitch.
+use crate::rate::Rate;
+
+/// Samples of the past that are kept, at 8 kHz: two periods of the lowest pitch.
 const HISTORY: usize = 320;
-/// Periods that are looked for: 50 to 200 Hz.
+/// Periods that are looked for, at 8 kHz: 50 to 200 Hz.
 const LAGS: std::ops::Range<usize> = 40..160;
-/// Samples until a concealed stretch is silent: 60 ms.
+/// Samples until a concealed stretch is silent, at 8 kHz: 60 ms.
 const FADE: usize = 480;
-/// Samples of the cross-fade back to what was received: 5 ms.
+/// Samples of the cross-fade back to what was received, at 8 kHz: 5 ms.
 const JOIN: usize = 40;
+/// How much higher the highest rate is at which a codec relies on this.
+const SCALE_MAX: usize = 2;
 
 /// One leg's concealment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Concealer {
-    history: [i16; HISTORY],
+    history: [i16; HISTORY * SCALE_MAX],
+    /// How much higher the rate is than 8 kHz.
+    scale: usize,
     lag: usize,
     concealed: usize,
 }
 
 impl Concealer {
+    /// Starts after silence, at 8 kHz.
     pub fn new() -> Self {
-        Self { history: [0; HISTORY], lag: LAGS.end, concealed: 0 }
+        Self::at(Rate::Narrow)
+    }
+
+    /// Starts after silence, at 8 or 16 kHz.
+    pub fn at(rate: Rate) -> Self {
+        let scale = (rate.samples() / Rate::Narrow.samples()).min(SCALE_MAX);
+        Self { history: [0; HISTORY * SCALE_MAX], scale, lag: LAGS.end * scale, concealed: 0 }
     }
 
     /// Passes what was received on; the first samples after a gap are joined to its end.
     pub fn received(&mut self, samples: &mut [i16]) {
         if self.concealed > 0 {
-            for (index, sample) in samples.iter_mut().take(JOIN).enumerate() {
-                let weight = (index + 1) as f32 / (JOIN + 1) as f32;
+            let join = JOIN * self.scale;
+            for (index, sample) in samples.iter_mut().take(join).enumerate() {
+                let weight = (index + 1) as f32 / (join + 1) as f32;
                 let continued = f32::from(self.next());
                 *sample = (f32::from(*sample) * weight + continued * (1.0 - weight)) as i16;
             }
@@ -46,29 +60,44 @@ impl Concealer {
     }
 
     fn next(&mut self) -> i16 {
-        let repeated = self.history[HISTORY - self.lag + self.concealed % self.lag];
-        let gain = FADE.saturating_sub(self.concealed) as f32 / FADE as f32;
+        let fade = FADE * self.scale;
+        let start = HISTORY * self.scale - self.lag;
+        let repeated = self.history[start + self.concealed % self.lag];
+        let gain = fade.saturating_sub(self.concealed) as f32 / fade as f32;
         self.concealed += 1;
         (f32::from(repeated) * gain) as i16
     }
 
     fn remember(&mut self, samples: &[i16]) {
-        let new = samples.len().min(HISTORY);
-        self.history.copy_within(new.., 0);
-        self.history[HISTORY - new..].copy_from_slice(&samples[samples.len() - new..]);
+        let history = &mut self.history[..HISTORY * self.scale];
+        let new = samples.len().min(history.len());
+        let kept = history.len() - new;
+        history.copy_within(new.., 0);
+        history[kept..].copy_from_slice(&samples[samples.len() - new..]);
     }
 
-    /// Returns the lag at which the past resembles itself most.
+    /// Returns the lag at which the past resembles itself most: found at 8 kHz, then set to the sample.
     fn period(&self) -> usize {
-        let recent = &self.history[HISTORY - LAGS.end..];
-        let likeness = |lag: usize| {
-            let earlier = &self.history[HISTORY - LAGS.end - lag..HISTORY - lag];
-            let dot = |a: &[i16], b: &[i16]| -> f32 {
-                a.iter().zip(b).map(|(&a, &b)| f32::from(a) * f32::from(b)).sum()
-            };
-            dot(recent, earlier) / dot(earlier, earlier).max(1.0).sqrt()
+        let scale = self.scale;
+        let history = &self.history[..HISTORY * scale];
+        let longest = LAGS.end * scale;
+        let recent = &history[history.len() - longest..];
+        let likeness = |lag: usize, step: usize| {
+            let earlier = &history[history.len() - longest - lag..history.len() - lag];
+            let (mut product, mut power) = (0.0, 0.0);
+            for (&now, &then) in recent.iter().zip(earlier).step_by(step) {
+                let (now, then) = (f32::from(now), f32::from(then));
+                product += now * then;
+                power += then * then;
+            }
+            product / f32::max(power, 1.0).sqrt()
         };
-        LAGS.max_by(|&a, &b| likeness(a).total_cmp(&likeness(b))).unwrap_or(LAGS.end)
+        let best = |lags: std::ops::Range<usize>, step: usize| {
+            let lags = lags.step_by(step);
+            lags.max_by(|&a, &b| likeness(a, step).total_cmp(&likeness(b, step))).unwrap_or(longest)
+        };
+        let coarse = best(LAGS.start * scale..longest, scale);
+        if scale == 1 { coarse } else { best(coarse - scale + 1..(coarse + scale).min(longest), 1) }
     }
 }
 
