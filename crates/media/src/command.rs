@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::jitter::Bounds;
 use crate::machine::{Answerer, Detection};
+use crate::rate::Rate;
 use crate::recording::{Pause, RecordingId, Source};
 use crate::rtp::PACKET_MAX;
 use crate::shard::Channel;
@@ -25,13 +26,65 @@ pub struct PlayerId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TapId(pub u64);
 
-/// A voice codec; both take one octet for a sample.
+/// A voice codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// μ-law.
     Pcmu,
     /// A-law.
     Pcma,
+    /// G.722 at 64 kbit/s.
+    G722,
+    /// Opus, and how the far end wants it.
+    Opus(OpusOptions),
+}
+
+impl Codec {
+    /// Returns the rate of the sound in it.
+    pub const fn rate(self) -> Rate {
+        match self {
+            Self::Pcmu | Self::Pcma => Rate::Narrow,
+            Self::G722 => Rate::Wide,
+            Self::Opus(_) => Rate::Full,
+        }
+    }
+
+    /// Returns by how much RTP timestamps grow in a second.
+    ///
+    /// That of G.722 is half its rate, by an old mistake that is kept. Source: RFC 3551 section 4.5.2.
+    pub const fn clock(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => 8_000,
+            Self::Opus(_) => 48_000,
+        }
+    }
+
+    /// Whether each octet stands for itself: any encoder or decoder can go on with another's stream.
+    pub const fn is_stateless(self) -> bool {
+        matches!(self, Self::Pcmu | Self::Pcma)
+    }
+}
+
+/// What the far end wants to be sent in Opus. Source: RFC 7587 section 6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OpusOptions {
+    /// Bits in a second, on average: `maxaveragebitrate`.
+    pub bitrate: u32,
+    /// Whether lost packets are to be repeated within later ones: `useinbandfec`.
+    pub fec: bool,
+    /// Whether silence need not be sent: `usedtx`.
+    pub dtx: bool,
+    /// Whether it prefers two channels: `stereo`. Ours has one in any case.
+    pub stereo: bool,
+    /// The highest rate in Hz that it plays: `maxplaybackrate`.
+    pub playback_rate: u32,
+}
+
+impl Default for OpusOptions {
+    /// What holds where nothing is said; the bitrate, which is ours to choose then, is one for speech.
+    fn default() -> Self {
+        Self { bitrate: 32_000, fec: false, dtx: false, stereo: false, playback_rate: 48_000 }
+    }
 }
 
 /// What was agreed on with the far end.

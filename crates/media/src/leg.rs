@@ -188,6 +188,7 @@ impl Leg {
         let taken = match codec {
             Codec::Pcmu => self.jitter.insert(header.timestamp, payload, g711::ulaw_to_linear, at),
             Codec::Pcma => self.jitter.insert(header.timestamp, payload, g711::alaw_to_linear, at),
+            Codec::G722 | Codec::Opus(_) => return self.drop_packet(),
         };
         if taken == Taken::Late {
             self.stats.rx_late += 1;

@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod activity;
+mod codec;
 mod command;
 mod conceal;
 mod dtmf;
@@ -34,9 +35,11 @@ mod shard;
 mod tests;
 
 pub use activity::{STARTS_AFTER as SPEECH_STARTS_AFTER, STOPS_AFTER as SPEECH_STOPS_AFTER};
+pub use codec::{Decoder, Encoder, PAYLOAD_MAX, PCM_MAX};
 pub use command::{
     Audible, Codec, Command, Event, JITTER_BOUNDS_MS, LOSS_BOUNDS, LegId, LegOptions, LegStats,
-    LiveStats, Pcm, PlayTo, PlayerId, RoomId, Route, ShardStats, Speaks, TapId, Transmit,
+    LiveStats, OpusOptions, Pcm, PlayTo, PlayerId, RoomId, Route, ShardStats, Speaks, TapId,
+    Transmit,
 };
 pub use g711::{alaw_to_linear, linear_to_alaw, linear_to_ulaw, ulaw_to_linear};
 pub use jitter::{Bounds, DELAY_MAX};
@@ -69,4 +72,9 @@ fn samples_in(duration: Duration) -> i64 {
     i64::try_from(whole)
         .unwrap_or(i64::MAX)
         .saturating_add((duration.subsec_nanos() / NANOS).into())
+}
+
+/// Returns the nearest integer. `f32::round` is a call on the processors that we are built for.
+fn rounded(value: f32) -> i32 {
+    (value + 0.5_f32.copysign(value)) as i32
 }

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use crate::TICK;
 use crate::rate::{Rate, SAMPLES_MAX};
+use crate::{TICK, rounded};
 
 /// How long every sound is held back, at every rate and gain.
 pub const LOOK_AHEAD: Duration = Duration::from_micros(1_250);
@@ -117,8 +117,7 @@ fn copy(frame: &mut [i16], sum: &[i32]) {
 }
 
 fn scaled(sample: i32, gain: f32) -> i16 {
-    let value = sample as f32 * gain;
-    (value + 0.5_f32.copysign(value)) as i16
+    rounded(sample as f32 * gain).clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::rate::Rate;
+use crate::rounded;
 
 /// Taps of each phase, in samples of the lower rate, where that is 8 and where it is 16 kHz.
 const NARROW_TAPS: usize = 42;
@@ -200,11 +201,6 @@ fn accumulate(taps: &[f32], line: &[f32], sums: &mut [f32]) {
             *sum += lane;
         }
     }
-}
-
-/// Returns the nearest integer; `f32::round` is a call on processors of before 2008, which we are built for.
-fn rounded(value: f32) -> i32 {
-    (value + 0.5_f32.copysign(value)) as i32
 }
 
 #[cfg(test)]

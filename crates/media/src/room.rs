@@ -124,7 +124,7 @@ impl Room {
     pub fn encoded(&mut self, codec: Codec, count: &mut u64) -> &[u8; SAMPLES] {
         let cached = match codec {
             Codec::Pcmu => &mut self.pcmu,
-            Codec::Pcma => &mut self.pcma,
+            Codec::Pcma | Codec::G722 | Codec::Opus(_) => &mut self.pcma,
         };
         cached.get_or_insert_with(|| {
             *count += 1;
@@ -137,6 +137,6 @@ impl Room {
 pub fn encode(codec: Codec, frame: &Frame) -> [u8; SAMPLES] {
     match codec {
         Codec::Pcmu => frame.map(g711::linear_to_ulaw),
-        Codec::Pcma => frame.map(g711::linear_to_alaw),
+        Codec::Pcma | Codec::G722 | Codec::Opus(_) => frame.map(g711::linear_to_alaw),
     }
 }

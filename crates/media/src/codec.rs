@@ -1,0 +1,157 @@
+//! From sound to payloads and back, one codec like another.
+
+use std::fmt;
+
+use crate::command::Codec;
+use crate::conceal::Concealer;
+use crate::g711;
+
+mod g722;
+mod opus;
+
+/// Octets of the longest payload that an [`Encoder`] makes of one tick.
+pub const PAYLOAD_MAX: usize = 1_275;
+/// Samples of the longest packet that is taken: 120 ms at 48 kHz.
+pub const PCM_MAX: usize = 5_760;
+
+/// One stream that we send.
+///
+/// A clone goes on where the original is. That of Opus costs as much as encoding the last two ticks again.
+#[derive(Debug, Clone)]
+pub struct Encoder(Coding);
+
+#[derive(Debug, Clone)]
+enum Coding {
+    Pcmu,
+    Pcma,
+    G722(Box<g722::Encoder>),
+    Opus(Box<opus::Encoder>),
+}
+
+impl Encoder {
+    /// Starts a stream.
+    pub fn new(codec: Codec) -> Self {
+        Self(match codec {
+            Codec::Pcmu => Coding::Pcmu,
+            Codec::Pcma => Coding::Pcma,
+            Codec::G722 => Coding::G722(Box::new(g722::Encoder::new())),
+            Codec::Opus(options) => Coding::Opus(Box::new(opus::Encoder::new(options))),
+        })
+    }
+
+    /// Says how many of our packets are lost on their way, in percent; as much is spent on their repetition.
+    pub fn expect_loss(&mut self, percent: u8) {
+        if let Coding::Opus(opus) = &mut self.0 {
+            opus.expect_loss(percent);
+        }
+    }
+
+    /// Encodes the samples of one tick at the codec's rate.
+    ///
+    /// Returns the octets written; where there are none, nothing is to be sent.
+    pub fn encode(&mut self, frame: &[i16], payload: &mut [u8; PAYLOAD_MAX]) -> usize {
+        match &mut self.0 {
+            Coding::Pcmu => octets(frame, payload, g711::linear_to_ulaw),
+            Coding::Pcma => octets(frame, payload, g711::linear_to_alaw),
+            Coding::G722(g722) => g722.encode(frame, payload),
+            Coding::Opus(opus) => opus.encode(frame, payload),
+        }
+    }
+}
+
+fn octets(frame: &[i16], payload: &mut [u8], encode: impl Fn(i16) -> u8) -> usize {
+    for (octet, &sample) in payload.iter_mut().zip(frame) {
+        *octet = encode(sample);
+    }
+    frame.len().min(payload.len())
+}
+
+/// One stream that comes to us. It is always decoded to one channel.
+#[derive(Debug)]
+pub struct Decoder(Decoding);
+
+enum Decoding {
+    G711(fn(u8) -> i16, Concealer),
+    G722(Box<g722::Decoder>, Concealer),
+    Opus(Box<opus::Decoder>),
+}
+
+impl fmt::Debug for Decoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::G711(..) => "G711",
+            Self::G722(..) => "G722",
+            Self::Opus(_) => "Opus",
+        })
+    }
+}
+
+impl Decoder {
+    /// Starts a stream.
+    pub fn new(codec: Codec) -> Self {
+        let concealer = || Concealer::at(codec.rate());
+        Self(match codec {
+            Codec::Pcmu => Decoding::G711(g711::ulaw_to_linear, concealer()),
+            Codec::Pcma => Decoding::G711(g711::alaw_to_linear, concealer()),
+            Codec::G722 => Decoding::G722(Box::new(g722::Decoder::new()), concealer()),
+            Codec::Opus(_) => Decoding::Opus(Box::new(opus::Decoder::new())),
+        })
+    }
+
+    /// Returns how many samples a packet holds at the codec's rate; nothing where it is malformed or
+    /// holds more than [`PCM_MAX`].
+    pub fn samples(&self, payload: &[u8]) -> Option<usize> {
+        let samples = match &self.0 {
+            Decoding::G711(..) => payload.len(),
+            Decoding::G722(..) => payload.len() * g722::SAMPLES_PER_OCTET,
+            Decoding::Opus(_) => opus::samples(payload)?,
+        };
+        (1..=PCM_MAX).contains(&samples).then_some(samples)
+    }
+
+    /// Decodes the packet that follows the last one, or what was concealed after that.
+    ///
+    /// Returns the samples written; nothing where [`Self::samples`] has none or `out` is shorter.
+    pub fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> Option<usize> {
+        let samples = self.samples(payload)?;
+        let out = out.get_mut(..samples)?;
+        match &mut self.0 {
+            Decoding::G711(decode, concealer) => {
+                for (sample, &octet) in out.iter_mut().zip(payload) {
+                    *sample = decode(octet);
+                }
+                concealer.received(out);
+            }
+            Decoding::G722(g722, concealer) => {
+                g722.decode(payload, out);
+                concealer.received(out);
+            }
+            Decoding::Opus(opus) => {
+                opus.decode(payload, out)?;
+            }
+        }
+        Some(samples)
+    }
+
+    /// Fills `out` with the sound that was lost just before the packet `next`, from what that repeats
+    /// of it. `next` itself is still to be decoded.
+    ///
+    /// Returns false, and does nothing, where it repeats nothing.
+    pub fn recover(&mut self, next: &[u8], out: &mut [i16]) -> bool {
+        match &mut self.0 {
+            Decoding::G711(..) | Decoding::G722(..) => false,
+            Decoding::Opus(opus) => opus.recover(next, out),
+        }
+    }
+
+    /// Fills `out` in place of sound that was lost: what was heard goes on, and fades.
+    pub fn conceal(&mut self, out: &mut [i16]) {
+        match &mut self.0 {
+            Decoding::G711(_, concealer) | Decoding::G722(_, concealer) => concealer.conceal(out),
+            Decoding::Opus(opus) => opus.conceal(out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

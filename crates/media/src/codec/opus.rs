@@ -1,0 +1,220 @@
+//! Opus: 48 kHz, from 6 kbit/s on. The codec itself is a library's; this is what a conference needs of it.
+//!
+//! Source: RFC 6716 section 3 for what a packet says of itself, RFC 7587 for what is agreed on.
+
+use std::fmt;
+
+use super::PCM_MAX;
+use crate::command::OpusOptions;
+use crate::rate::{Rate, SAMPLES_MAX};
+
+#[cfg_attr(feature = "libopus", path = "opus/libopus.rs")]
+#[cfg_attr(not(feature = "libopus"), path = "opus/pure.rs")]
+mod library;
+
+/// The bitrates that are made, whatever the far end asks for.
+const BITRATE_MIN: u32 = 6_000;
+const BITRATE_MAX: u32 = 64_000;
+/// The effort of an encoder, 0 to 10: above this, little is gained.
+const COMPLEXITY: u8 = 5;
+/// The loss that is assumed where losses are to be repeated and none are known, in percent.
+const LOSS_ASSUMED: u8 = 10;
+/// The most that is assumed.
+const LOSS_MAX: u8 = 30;
+/// What a clone hears again, in ticks.
+const PRIMED: usize = 2;
+/// What an encoder writes, at most, where nothing need be sent.
+const NOTHING: usize = 2;
+/// Samples of 2.5 ms: what a decoder conceals is a multiple of it.
+const UNIT: usize = 120;
+
+/// How an encoder is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Settings {
+    bitrate: u32,
+    complexity: u8,
+    /// The highest rate in Hz that is heard: 8, 12, 16, 24 or 48 kHz.
+    playback_rate: u32,
+    fec: bool,
+    loss: u8,
+    dtx: bool,
+}
+
+/// What is encoded.
+pub struct Encoder {
+    library: library::Encoder,
+    settings: Settings,
+    /// What was encoded last, the oldest first.
+    recent: [[i16; SAMPLES_MAX]; PRIMED],
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// No library lets its state be copied, so the copy hears again what was heard last.
+impl Clone for Encoder {
+    fn clone(&self) -> Self {
+        let mut clone = Self::with(self.settings);
+        for frame in &self.recent {
+            clone.encode(frame, &mut [0; super::PAYLOAD_MAX]);
+        }
+        clone
+    }
+}
+
+impl Encoder {
+    pub fn new(options: OpusOptions) -> Self {
+        Self::with(Settings {
+            bitrate: options.bitrate.clamp(BITRATE_MIN, BITRATE_MAX),
+            complexity: COMPLEXITY,
+            playback_rate: options.playback_rate,
+            fec: options.fec,
+            loss: if options.fec { LOSS_ASSUMED } else { 0 },
+            dtx: options.dtx,
+        })
+    }
+
+    fn with(settings: Settings) -> Self {
+        let library = library::Encoder::new(&settings);
+        Self { library, settings, recent: [[0; SAMPLES_MAX]; PRIMED] }
+    }
+
+    /// Sets what is spent on repetition, where the far end asked for it.
+    pub fn expect_loss(&mut self, percent: u8) {
+        let loss = if self.settings.fec { percent.min(LOSS_MAX) } else { 0 };
+        if loss != self.settings.loss {
+            self.settings.loss = loss;
+            self.library.expect_loss(loss);
+        }
+    }
+
+    /// Encodes 960 samples; see [`super::Encoder::encode`].
+    pub fn encode(&mut self, frame: &[i16], payload: &mut [u8]) -> usize {
+        let Ok(frame) = <&[i16; SAMPLES_MAX]>::try_from(frame) else { return 0 };
+        self.recent.rotate_left(1);
+        self.recent[PRIMED - 1] = *frame;
+        let length = self.library.encode(frame, payload).unwrap_or(0);
+        if self.settings.dtx && length <= NOTHING { 0 } else { length }
+    }
+}
+
+/// What the first octet of a packet tells. Source: RFC 6716 section 3.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Contents {
+    /// Whether speech is coded by prediction, which alone can repeat.
+    predicts: bool,
+    stereo: bool,
+    /// Samples of each of its frames at 48 kHz.
+    frame: usize,
+}
+
+impl Contents {
+    fn of(first: u8) -> Self {
+        let frame = match first >> 3 {
+            config @ 0..12 => [480, 960, 1_920, 2_880][usize::from(config & 3)],
+            config @ 12..16 => [480, 960][usize::from(config & 1)],
+            config => UNIT << (config & 3),
+        };
+        Self { predicts: first & 0x80 == 0, stereo: first & 4 != 0, frame }
+    }
+}
+
+/// Returns the samples of a packet at 48 kHz.
+pub fn samples(packet: &[u8]) -> Option<usize> {
+    let (&first, rest) = packet.split_first()?;
+    let frames = match first & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => usize::from(rest.first()? & 63),
+    };
+    Some(frames * Contents::of(first).frame).filter(|samples| (1..=PCM_MAX).contains(samples))
+}
+
+/// Returns where a packet's first frame begins. Source: RFC 6716 section 3.2.
+fn first_frame(packet: &[u8]) -> Option<&[u8]> {
+    /// A length takes one octet, or two where the first is not below this.
+    const SHORT: u8 = 252;
+    let after_length = |octets: &[u8]| Some(if *octets.first()? < SHORT { 1 } else { 2 });
+    let (&first, rest) = packet.split_first()?;
+    let start = match first & 3 {
+        0 | 1 => 0,
+        2 => after_length(rest)?,
+        _ => {
+            let (&count, mut after) = rest.split_first()?;
+            let mut start = 1;
+            if count & 0x40 != 0 {
+                let padding = after.iter().position(|&octet| octet != 255)? + 1;
+                after = after.get(padding..)?;
+                start += padding;
+            }
+            for _ in 1..if count & 0x80 == 0 { 1 } else { count & 63 } {
+                let length = after_length(after)?;
+                after = after.get(length..)?;
+                start += length;
+            }
+            start
+        }
+    };
+    rest.get(start..)
+}
+
+/// Whether a packet repeats what came before it. Source: RFC 6716 section 4.2.3 and 4.2.4.
+fn repeats(packet: &[u8]) -> bool {
+    let Some(&first) = packet.first() else { return false };
+    let contents = Contents::of(first);
+    let Some(&flags) = first_frame(packet).and_then(<[u8]>::first) else { return false };
+    // The flags are coded with even odds, so that they are the frame's first bits: for each channel
+    // one for each 20 ms, then that of the repetition.
+    let parts = (contents.frame / SAMPLES_MAX).max(1);
+    let flag = |place: usize| (flags << place) & 0x80 != 0;
+    contents.predicts && (flag(parts) || (contents.stereo && flag(2 * parts + 1)))
+}
+
+/// What is decoded.
+pub struct Decoder {
+    library: library::Decoder,
+    /// Whether the last packet could have followed a repetition.
+    predicted: bool,
+}
+
+impl Decoder {
+    pub fn new() -> Self {
+        Self { library: library::Decoder::new(), predicted: false }
+    }
+
+    /// Decodes a packet of as many samples as `out` takes.
+    pub fn decode(&mut self, packet: &[u8], out: &mut [i16]) -> Option<()> {
+        self.library.decode(packet, out)?;
+        if packet.len() > 1 {
+            self.predicted = Contents::of(packet[0]).predicts;
+        }
+        Some(())
+    }
+
+    /// See [`super::Decoder::recover`].
+    pub fn recover(&mut self, next: &[u8], out: &mut [i16]) -> bool {
+        let fits = samples(next).is_some()
+            && Contents::of(next[0]).frame <= out.len()
+            && out.len().is_multiple_of(UNIT)
+            && out.len() <= PCM_MAX;
+        fits && self.predicted && repeats(next) && self.library.recover(next, out).is_some()
+    }
+
+    /// See [`super::Decoder::conceal`].
+    pub fn conceal(&mut self, out: &mut [i16]) {
+        for out in out.chunks_mut(Rate::Full.samples()) {
+            let mut whole = [0; SAMPLES_MAX];
+            let whole = &mut whole[..out.len().next_multiple_of(UNIT)];
+            if self.library.conceal(whole).is_none() {
+                whole.fill(0);
+            }
+            out.copy_from_slice(&whole[..out.len()]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Opus by its reference library.
+
+use opus::{Application, Bandwidth, Bitrate, Channels};
+
+use super::Settings;
+use crate::rate::{Rate, SAMPLES_MAX};
+
+pub struct Encoder(opus::Encoder);
+
+impl Encoder {
+    pub fn new(settings: &Settings) -> Self {
+        let encoder = opus::Encoder::new(Rate::Full.hertz(), Channels::Mono, Application::Voip)
+            .and_then(|encoder| set(encoder, settings));
+        Self(encoder.expect("each setting is within its bounds"))
+    }
+
+    pub fn expect_loss(&mut self, percent: u8) {
+        // It refuses more than 100 alone.
+        let _ = self.0.set_packet_loss_perc(percent.into());
+    }
+
+    pub fn encode(&mut self, frame: &[i16; SAMPLES_MAX], payload: &mut [u8]) -> Option<usize> {
+        self.0.encode(frame, payload).ok()
+    }
+}
+
+fn set(mut encoder: opus::Encoder, settings: &Settings) -> opus::Result<opus::Encoder> {
+    encoder.set_bitrate(Bitrate::Bits(settings.bitrate as i32))?;
+    encoder.set_complexity(settings.complexity.into())?;
+    encoder.set_max_bandwidth(match settings.playback_rate {
+        0..12_000 => Bandwidth::Narrowband,
+        12_000..16_000 => Bandwidth::Mediumband,
+        16_000..24_000 => Bandwidth::Wideband,
+        24_000..48_000 => Bandwidth::Superwideband,
+        _ => Bandwidth::Fullband,
+    })?;
+    encoder.set_inband_fec(settings.fec)?;
+    encoder.set_packet_loss_perc(settings.loss.into())?;
+    encoder.set_dtx(settings.dtx)?;
+    Ok(encoder)
+}
+
+pub struct Decoder(opus::Decoder);
+
+impl Decoder {
+    pub fn new() -> Self {
+        let decoder = opus::Decoder::new(Rate::Full.hertz(), Channels::Mono);
+        Self(decoder.expect("48 kHz and one channel are among its settings"))
+    }
+
+    pub fn decode(&mut self, packet: &[u8], out: &mut [i16]) -> Option<()> {
+        self.fill(packet, out, false)
+    }
+
+    pub fn recover(&mut self, next: &[u8], out: &mut [i16]) -> Option<()> {
+        self.fill(next, out, true)
+    }
+
+    pub fn conceal(&mut self, out: &mut [i16]) -> Option<()> {
+        self.fill(&[], out, false)
+    }
+
+    fn fill(&mut self, packet: &[u8], out: &mut [i16], fec: bool) -> Option<()> {
+        let length = self.0.decode(packet, out, fec).ok()?;
+        (length == out.len()).then_some(())
+    }
+}

@@ -1,0 +1,147 @@
+use super::*;
+use crate::command::OpusOptions;
+
+const OPUS: Codec = Codec::Opus(OpusOptions {
+    bitrate: 32_000,
+    fec: false,
+    dtx: false,
+    stereo: false,
+    playback_rate: 48_000,
+});
+const CODECS: [Codec; 4] = [Codec::Pcmu, Codec::Pcma, Codec::G722, OPUS];
+
+/// Returns so many ticks of a voice: harmonics of a pitch that glides, in syllables.
+pub fn voice(codec: Codec, ticks: usize) -> Vec<i16> {
+    let rate = f64::from(codec.rate().hertz());
+    let mut phase = 0.0;
+    let sample = |at: usize| {
+        let time = at as f64 / rate;
+        phase += std::f64::consts::TAU * (140.0 + 30.0 * (time * 5.0).sin()) / rate;
+        let sum: f64 = (1..20).map(|n| (phase * f64::from(n)).sin() / f64::from(n)).sum();
+        let syllable = (time * 9.0).sin().abs();
+        (sum * syllable * 5_000.0) as i16
+    };
+    (0..ticks * codec.rate().samples()).map(sample).collect()
+}
+
+/// Returns the payload of each tick.
+pub fn encoded(encoder: &mut Encoder, codec: Codec, sound: &[i16]) -> Vec<Vec<u8>> {
+    let mut payload = [0; PAYLOAD_MAX];
+    let packet = |tick: &[i16]| {
+        let length = encoder.encode(tick, &mut payload);
+        payload[..length].to_vec()
+    };
+    sound.chunks_exact(codec.rate().samples()).map(packet).collect()
+}
+
+pub fn decoded(decoder: &mut Decoder, payload: &[u8]) -> Vec<i16> {
+    let mut out = [0; PCM_MAX];
+    let length = decoder.decode(payload, &mut out).expect("a packet of ours");
+    out[..length].to_vec()
+}
+
+pub fn power(sound: &[i16]) -> f64 {
+    let sum: f64 = sound.iter().map(|&sample| f64::from(sample).powi(2)).sum();
+    sum / sound.len() as f64
+}
+
+/// Returns the ratio of signal to noise in dB at the best of all delays up to 20 ms.
+pub fn likeness(said: &[i16], heard: &[i16]) -> f64 {
+    let ratio = |delay: usize| {
+        let noise: f64 = said
+            .iter()
+            .zip(&heard[delay..])
+            .map(|(&said, &heard)| (f64::from(said) - f64::from(heard)).powi(2))
+            .sum();
+        10.0 * (power(said) * said.len() as f64 / noise.max(1.0)).log10()
+    };
+    (0..960.min(heard.len() / 4)).map(ratio).fold(f64::MIN, f64::max)
+}
+
+#[test]
+fn a_voice_comes_through_every_codec() {
+    for (codec, least) in CODECS.into_iter().zip([30.0, 30.0, 20.0, 3.0]) {
+        let said = voice(codec, 100);
+        let mut decoder = Decoder::new(codec);
+        let heard: Vec<i16> = encoded(&mut Encoder::new(codec), codec, &said)
+            .iter()
+            .flat_map(|payload| {
+                assert_eq!(decoder.samples(payload), Some(codec.rate().samples()));
+                decoded(&mut decoder, payload)
+            })
+            .collect();
+        assert_eq!(heard.len(), said.len());
+        let ratio = likeness(&said[..said.len() - 1_000], &heard);
+        assert!(ratio > least, "{codec:?}: {ratio:.1} dB");
+    }
+}
+
+#[test]
+fn what_is_lost_is_heard_on_and_fades_away() {
+    for codec in CODECS {
+        let said = voice(codec, 60);
+        let mut decoder = Decoder::new(codec);
+        let mut heard = Vec::new();
+        // Up to a loud place.
+        for payload in &encoded(&mut Encoder::new(codec), codec, &said)[..48] {
+            heard = decoded(&mut decoder, payload);
+        }
+        let mut gap = vec![0; codec.rate().samples()];
+        let mut levels = Vec::new();
+        for _ in 0..25 {
+            decoder.conceal(&mut gap);
+            levels.push(power(&gap) / power(&heard));
+        }
+        assert!((0.2..2.0).contains(&levels[0]), "{codec:?}: {levels:?}");
+        assert!(levels.iter().all(|&level| level < 2.0), "{codec:?}: {levels:?}");
+        assert!(levels[24] < 0.01, "{codec:?}: {levels:?}");
+    }
+}
+
+#[test]
+fn a_gap_of_any_length_is_filled() {
+    for codec in CODECS {
+        let said = voice(codec, 10);
+        let mut decoder = Decoder::new(codec);
+        for payload in encoded(&mut Encoder::new(codec), codec, &said) {
+            decoded(&mut decoder, &payload);
+        }
+        for length in [0, 1, 7, 119, 120, 961, PCM_MAX] {
+            decoder.conceal(&mut vec![0; length]);
+        }
+    }
+}
+
+#[test]
+fn a_clone_of_an_encoder_goes_on_where_the_original_is() {
+    for codec in &CODECS[..3] {
+        let said = voice(*codec, 30);
+        let (before, after) = said.split_at(said.len() / 2);
+        let mut original = Encoder::new(*codec);
+        encoded(&mut original, *codec, before);
+        let mut clone = original.clone();
+        let both = [&mut original, &mut clone].map(|encoder| encoded(encoder, *codec, after));
+        assert_eq!(both[0], both[1], "{codec:?}");
+    }
+}
+
+#[test]
+fn packets_that_hold_nothing_or_too_much_are_refused() {
+    for codec in CODECS {
+        let mut decoder = Decoder::new(codec);
+        let long = vec![0xff; PCM_MAX + 1];
+        for payload in [&[][..], &long] {
+            assert_eq!(decoder.samples(payload), None, "{codec:?}");
+            assert_eq!(decoder.decode(payload, &mut [0; PCM_MAX]), None);
+        }
+        let short = encoded(&mut Encoder::new(codec), codec, &voice(codec, 1)).remove(0);
+        assert_eq!(decoder.decode(&short, &mut [0; 10]), None, "{codec:?}: no room");
+    }
+}
+
+#[test]
+fn codecs_are_told_by_their_rates() {
+    let told = CODECS.map(|codec| (codec.rate().hertz(), codec.clock(), codec.is_stateless()));
+    let opus = (48_000, 48_000, false);
+    assert_eq!(told, [(8_000, 8_000, true), (8_000, 8_000, true), (16_000, 8_000, false), opus]);
+}
