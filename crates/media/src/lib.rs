@@ -30,6 +30,7 @@ mod round;
 mod rtcp;
 mod rtp;
 mod shard;
+mod srtp;
 
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ pub use recording::{Pause, Recorded, RecordingId, Sound, Source, TRACKS_MAX, Tra
 pub use resample::{Resampler, delay as resampling_delay};
 pub use rtp::{Header, PACKET_MAX};
 pub use shard::{Channel, LEGS_MAX, Shard};
+pub use srtp::{KEY_MAX, MasterKey, OVERHEAD_MAX, Protection, SALT_MAX, Srtp, Suite};
 
 use std::time::Duration;
 

@@ -23,16 +23,8 @@ pub struct Header {
 impl Header {
     /// Takes a packet apart; nothing where it is not RTP of version 2.
     pub fn parse(packet: &[u8]) -> Option<(Self, &[u8])> {
+        let start = header_length(packet)?;
         let [first, second, ..] = *packet else { return None };
-        if packet.len() < 12 || first >> 6 != 2 {
-            return None;
-        }
-        let mut start = 12 + usize::from(first & 0x0f) * 4;
-        if first & 0x10 != 0 {
-            let extension = packet.get(start..start + 4)?;
-            let words = usize::from(u16::from_be_bytes([extension[2], extension[3]]));
-            start += 4 + words * 4;
-        }
         let mut end = packet.len();
         if first & 0x20 != 0 {
             let padding = usize::from(*packet.last()?);
@@ -63,6 +55,18 @@ impl Header {
         packet[12..12 + length].copy_from_slice(&payload[..length]);
         12 + length
     }
+}
+
+/// Returns where a packet's payload begins; nothing where it is not RTP of version 2.
+pub fn header_length(packet: &[u8]) -> Option<usize> {
+    let first = *packet.first().filter(|&first| packet.len() >= 12 && first >> 6 == 2)?;
+    let mut length = 12 + usize::from(first & 0x0f) * 4;
+    if first & 0x10 != 0 {
+        let extension = packet.get(length..length + 4)?;
+        let words = usize::from(u16::from_be_bytes([extension[2], extension[3]]));
+        length += 4 + words * 4;
+    }
+    Some(length).filter(|&length| length <= packet.len())
 }
 
 /// Returns whether a datagram on a shared port is RTCP.
