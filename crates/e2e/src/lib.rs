@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what is not as a test needs it ends the test")]
 
+mod baresip;
 mod command;
 mod ears;
 mod foreign;
@@ -17,6 +18,7 @@ mod recorded;
 mod server;
 mod wait;
 
+pub use baresip::Baresip;
 pub use command::{Running, Typed, typed};
 pub use ears::{Ear, level, spoken, tone};
 pub use foreign::{brought, digest, foreign, sipp, valid_signatures, valid_signatures_by_node};

@@ -3,14 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use e2e::{Answer, Ear, Origin, Server, foreign, tone};
+use e2e::{Answer, Baresip, Ear, Origin, Server, tone};
 use sim::Phone;
-use tempfile::TempDir;
 
 /// How long is waited for anything to become true.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,76 +21,10 @@ const BOB: u32 = 700;
 const CAROL: u32 = 900;
 const HOLD: u32 = 1_100;
 
-/// A running baresip; it ends when this is dropped.
-struct Baresip {
-    child: Child,
-    folder: TempDir,
-}
-
-impl Baresip {
-    /// Starts one as `alice` of `server`, which proves who it is by `credentials`, and has it do
-    /// `commands`.
-    fn start(server: SocketAddr, credentials: &str, commands: &[String]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().display();
-        let sip = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        let modules = Path::new("/usr/lib/baresip/modules").display();
-        let config = format!(
-            "sip_listen {sip}\nnet_interface 127.0.0.1\nrtp_ports 30000-32000\n\
-             module_path {modules}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\n\
-             module sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\n\
-             audio_source aufile,{path}/voice.wav\naudio_player aubridge,ear\n\
-             audio_alert aubridge,alert\nring_aufile none\nringback_aufile none\n\
-             snd_path {path}\npoll_method epoll\n"
-        );
-        let account = format!(
-            "<sip:alice@{server};transport=udp>;regint=60;answermode=auto;\
-             audio_codecs=PCMU/8000/1,PCMA/8000/1{credentials}\n"
-        );
-        let voice = sound::wav(&tone(BARESIP, AMPLITUDE).repeat(120));
-        let write = |name: &str, octets: &[u8]| {
-            std::fs::write(folder.path().join(name), octets).unwrap();
-        };
-        write("config", config.as_bytes());
-        write("accounts", account.as_bytes());
-        write("voice.wav", &voice);
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let child = Command::new(foreign("baresip"))
-            .arg("-f")
-            .arg(folder.path())
-            .arg("-s")
-            .args(commands.iter().flat_map(|command| ["-e", command]))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Self { child, folder }
-    }
-
-    /// Returns what it said and traced so far.
-    fn log(&self) -> String {
-        let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
-        String::from_utf8_lossy(&log).into_owned()
-    }
-
-    /// Returns all that it has heard: the 16-bit samples after a WAV file's head, of a file that
-    /// grows while the call lasts.
-    fn heard(&self) -> Vec<i16> {
-        let files = std::fs::read_dir(self.folder.path()).unwrap();
-        let mut paths = files.map(|file| file.unwrap().path());
-        let decoded = paths.find(|path| path.to_string_lossy().ends_with("-dec.wav"));
-        let file = decoded.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
-        let samples = file.get(44..).unwrap_or_default().chunks_exact(2);
-        samples.map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
-    }
-}
-
-impl Drop for Baresip {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts baresip as `alice` of `server`, which proves who it is by `credentials`, and has it do `commands`.
+fn baresip(server: SocketAddr, credentials: &str, commands: &[String]) -> Baresip {
+    let account = format!("<sip:alice@{server};transport=udp>;regint=60{credentials}");
+    Baresip::start(&account, (BARESIP, AMPLITUDE), "", commands)
 }
 
 /// A server, baresip and two simulated phones.
@@ -163,7 +94,7 @@ async fn baresip_registers_joins_is_heard_muted_held_and_kicked() {
     let server = Server::start(&[]).await;
     let call = |hertz| Phone::call(server.sip(), "foreign", sim::tone(hertz)).unwrap();
     let (bob, carol) = (call(BOB), call(CAROL));
-    let baresip = Baresip::start(server.sip(), "", &[]);
+    let baresip = self::baresip(server.sip(), "", &[]);
     let room = Room { server, baresip, bob, carol };
     let found = until(200, String::new, || async {
         let mut found = room.server.get("/Conferences.json?FriendlyName=foreign").await;
@@ -205,7 +136,7 @@ async fn baresip_proves_who_it_is_and_dials_in() {
     let (user, password) = (server.ready("account_sid"), server.ready("auth_token"));
     let credentials = format!(";auth_user={user};auth_pass={password}");
     let call = format!("/dial sip:foreign@{}", server.sip());
-    let baresip = Baresip::start(server.sip(), &credentials, &[call]);
+    let baresip = self::baresip(server.sip(), &credentials, &[call]);
     let voice = sim::tone(BOB);
     let bob = Phone::listen(Ipv4Addr::LOCALHOST.into(), voice).unwrap();
     let joined = || async {
