@@ -5,9 +5,12 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use media::{
-    Bounds, Channel, Codec, Command, LegId, LegOptions, RoomId, Route, Shard, Speaks, TICK,
+    Bounds, Channel, Command, LegId, LegOptions, MasterKey, OVERHEAD_MAX, RoomId, Route, Shard,
+    Speaks, Srtp, Suite, TICK,
 };
-use sip::{Access, Agent, Config, Credentials, Event, Framer, Message, Session};
+use sip::{
+    Access, Agent, Codec, Config, Credentials, Event, Framer, Message, Session, SrtpPolicy, Terms,
+};
 
 /// One thing that reads what a network sent.
 #[derive(Debug, Clone, Copy)]
@@ -28,11 +31,12 @@ const QUICK: Duration = Duration::from_millis(250);
 const FILE: Duration = Duration::from_secs(2);
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "sip", run: sip_messages, words: SIP_WORDS, cpu_max: QUICK },
     Target { name: "digest", run: digest, words: DIGEST_WORDS, cpu_max: QUICK },
     Target { name: "sdp", run: sdp, words: SDP_WORDS, cpu_max: QUICK },
     Target { name: "rtp", run: rtp, words: &[], cpu_max: QUICK },
+    Target { name: "srtp", run: srtp, words: &[], cpu_max: QUICK },
     Target { name: "dtmf", run: dtmf, words: &[], cpu_max: QUICK },
     Target { name: "twiml", run: twiml, words: TWIML_WORDS, cpu_max: QUICK },
     Target { name: "form", run: form, words: FORM_WORDS, cpu_max: QUICK },
@@ -103,6 +107,12 @@ const SDP_WORDS: &[&str] = &[
     "a=ptime:20\r\n",
     "a=rtcp:",
     "b=AS:64\r\n",
+    "RTP/SAVP",
+    "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj",
+    "a=crypto:2 AEAD_AES_128_GCM inline:Fu8vxnU4x1fcCzbhNrtV0eq4RnaK4n2/jarOig==|2^31|1:1",
+    "a=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1;maxplaybackrate=16000\r\n",
+    "a=rtpmap:102 telephone-event/48000\r\n",
+    "a=rtpmap:9 G722/8000\r\n",
     "a=fmtp:",
     "m=video 0 RTP/AVP 31\r\n",
     "0.0.0.0",
@@ -263,11 +273,43 @@ fn digest(octets: &[u8]) {
     }
 }
 
-/// A description: what we answer to it can be read as one.
+/// A description, as an offer: what we answer to it can be read as one, and so can what we offer after it.
 fn sdp(octets: &[u8]) {
-    if let Some(session) = Session::parse(octets) {
-        let answer = sip::answer(&session, here(4_000), 1);
-        assert!(Session::parse(&answer).is_some(), "{:?}", String::from_utf8_lossy(&answer));
+    let names = ["opus", "g722", "pcmu", "pcma"];
+    let codecs = names.into_iter().filter_map(Codec::named).collect();
+    let terms = Terms { codecs, srtp: SrtpPolicy::Optional };
+    let config = Config { terms: terms.clone(), ..Config::open(here(5_060), [7; 32]) };
+    let mut agent = Agent::new(config);
+    let message = |method: &str, cseq: u8, tag: &str, body: &[u8]| {
+        let head = format!(
+            "{method} sip:h SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:6000;branch=z9hG4bK{method}{cseq}\r\n\
+             From: <sip:a@h>;tag=1\r\nTo: <sip:h>{tag}\r\nCall-ID: 1\r\nCSeq: {cseq} {method}\r\n\
+             Contact: <sip:a@127.0.0.1:6000>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.as_bytes(), body].concat()
+    };
+    agent.handle_message(here(6_000), &message("INVITE", 1, "", octets), epoch());
+    let Some(Event::Invite(invitation)) = agent.poll_event() else { return };
+    agent.answer(invitation.call, here(4_000), epoch());
+    let offered = invitation.offer.is_some();
+    let mut tag = String::new();
+    for cseq in 2.. {
+        while let Some(sent) = agent.poll_transmit() {
+            let sent = Message::parse(&sent.octets).expect("it can be read");
+            if sent.status() == 200 {
+                let read = Session::parse(&sent.body, &terms);
+                assert!(read.is_some(), "{:?}", String::from_utf8_lossy(&sent.body));
+                tag = format!(";tag={}", sent.tag("To").unwrap_or_default());
+            }
+        }
+        if cseq > 3 {
+            break;
+        }
+        // The second one asks for an offer of ours.
+        let body = if offered { &[][..] } else { octets };
+        agent.handle_message(here(6_000), &message("ACK", cseq - 1, &tag, body), epoch());
+        agent.handle_message(here(6_000), &message("INVITE", cseq, &tag, b""), epoch());
     }
 }
 
@@ -276,9 +318,9 @@ fn shard() -> (Shard, LegId) {
     let mut shard = Shard::new(7);
     for (leg, port) in [(LegId(1), 6_000), (LegId(2), 6_002)] {
         let options = LegOptions {
-            codec: Codec::Pcmu,
+            codec: media::Codec::Pcmu,
             payload_type: 0,
-            also: vec![(8, Codec::Pcma)],
+            also: vec![(8, media::Codec::Pcma)],
             telephone_event: Some(101),
             ptime_ms: 20,
             remote: here(port),
@@ -286,6 +328,7 @@ fn shard() -> (Shard, LegId) {
             sends: true,
             receives: true,
             bounds: Bounds::default(),
+            protection: None,
         };
         shard.handle_command(Command::AddLeg(leg, Box::new(options)), epoch());
         let route =
@@ -316,6 +359,35 @@ fn rtp(octets: &[u8]) {
     }
     (0..20).for_each(|_| tick(&mut shard, &mut now));
     while shard.poll_event().is_some() {}
+}
+
+/// Protected packets: a suite and a packet, which is opened as RTP and as RTCP, then protected and opened again.
+fn srtp(octets: &[u8]) {
+    let Some((suite, packet)) = octets.split_first() else { return };
+    let suite = match suite % 4 {
+        0 => Suite::AesCm128HmacSha1_80,
+        1 => Suite::AesCm128HmacSha1_32,
+        2 => Suite::AeadAes128Gcm,
+        _ => Suite::AeadAes256Gcm,
+    };
+    let (key, salt) = (vec![7; suite.key_length()], vec![9; suite.salt_length()]);
+    let Some(master) = MasterKey::new(suite, &key, &salt) else { return };
+    let (mut ours, mut theirs) = (Srtp::new(&master), Srtp::new(&master));
+    assert_eq!(theirs.unprotect(&mut packet.to_vec()), None, "nobody knows the key");
+    assert_eq!(theirs.unprotect_rtcp(&mut packet.to_vec()), None, "nobody knows the key");
+    let room = || [packet, &[0; OVERHEAD_MAX]].concat();
+    let mut sealed = room();
+    let length = ours.protect(&mut sealed, packet.len());
+    if length > 0 {
+        let opened = theirs.unprotect(&mut sealed[..length]);
+        assert_eq!(opened.map(|length| &sealed[..length]), Some(packet));
+    }
+    let mut sealed = room();
+    let length = ours.protect_rtcp(&mut sealed, packet.len());
+    if length > 0 {
+        let opened = theirs.unprotect_rtcp(&mut sealed[..length]);
+        assert_eq!(opened.map(|length| &sealed[..length]), Some(packet));
+    }
 }
 
 /// Telephone events: marker and payload from the input, each in a packet of its own. No more keys come

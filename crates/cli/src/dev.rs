@@ -59,6 +59,12 @@ pub struct Arguments {
     /// arguments. It is sent a WAV file and answers `{"text":"...","confidence":0.9}`.
     #[arg(long)]
     recogniser: Option<String>,
+    /// The codecs that are spoken with phones, best first: of pcmu and pcma.
+    #[arg(long, value_delimiter = ',', default_value = "opus,g722,pcmu,pcma")]
+    codecs: Vec<String>,
+    /// Whether sound is encrypted: by nobody, by whoever wants it, or by everyone.
+    #[arg(long, default_value = "optional", value_parser = ["off", "optional", "mandatory"])]
+    srtp: String,
     /// Written, whole or not at all, when everything listens.
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -145,6 +151,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         retention: Retention::default(),
         twiml_bins: arguments.twiml_bins,
         recogniser: arguments.recogniser,
+        terms: node::terms(&arguments.codecs, &arguments.srtp)?,
     };
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
     let virtual_phones = virtual_phones.map(|waiting| waiting.start(&node, &arguments.data));

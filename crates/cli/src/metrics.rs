@@ -126,6 +126,11 @@ impl Text {
             "Datagrams that were no RTP of their leg.",
             total.rx_dropped,
         );
+        self.counter(
+            "rtp_unproven_total",
+            "Datagrams among them that were to be protected and were not the far end's.",
+            total.rx_unproven,
+        );
         self.counter("rtp_late_total", "RTP packets whose time had passed.", total.rx_late);
         self.counter("rtp_lost_total", "RTP packets that never came.", total.rx_lost);
         self.counter(

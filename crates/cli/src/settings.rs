@@ -60,6 +60,11 @@ impl Settings {
             faults.extend(told);
             Vec::new()
         });
+        let srtp = values.text("srtp").unwrap_or_default();
+        let terms = node::terms(values.list("codecs"), srtp).unwrap_or_else(|told| {
+            faults.push(told);
+            node::Terms::telephone()
+        });
         if let Some(Err(told)) = tls.as_ref().map(Files::read) {
             faults.push(told);
         }
@@ -100,6 +105,7 @@ impl Settings {
                 every: values.time("retention.every").unwrap_or_default().max(SWEEP_MIN),
             },
             recogniser: values.text("recogniser").map(str::to_owned),
+            terms,
             twiml_bins: values.path("twiml_bins"),
         };
         Ok(Self {

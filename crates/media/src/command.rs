@@ -9,6 +9,7 @@ use crate::rate::Rate;
 use crate::recording::{Pause, RecordingId, Source};
 use crate::rtp::PACKET_MAX;
 use crate::shard::Channel;
+use crate::srtp::Protection;
 
 /// One call's media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +111,8 @@ pub struct LegOptions {
     pub receives: bool,
     /// How much delay the jitter buffer may add.
     pub bounds: Bounds,
+    /// What protects its packets, both ways; none: nothing does.
+    pub protection: Option<Protection>,
 }
 
 /// To whom a leg's voice goes.
@@ -252,6 +255,9 @@ pub struct LegStats {
     pub tx_packets: u64,
     /// Datagrams that were no RTP of this leg: junk, another's, or an unknown payload type.
     pub rx_dropped: u64,
+    /// Datagrams that were not the far end's though they should be protected: in the clear, under another key,
+    /// changed on the way, or sent once more. They are among those dropped.
+    pub rx_unproven: u64,
     /// Packets whose time had passed.
     pub rx_late: u64,
     /// Samples that were concealed.

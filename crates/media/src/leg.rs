@@ -13,6 +13,7 @@ use crate::limiter::Limiter;
 use crate::machine::{Answerer, Detector};
 use crate::pacer::Pacer;
 use crate::player::Player;
+use crate::protected::Protected;
 use crate::recording::Recorder;
 use crate::rtcp;
 use crate::rtp::Header;
@@ -53,6 +54,8 @@ impl Source {
 pub struct Leg {
     pub id: LegId,
     pub options: LegOptions,
+    /// Opens and protects packets, where they are to be protected.
+    pub protected: Option<Box<Protected>>,
     pub latch: Latch,
     pub latch_rtcp: Option<std::net::SocketAddr>,
     source: Option<Source>,
@@ -111,6 +114,7 @@ impl Leg {
     pub fn new(id: LegId, options: LegOptions, random: [u32; 2], now: Instant) -> Self {
         Self {
             id,
+            protected: Protected::of(options.protection, None),
             latch: Latch::new(options.remote),
             latch_rtcp: None,
             source: None,
@@ -135,7 +139,8 @@ impl Leg {
             players: Vec::new(),
             recorders: Vec::new(),
             pacer: Pacer::new(options.ptime_ms),
-            sequence: random[0] as u16,
+            // Half of the numbers lie before the first wrap, which SRTP could not tell if it was lost early.
+            sequence: random[0] as u16 >> 1,
             timestamp: random[1],
             ssrc: random[0],
             marker: true,
@@ -151,6 +156,7 @@ impl Leg {
         if options.ptime_ms != self.options.ptime_ms {
             self.pacer = Pacer::new(options.ptime_ms);
         }
+        self.protected = Protected::of(options.protection, self.protected.take());
         self.jitter.set_bounds(options.bounds);
         self.last_packet = now;
         self.reported_silent = false;
@@ -162,8 +168,20 @@ impl Leg {
         self.jitter.set_bounds(bounds);
     }
 
-    /// Takes one RTP datagram.
+    /// Takes one RTP datagram. Where packets are protected, nothing is learnt from one before it has been opened.
     pub fn receive(&mut self, from: std::net::SocketAddr, packet: &[u8], at: Instant) -> Heard {
+        let Some(mut protected) = self.protected.take() else {
+            return self.receive_open(from, packet, at);
+        };
+        let heard = match protected.open(packet, false) {
+            Some(packet) => self.receive_open(from, packet, at),
+            None => self.drop_unproven(),
+        };
+        self.protected = Some(protected);
+        heard
+    }
+
+    fn receive_open(&mut self, from: std::net::SocketAddr, packet: &[u8], at: Instant) -> Heard {
         let Some((header, payload)) = Header::parse(packet) else { return self.drop_packet() };
         let codec = self.codec(header.payload_type);
         let event = self.options.telephone_event == Some(header.payload_type);
@@ -209,6 +227,11 @@ impl Leg {
         Heard::Dropped
     }
 
+    fn drop_unproven(&mut self) -> Heard {
+        self.stats.rx_unproven += 1;
+        self.drop_packet()
+    }
+
     fn count(&mut self, header: &Header, at: Instant) {
         self.stats.rx_packets += 1;
         if self.source.as_ref().is_none_or(|source| source.ssrc != header.ssrc) {
@@ -244,8 +267,23 @@ impl Leg {
         self.stats.rx_lost = source.expected().saturating_sub(source.received);
     }
 
-    /// Takes one RTCP datagram.
-    pub fn receive_rtcp(&mut self, packet: &[u8], at: Instant) {
+    /// Takes one RTCP datagram; says whether it is the far end's, as far as that can be told.
+    pub fn receive_rtcp(&mut self, packet: &[u8], at: Instant) -> bool {
+        let Some(mut protected) = self.protected.take() else {
+            self.report_came(packet, at);
+            return true;
+        };
+        let opened = protected.open(packet, true);
+        let is_theirs = opened.is_some();
+        match opened {
+            Some(packet) => self.report_came(packet, at),
+            None => drop(self.drop_unproven()),
+        }
+        self.protected = Some(protected);
+        is_theirs
+    }
+
+    fn report_came(&mut self, packet: &[u8], at: Instant) {
         let heard = rtcp::read(packet, self.ssrc);
         if let (Some(report), Some(source)) = (heard.report, &mut self.source) {
             source.last_report = Some((report, at));

@@ -22,6 +22,7 @@ mod limiter;
 mod machine;
 mod pacer;
 mod player;
+mod protected;
 mod rate;
 mod recording;
 mod resample;

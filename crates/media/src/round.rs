@@ -9,6 +9,7 @@ use crate::dtmf::Step;
 use crate::leg::Leg;
 use crate::legs::Legs;
 use crate::player::{Player, Progress};
+use crate::protected::seal;
 use crate::rate::Rate;
 use crate::recording::Waiting;
 use crate::room::{self, Room};
@@ -243,6 +244,7 @@ impl Round<'_> {
             header.marker = sending.first;
             header.timestamp = leg.timestamp.wrapping_sub(u32::from(sending.ticks) * 160);
             let length = header.write(&sending.payload, &mut packet);
+            let length = seal(&mut leg.protected, &mut packet, length, false);
             leg.sequence = leg.sequence.wrapping_add(1);
             leg.timestamp = leg.timestamp.wrapping_add(SAMPLES as u32);
             leg.stats.tx_packets += 1;
@@ -256,6 +258,7 @@ impl Round<'_> {
                     header.sequence = leg.sequence;
                     header.timestamp = leg.timestamp;
                     let length = header.write(payload, &mut packet);
+                    let length = seal(&mut leg.protected, &mut packet, length, false);
                     header.marker = false;
                     leg.marker = false;
                     leg.sequence = leg.sequence.wrapping_add(1);
@@ -270,6 +273,7 @@ impl Round<'_> {
             leg.report_at = now + rtcp::INTERVAL;
             let to = leg.latch_rtcp.unwrap_or(leg.options.remote_rtcp);
             let length = leg.report(&mut packet, now);
+            let length = seal(&mut leg.protected, &mut packet, length, true);
             let report = Envelope { leg: id, channel: Channel::Rtcp, to };
             self.transmits.push(now, Duration::ZERO, report, &packet[..length]);
         }

@@ -2,8 +2,10 @@
 //!
 //! Source: RFC 3550 section 5.1 and appendix A.1.
 
-/// Longest packet that we send: a header and 60 ms of G.711.
-pub const PACKET_MAX: usize = 12 + 480;
+use crate::srtp::OVERHEAD_MAX;
+
+/// Longest packet that we send: a header and 60 ms of G.711, protected.
+pub const PACKET_MAX: usize = 12 + 480 + OVERHEAD_MAX;
 
 /// What the mix needs of an RTP packet's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,7 @@ impl Header {
 
     /// Writes the header and `payload` into `packet`; returns the length.
     pub fn write(&self, payload: &[u8], packet: &mut [u8; PACKET_MAX]) -> usize {
-        let length = payload.len().min(PACKET_MAX - 12);
+        let length = payload.len().min(PACKET_MAX - OVERHEAD_MAX - 12);
         packet[0] = 0x80;
         packet[1] = u8::from(self.marker) << 7 | self.payload_type & 0x7f;
         packet[2..4].copy_from_slice(&self.sequence.to_be_bytes());

@@ -80,9 +80,8 @@ impl Shard {
     ) {
         let Some(state) = self.legs.get_mut(leg) else { return };
         if channel == Channel::Rtcp || rtp::is_rtcp(datagram) {
-            if from.ip() == state.latch.remote().ip() {
+            if from.ip() == state.latch.remote().ip() && state.receive_rtcp(datagram, at) {
                 state.latch_rtcp = Some(from);
-                state.receive_rtcp(datagram, at);
             }
         } else if let Heard::Digit(digit) = state.receive(from, datagram, at)
             && self.events.len() < EVENTS_MAX
@@ -391,6 +390,7 @@ fn add(total: &mut LegStats, leg: &LegStats) {
     total.rx_packets += leg.rx_packets;
     total.tx_packets += leg.tx_packets;
     total.rx_dropped += leg.rx_dropped;
+    total.rx_unproven += leg.rx_unproven;
     total.rx_late += leg.rx_late;
     total.rx_lost += leg.rx_lost;
     total.concealed_samples += leg.concealed_samples;

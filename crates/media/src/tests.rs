@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::*;
 
+mod protected;
 mod tracks;
 
 const TONES: [f32; 4] = [400.0, 730.0, 1_250.0, 1_810.0];
@@ -125,6 +126,7 @@ fn options(leg: u64, ptime_ms: u8) -> LegOptions {
         sends: true,
         receives: true,
         bounds: Bounds::default(),
+        protection: None,
     }
 }
 

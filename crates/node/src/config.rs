@@ -67,6 +67,8 @@ pub struct Config {
     pub twiml_bins: Option<PathBuf>,
     /// Who recognises speech: an http address, or a command with its arguments; none: nobody.
     pub recogniser: Option<String>,
+    /// What is spoken with phones, and whether sound is encrypted: see [`crate::terms`].
+    pub terms: sip::Terms,
 }
 
 /// What each account may have at once.

@@ -213,6 +213,8 @@ pub struct Settings {
     pub recognises: bool,
     /// Where numbers ring that nobody serves; none: they are refused.
     pub virtual_phones: Option<SocketAddr>,
+    /// What is spoken with phones, and whether sound is encrypted.
+    pub terms: sip::Terms,
 }
 
 /// One call's names on both sides.
@@ -303,7 +305,11 @@ impl Core {
         exchange.ring_every_number(settings.virtual_phones.is_some());
         Self {
             exchange,
-            agent: Agent::new(sip::Config { access: Some(access), ..open }),
+            agent: Agent::new(sip::Config {
+                access: Some(access),
+                terms: settings.terms.clone(),
+                ..open
+            }),
             settings,
             ports,
             calls: BTreeMap::new(),

@@ -177,6 +177,7 @@ impl Lists {
             networks: lists.filter_map(|list| self.networks.get(list)).flatten().copied().collect(),
             asks_callers: of(Kind::CallsCredentialListMapping).next().is_some(),
             callers: known(Kind::CallsCredentialListMapping),
+            secure: domain.fields.get("secure").is_some_and(|flag| flag == true),
             registrars: match registers {
                 true => known(Kind::RegistrationsCredentialListMapping),
                 false => Vec::new(),

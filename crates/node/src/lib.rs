@@ -88,6 +88,7 @@ pub use crate::recovery::{Closing, close};
 pub use crate::retention::Retention;
 pub use crate::stock::{Locality, NumberRange, NumberType, fictional_numbers};
 pub use crate::trunks::{Trunk, TrunkQuestion, TrunkStats};
+pub use crate::wired::{CODECS, srtp_policy, terms};
 pub use delivery::{Note, Outbox, ROWS_MAX};
 pub use exchange::{
     Beep, ConferenceCallback, DEFAULT_MUSIC_URL, MachineDetection, PARTICIPANTS_MAX,
@@ -106,7 +107,7 @@ pub use exchange::{QUEUE_NAME_MAX, QUEUE_SIZE, QUEUE_SIZE_MAX};
 pub use media::{JITTER_BOUNDS_MS, LOSS_BOUNDS, SPEECH_STARTS_AFTER, SPEECH_STOPS_AFTER};
 pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::{AccountSid, Delivery};
-pub use sip::{Credentials, Network, Proof};
+pub use sip::{Credentials, Network, Proof, SrtpPolicy, Terms};
 pub use sound::{MP3_SAMPLES_MAX, Mp3, Mp3Error, wav_header};
 pub use store::Fed;
 pub use store::Peer as UsagePeer;
@@ -495,6 +496,7 @@ impl Node {
             dual_conference_recordings: config.dual_conference_recordings,
             recognises: config.recogniser.is_some(),
             virtual_phones: config.virtual_phones.as_ref().map(|virtual_ones| virtual_ones.sip),
+            terms: config.terms,
         };
         let speaker = Arc::new(speech::Speaker::new(&config.data));
         let own = own::Own {

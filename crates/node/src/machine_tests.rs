@@ -119,6 +119,7 @@ fn answerer(sound: &[i16], message_end: bool) -> Answerer {
         sends: true,
         receives: true,
         bounds: Bounds::default(),
+        protection: None,
     };
     shard.handle_command(Command::AddLeg(LegId(1), Box::new(options)), start);
     let limits = MachineDetection::default();

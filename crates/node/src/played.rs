@@ -159,6 +159,7 @@ impl Played {
             dual_conference_recordings: false,
             recognises: false,
             virtual_phones: None,
+            terms: sip::Terms::telephone(),
         };
         let speaker = Arc::new(Speaker::new(&config.data));
         let stage = Arc::new(Stage {

@@ -44,6 +44,7 @@ pub fn core(now: Now) -> Core {
         dual_conference_recordings: false,
         recognises: false,
         virtual_phones: None,
+        terms: sip::Terms::telephone(),
     };
     Core::new(settings, [1; 32], Box::new(Ports))
 }

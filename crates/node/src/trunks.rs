@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use exchange::{Effect, Outside, TrunkRules};
 use model::{AccountSid, CallSid, Now, TrunkDay};
-use sip::{CallId, Network, Peer, Proof};
+use sip::{CallId, Network, Peer, Proof, SrtpPolicy};
 
 use crate::target::{Host, Target};
 
@@ -58,6 +58,8 @@ pub struct Trunk {
     pub networks: Vec<Network>,
     /// What its calls prove when they come from elsewhere.
     pub callers: Vec<sip::Credentials>,
+    /// Whether the sound of its calls is encrypted; none: as everyone's.
+    pub srtp: Option<SrtpPolicy>,
 }
 
 impl Trunk {
@@ -143,6 +145,7 @@ pub(crate) struct Chosen {
     pub(crate) from: String,
     pub(crate) peer: Peer,
     pub(crate) proof: Option<Proof>,
+    pub(crate) srtp: Option<SrtpPolicy>,
 }
 
 /// How long a trunk may say nothing to a call before the next one is asked.
@@ -285,6 +288,7 @@ impl Trunks {
             name: line.trunk.name.clone(),
             networks: line.trunk.networks.clone(),
             callers: line.trunk.callers.clone(),
+            srtp: line.trunk.srtp,
         };
         self.lines.iter().map(gateway).collect()
     }
@@ -335,8 +339,8 @@ impl Trunks {
                     waits = waits.or_else(|| line.may_wait().then_some(index));
                     continue;
                 }
-                let proof = line.trunk.proof.clone();
-                return Ok(Choice::Goes(Chosen { trunk: index, uri, from, peer, proof }));
+                let (proof, srtp) = (line.trunk.proof.clone(), line.trunk.srtp);
+                return Ok(Choice::Goes(Chosen { trunk: index, uri, from, peer, proof, srtp }));
             }
             if let Some(trunk) = waits {
                 return Ok(Choice::Waits(trunk));

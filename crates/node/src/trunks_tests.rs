@@ -25,6 +25,7 @@ fn trunk(name: &str, port: u16) -> Trunk {
         probe_every: None,
         networks: Vec::new(),
         callers: Vec::new(),
+        srtp: None,
     }
 }
 

@@ -5,9 +5,69 @@ use std::net::SocketAddr;
 use exchange::Room;
 use media::{LegId, LegOptions};
 use model::CallSid;
-use sip::CallId;
+use sip::{CallId, Codec, SrtpPolicy, Terms};
 
 use crate::core::{Core, Wired};
+
+/// The codecs that can be mixed, by the names that a setting has for them.
+pub const CODECS: &[&str] = &["pcmu", "pcma"];
+/// Those that are known and cannot be mixed yet: a list that names them is taken without them.
+const CODECS_TO_COME: &[&str] = &["opus", "g722"];
+
+/// Makes terms of a setting's words.
+///
+/// # Errors
+/// One line that names the word that is none, or says that nothing is left.
+pub fn terms(codecs: &[String], srtp: &str) -> Result<Terms, String> {
+    let known = |name: &str| CODECS.contains(&name) || CODECS_TO_COME.contains(&name);
+    if let Some(name) = codecs.iter().find(|name| !known(name)) {
+        return Err(format!("codecs: {name:?} is not one of opus, g722, pcmu, pcma"));
+    }
+    let mixed = codecs.iter().filter(|name| CODECS.contains(&name.as_str()));
+    let mut spoken: Vec<Codec> = Vec::new();
+    for codec in mixed.filter_map(|name| Codec::named(name)) {
+        if !spoken.contains(&codec) {
+            spoken.push(codec);
+        }
+    }
+    if spoken.is_empty() {
+        return Err(format!("codecs: none of {} is among them", CODECS.join(", ")));
+    }
+    let srtp = srtp_policy(srtp).unwrap_or_default();
+    Ok(Terms { codecs: spoken.into(), srtp })
+}
+
+/// Returns the policy of that name.
+pub fn srtp_policy(name: &str) -> Option<SrtpPolicy> {
+    match name {
+        "off" => Some(SrtpPolicy::Off),
+        "optional" => Some(SrtpPolicy::Optional),
+        "mandatory" => Some(SrtpPolicy::Mandatory),
+        _ => None,
+    }
+}
+
+/// Returns what protects a leg as it was agreed on.
+fn protection(agreed: &sip::Protection) -> Option<media::Protection> {
+    let key = |keys: &sip::Keys| {
+        let suite = match keys.suite() {
+            sip::Suite::AesCm128HmacSha1_80 => media::Suite::AesCm128HmacSha1_80,
+            sip::Suite::AesCm128HmacSha1_32 => media::Suite::AesCm128HmacSha1_32,
+            sip::Suite::AeadAes128Gcm => media::Suite::AeadAes128Gcm,
+            sip::Suite::AeadAes256Gcm => media::Suite::AeadAes256Gcm,
+        };
+        media::MasterKey::new(suite, keys.key(), keys.salt())
+    };
+    Some(media::Protection { ours: key(&agreed.ours)?, theirs: key(&agreed.theirs)? })
+}
+
+fn mixed(codec: Codec) -> Option<media::Codec> {
+    match codec {
+        Codec::Pcmu => Some(media::Codec::Pcmu),
+        Codec::Pcma => Some(media::Codec::Pcma),
+        Codec::G722 | Codec::Opus(_) => None,
+    }
+}
 
 impl Core {
     /// Opens a call's ports and notes its names.
@@ -25,16 +85,14 @@ impl Core {
     /// Connects a call's sound as it was agreed on.
     pub(crate) fn wire(&mut self, call: CallSid, session: &sip::Session) {
         let Some(wired) = self.calls.get_mut(&call) else { return };
-        let codec = |codec| match codec {
-            sip::Codec::Pcmu => media::Codec::Pcmu,
-            sip::Codec::Pcma => media::Codec::Pcma,
-        };
         let audio = &session.audio;
-        let Some(&(payload_type, first)) = audio.codecs.first() else { return };
+        let numbered = |&(number, codec): &(u8, Codec)| Some((number, mixed(codec)?));
+        let mut codecs = audio.codecs.iter().filter_map(numbered);
+        let Some((payload_type, codec)) = codecs.next() else { return };
         let options = Box::new(LegOptions {
-            codec: codec(first),
+            codec,
             payload_type,
-            also: audio.codecs[1..].iter().map(|&(number, other)| (number, codec(other))).collect(),
+            also: codecs.collect(),
             telephone_event: audio.telephone_event,
             ptime_ms: audio.ptime_ms,
             remote: audio.address,
@@ -42,6 +100,7 @@ impl Core {
             sends: audio.receives,
             receives: audio.sends,
             bounds: media::Bounds::default(),
+            protection: audio.protection.as_ref().and_then(protection),
         });
         let added = std::mem::replace(&mut wired.added, true);
         let leg = wired.leg;

@@ -421,6 +421,7 @@ impl World {
             dual_conference_recordings: false,
             recognises: false,
             virtual_phones: None,
+            terms: sip::Terms::telephone(),
         };
         let ports = Box::new(self.ports.clone());
         let mut core = Core::new(settings, self.random.seed(), ports);

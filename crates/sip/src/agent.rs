@@ -19,7 +19,7 @@ use crate::gate;
 use crate::guard::{Guard, Shares};
 use crate::message::{Message, ParseError, Start};
 use crate::registrar::Bindings;
-use crate::sdp::Session;
+use crate::sdp::{Session, SrtpPolicy, Terms};
 use crate::stats::Stats;
 use crate::transaction::{Client, Key, Merged, Server};
 
@@ -98,12 +98,14 @@ pub struct Config {
     pub seed: [u8; 32],
     /// Who must prove who they are; `None`: nobody.
     pub access: Option<Access>,
+    /// What we speak with everyone of whom nothing else is said.
+    pub terms: Terms,
 }
 
 impl Config {
     /// Makes the settings of an agent that lets everyone in.
     pub fn open(address: SocketAddr, seed: [u8; 32]) -> Self {
-        Self { address, seed, access: None }
+        Self { address, seed, access: None, terms: Terms::telephone() }
     }
 }
 
@@ -135,6 +137,21 @@ pub struct Invitation {
     pub headers: Vec<(String, String)>,
     /// The gateway that it comes by.
     pub gateway: Option<String>,
+}
+
+/// Our media, as it is offered to whom we call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offered {
+    /// Where it is.
+    pub media: SocketAddr,
+    /// Whether it is encrypted; none: as for everyone.
+    pub srtp: Option<SrtpPolicy>,
+}
+
+impl From<SocketAddr> for Offered {
+    fn from(media: SocketAddr) -> Self {
+        Self { media, srtp: None }
+    }
 }
 
 /// Why a call is over.

@@ -7,7 +7,9 @@ use crate::dialog::Dialog;
 use crate::digest::Proof;
 use crate::message::Message;
 use crate::reliable::{Early, Reliable};
-use crate::sdp::{self, Session};
+use rand_chacha::rand_core::RngCore;
+
+use crate::sdp::{self, Crypto, Keys, Protection, Session, SrtpPolicy, Suite, Terms};
 use crate::session_timer::Running;
 use crate::transaction::Key;
 
@@ -29,6 +31,10 @@ pub struct Call {
     pub dialog: Dialog,
     /// The INVITE that made the call: the one that came, or the one that we sent.
     pub invite: Message,
+    /// What we speak with it.
+    pub terms: Terms,
+    /// Our keys of our last description.
+    pub cryptos: Vec<Crypto>,
     /// What the far end last said of its media.
     pub session: Option<Session>,
     /// Where ours is.
@@ -63,11 +69,13 @@ pub struct Call {
 }
 
 impl Call {
-    pub fn new(state: State, dialog: Dialog, invite: Message) -> Self {
+    pub fn new(state: State, dialog: Dialog, invite: Message, terms: Terms) -> Self {
         Self {
             state,
             dialog,
             invite,
+            terms,
+            cryptos: Vec::new(),
             session: None,
             media: None,
             described: Vec::new(),
@@ -99,16 +107,63 @@ impl Call {
 
     /// Writes our answer to what the far end offers.
     pub fn answer_to(&mut self, offer: &Session, media: SocketAddr) -> Vec<u8> {
-        let body = sdp::answer(offer, media, self.dialog.origin);
+        let body = sdp::answer(offer, &self.terms, &self.cryptos, (media, self.dialog.origin));
         self.offering = false;
         self.describe(body)
     }
 
+    /// Reads an offer of the far end, as our terms allow it; which keys are used is settled later.
+    pub fn read_offer(&self, body: &[u8]) -> Option<Session> {
+        Session::parse(body, &self.terms)
+    }
+
+    /// Settles which keys protect what the far end offers: ours stay while its suite does.
+    pub fn settle(&mut self, offer: &mut Session, random: &mut impl RngCore) {
+        let Some(theirs) = offer.cryptos.first().copied() else { return self.cryptos.clear() };
+        let suite = theirs.keys.suite();
+        let known = self.cryptos.iter().find(|one| one.keys.suite() == suite);
+        let ours = known.map_or_else(|| Keys::draw(suite, random), |known| known.keys);
+        self.cryptos = vec![Crypto { tag: theirs.tag, keys: ours }];
+        offer.audio.protection = Some(Protection { ours, theirs: theirs.keys });
+    }
+
+    /// Reads the far end's answer to our last offer, with the keys that it settles on.
+    pub fn read_answer(&self, body: &[u8]) -> Option<Session> {
+        if self.cryptos.is_empty() {
+            return Session::parse(body, &self.terms.with(SrtpPolicy::Off));
+        }
+        let mut session = Session::parse(body, &self.terms)?;
+        let pair = |theirs: &Crypto| {
+            let fits =
+                |ours: &&Crypto| ours.tag == theirs.tag && ours.keys.suite() == theirs.keys.suite();
+            let ours = self.cryptos.iter().find(fits)?.keys;
+            Some(Protection { ours, theirs: theirs.keys })
+        };
+        session.audio.protection = session.cryptos.iter().find_map(pair);
+        let demanded = session.is_secure || self.terms.srtp == SrtpPolicy::Mandatory;
+        (session.audio.protection.is_some() || !demanded).then_some(session)
+    }
+
+    /// Takes what the far end answered finally: of our keys, that one stays.
+    pub fn keep(&mut self, session: &Session) {
+        let ours = session.audio.protection.map(|protection| protection.ours);
+        self.cryptos.retain(|one| Some(one.keys) == ours);
+        self.session = Some(session.clone());
+    }
+
+    /// Draws the keys of the first offer of ours.
+    pub fn draw(&mut self, random: &mut impl RngCore) {
+        let tagged = (1..).zip(Suite::ALL);
+        self.cryptos =
+            tagged.map(|(tag, suite)| Crypto { tag, keys: Keys::draw(suite, random) }).collect();
+    }
+
     /// Writes our offer: all that we speak, in the streams that the dialog already has.
     pub fn offer(&mut self, media: SocketAddr) -> Vec<u8> {
+        let (cryptos, to) = (&self.cryptos, (media, self.dialog.origin));
         let body = match &self.session {
-            Some(session) => sdp::offer_again(session, media, self.dialog.origin),
-            None => sdp::offer(media, self.dialog.origin),
+            Some(session) => sdp::offer_again(session, &self.terms, cryptos, to),
+            None => sdp::offer(&self.terms, cryptos, to),
         };
         self.offering = true;
         self.describe(body)

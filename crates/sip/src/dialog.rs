@@ -97,7 +97,7 @@ impl Agent {
             body: Vec::new(),
         };
         self.dialogs.insert(dialog.local_tag.clone(), id);
-        self.calls.insert(id, Call::new(State::Up, dialog, nothing));
+        self.calls.insert(id, Call::new(State::Up, dialog, nothing, self.config.terms.clone()));
         id
     }
 }

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use crate::digest::Credentials;
+use crate::sdp::SrtpPolicy;
 
 /// An address, or all that begin like it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Gateway {
     pub networks: Vec<Network>,
     /// What it proves elsewhere.
     pub callers: Vec<Credentials>,
+    /// Whether its calls are encrypted; none: as everyone's.
+    pub srtp: Option<SrtpPolicy>,
 }
 
 impl Gateway {
@@ -63,6 +66,8 @@ pub struct Domain {
     pub callers: Vec<Credentials>,
     /// Who may register, each under its own name.
     pub registrars: Vec<Credentials>,
+    /// Whether it is reached by TLS alone, and its calls are encrypted.
+    pub secure: bool,
 }
 
 impl Domain {
@@ -117,7 +122,8 @@ mod tests {
         let networks = vec![Network { address: ip, prefix: 32 }];
         let (callers, registrars) = (vec![alice.clone()], vec![alice.clone()]);
         let (asks_networks, asks_callers) = (true, true);
-        let both = Domain { asks_networks, networks, asks_callers, callers, registrars };
+        let secure = false;
+        let both = Domain { asks_networks, networks, asks_callers, callers, registrars, secure };
         assert_eq!(both.asks_callers(ip), Some(vec![alice.clone()]));
         assert_eq!(both.asks_callers("192.0.2.2".parse().unwrap()), None);
         let empty = Domain { callers: Vec::new(), ..both.clone() };

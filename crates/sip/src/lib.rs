@@ -32,7 +32,7 @@ mod within;
 mod tests;
 
 pub use agent::{
-    Access, Agent, CALLS_MAX, CallId, Config, EVENTS_MAX, Ended, Event, Invitation, Peer,
+    Access, Agent, CALLS_MAX, CallId, Config, EVENTS_MAX, Ended, Event, Invitation, Offered, Peer,
     TRANSACTIONS_MAX, TRANSMITS_MAX, Transmit, Transport,
 };
 pub use call::{host_of, user_of};
@@ -46,6 +46,6 @@ pub use guard::{
 pub use message::{HEADER_MAX, HEADERS_MAX, MESSAGE_MAX, Message, ParseError, Start, uri_of};
 pub use question::Question;
 pub use registrar::{BINDINGS_MAX, CONTACTS_MAX, EXPIRES_S_MAX, EXPIRES_S_MIN};
-pub use sdp::{Codec, Media, Session, answer, offer};
+pub use sdp::{Codec, Keys, Media, OpusParameters, Protection, Session, SrtpPolicy, Suite, Terms};
 pub use stats::Stats;
 pub use stream::{Framed, Framer};

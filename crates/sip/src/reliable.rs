@@ -144,6 +144,7 @@ impl Agent {
     /// whether it is new.
     pub(crate) fn note_early(&mut self, id: CallId, message: &Message, now: Instant) -> bool {
         let Some(call) = self.calls.get_mut(&id) else { return false };
+        let answered = call.read_answer(&message.body);
         let Some(tag) = message.tag("To") else { return true };
         let known = call.early.iter().position(|early| early.tag == tag);
         let place = match known {
@@ -164,7 +165,7 @@ impl Agent {
         {
             return false; // It came before, or another is missing.
         }
-        let session = Session::parse(&message.body);
+        let session = answered;
         if session.is_some() && !early.settled {
             early.session = session;
             early.settled = rseq.is_some();

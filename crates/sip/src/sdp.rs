@@ -1,17 +1,25 @@
 //! Session descriptions of one audio stream, and the answer to an offer.
 //!
-//! Source: RFC 8866, RFC 3264, RFC 3551 table 4.
+//! Source: RFC 8866, RFC 3264, RFC 3551 table 4, RFC 4568.
+
+mod codec;
+mod crypto;
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-/// A voice codec.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Codec {
-    /// μ-law at 8 kHz.
-    Pcmu,
-    /// A-law at 8 kHz.
-    Pcma,
+pub use self::codec::{Codec, OpusParameters};
+pub(crate) use self::crypto::Crypto;
+pub use self::crypto::{Keys, Protection, SrtpPolicy, Suite};
+
+/// What we speak, and what we insist on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Best first, with what we want of each.
+    pub codecs: Arc<[Codec]>,
+    /// Whether sound is encrypted.
+    pub srtp: SrtpPolicy,
 }
 
 /// What a description says of its audio stream.
@@ -23,7 +31,7 @@ pub struct Media {
     pub rtcp: SocketAddr,
     /// The codecs that we know, best first, with their payload types.
     pub codecs: Vec<(u8, Codec)>,
-    /// The payload type of telephone events.
+    /// The payload type of telephone events: the one whose clock is the first codec's, where there is one.
     pub telephone_event: Option<u8>,
     /// Milliseconds in each packet that its writer wants.
     pub ptime_ms: u8,
@@ -31,6 +39,8 @@ pub struct Media {
     pub sends: bool,
     /// See above.
     pub receives: bool,
+    /// What protects it; none: nothing does.
+    pub protection: Option<Protection>,
 }
 
 /// A description as far as an answer needs it.
@@ -42,18 +52,64 @@ pub struct Session {
     index: usize,
     /// Kind, transport and formats of every stream, to refuse the others in place.
     streams: Vec<(String, String, String)>,
+    /// The payload types of telephone events, with their clocks.
+    events: Vec<(u8, u32)>,
+    /// Its keys that we could use, best first; none where nothing is to be protected.
+    pub(crate) cryptos: Vec<Crypto>,
+    /// Whether its transport is one that is protected.
+    pub(crate) is_secure: bool,
 }
 
 /// Most streams of one description.
 const STREAMS_MAX: usize = 8;
+/// Most payload types of one stream that are read.
+const FORMATS_MAX: usize = 64;
+/// Most keys of one stream that are read.
+const CRYPTOS_MAX: usize = 16;
 /// Longest description.
 const SDP_MAX: usize = 32 * 1_024;
 /// The packet times that we speak.
 const PTIMES_MS: [u8; 5] = [10, 20, 30, 40, 60];
+/// The payload types under which we offer telephone events, with their clocks.
+const EVENTS: [(u8, u32); 2] = [(101, 8_000), (102, 48_000)];
+/// Payload types that mean what their description says.
+const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
+
+/// What a stream of ours can hold, with its payload types.
+struct Formats {
+    codecs: Vec<(u8, Codec)>,
+    /// Telephone events, with their clocks.
+    events: Vec<(u8, u32)>,
+}
+
+impl Formats {
+    /// Adds telephone events to codecs: those of each of their clocks.
+    fn of(codecs: Vec<(u8, Codec)>) -> Self {
+        let wanted = |clock: u32| codecs.iter().any(|(_, codec)| codec.clock() == clock);
+        let events = EVENTS.into_iter().filter(|(_, clock)| wanted(*clock)).collect();
+        Self { codecs, events }
+    }
+}
+
+impl Terms {
+    /// Makes those of a telephone: G.711, encrypted where the far end wants it.
+    pub fn telephone() -> Self {
+        Self { codecs: [Codec::Pcmu, Codec::Pcma].into(), srtp: SrtpPolicy::Optional }
+    }
+
+    /// Returns the same with another policy.
+    pub(crate) fn with(&self, srtp: SrtpPolicy) -> Self {
+        Self { codecs: Arc::clone(&self.codecs), srtp }
+    }
+
+    fn speaks(&self, codec: Codec) -> bool {
+        self.codecs.iter().any(|one| one.is(codec))
+    }
+}
 
 impl Session {
-    /// Reads a description; nothing where there is no audio that we can speak.
-    pub fn parse(body: &[u8]) -> Option<Self> {
+    /// Reads a description; nothing where there is no audio stream that these terms allow.
+    pub fn parse(body: &[u8], terms: &Terms) -> Option<Self> {
         if body.len() > SDP_MAX {
             return None;
         }
@@ -72,41 +128,101 @@ impl Session {
             let formats: Vec<&str> = words.collect();
             streams.push((kind.to_owned(), transport.to_owned(), formats.join(" ")));
             let port: u16 = port.split('/').next()?.parse().ok()?;
-            if found.is_none() && kind == "audio" && transport == "RTP/AVP" && port != 0 {
-                found = audio(head, block, port, &formats).map(|audio| (index, audio));
+            let is_secure = match transport {
+                "RTP/AVP" | "RTP/AVPF" => false,
+                "RTP/SAVP" | "RTP/SAVPF" => true,
+                _ => continue,
+            };
+            if found.is_some() || kind != "audio" || port == 0 {
+                continue;
+            }
+            let cryptos = cryptos(block, terms.srtp);
+            let demanded = is_secure || terms.srtp == SrtpPolicy::Mandatory;
+            if demanded && cryptos.is_empty() {
+                continue;
+            }
+            if let Some((audio, events)) = audio(head, block, port, &formats, terms) {
+                let streams = Vec::new();
+                found = Some(Self { audio, index, streams, events, cryptos, is_secure });
             }
         }
-        let (index, audio) = found?;
-        Some(Self { audio, index, streams })
+        found.map(|found| Self { streams, ..found })
+    }
+
+    /// Returns the payload types under which codecs and telephone events are spoken of, or would be.
+    fn formats(&self, codecs: &[Codec]) -> Formats {
+        let mut given = Vec::new();
+        let mut numbered = Vec::new();
+        for &codec in codecs {
+            let known = self.audio.codecs.iter().find(|(_, known)| known.is(codec));
+            let number = known.map_or_else(|| self.free(codec.number(), &given), |known| known.0);
+            given.push(number);
+            numbered.push((number, codec));
+        }
+        let mut formats = Formats::of(numbered);
+        for event in &mut formats.events {
+            let known = self.events.iter().find(|(_, clock)| *clock == event.1);
+            event.0 = known.map_or_else(|| self.free(event.0, &given), |known| known.0);
+            given.push(event.0);
+        }
+        formats
+    }
+
+    /// Returns a payload type that has no meaning yet: this one, where it is free.
+    fn free(&self, wanted: u8, given: &[u8]) -> u8 {
+        let formats = self.streams.get(self.index).map_or("", |(_, _, formats)| formats.as_str());
+        let taken = |number: u8| {
+            given.contains(&number) || formats.split(' ').any(|one| one.parse() == Ok(number))
+        };
+        let is_fixed = !DYNAMIC.contains(&wanted);
+        if is_fixed || !taken(wanted) {
+            return wanted;
+        }
+        // From above, where nobody begins.
+        DYNAMIC.rev().find(|&number| !taken(number)).unwrap_or(wanted)
     }
 }
 
-fn audio(head: &str, block: &str, port: u16, formats: &[&str]) -> Option<Media> {
+/// Returns the keys of a stream that we could use.
+fn cryptos(block: &str, policy: SrtpPolicy) -> Vec<Crypto> {
+    if policy == SrtpPolicy::Off {
+        return Vec::new();
+    }
+    let lines = block.lines().filter_map(|line| line.strip_prefix("a=crypto:"));
+    lines.take(CRYPTOS_MAX).filter_map(Crypto::parse).collect()
+}
+
+fn audio(
+    head: &str,
+    block: &str,
+    port: u16,
+    formats: &[&str],
+    terms: &Terms,
+) -> Option<(Media, Vec<(u8, u32)>)> {
     let line = |prefix: &str| {
         block.lines().chain(head.lines()).find_map(|line| line.strip_prefix(prefix)).map(str::trim)
     };
     let connection = line("c=IN IP4 ").or_else(|| line("c=IN IP6 "))?;
     let ip: IpAddr = connection.split('/').next()?.trim().parse().ok()?;
     let mut codecs = Vec::new();
-    let mut telephone_event = None;
-    for format in formats {
+    let mut events = Vec::new();
+    for format in formats.iter().take(FORMATS_MAX) {
         let number: u8 = format.parse().ok()?;
-        let map = format!("a=rtpmap:{number} ");
-        let name = line(&map).map(str::to_ascii_uppercase);
-        match (number, name.as_deref()) {
-            (0, None) => codecs.push((0, Codec::Pcmu)),
-            (8, None) => codecs.push((8, Codec::Pcma)),
-            (_, Some(name)) if name.starts_with("PCMU/8000") => codecs.push((number, Codec::Pcmu)),
-            (_, Some(name)) if name.starts_with("PCMA/8000") => codecs.push((number, Codec::Pcma)),
-            (_, Some("TELEPHONE-EVENT/8000")) => {
-                telephone_event = telephone_event.or(Some(number));
-            }
-            _ => {}
+        let name = line(&format!("a=rtpmap:{number} "));
+        let event = name.and_then(|name| {
+            name.to_ascii_lowercase().strip_prefix("telephone-event/").map(str::to_owned)
+        });
+        if let Some(clock) = event {
+            let clock = clock.split('/').next().and_then(|clock| clock.parse().ok());
+            events.extend(clock.map(|clock: u32| (number, clock)));
+            continue;
         }
+        let parameters = line(&format!("a=fmtp:{number} "));
+        let codec = Codec::of(number, name, parameters).filter(|&codec| terms.speaks(codec));
+        codecs.extend(codec.map(|codec| (number, codec)));
     }
-    if codecs.is_empty() {
-        return None;
-    }
+    let (_, first) = *codecs.first()?;
+    let fitting = events.iter().find(|(_, clock)| *clock == first.clock()).or(events.first());
     let has = |name: &str| block.lines().chain(head.lines()).any(|line| line.trim() == name);
     // `c=0.0.0.0` is the hold of RFC 2543.
     let held = ip.is_unspecified();
@@ -116,15 +232,17 @@ fn audio(head: &str, block: &str, port: u16, formats: &[&str]) -> Option<Media> 
         let elsewhere = words.nth(2).and_then(|ip| ip.parse().ok());
         Some(SocketAddr::new(elsewhere.unwrap_or(ip), port))
     });
-    Some(Media {
+    let media = Media {
         address: SocketAddr::new(ip, port),
         rtcp: rtcp.unwrap_or_else(|| SocketAddr::new(ip, port.saturating_add(1))),
+        telephone_event: fitting.map(|(number, _)| *number),
         codecs,
-        telephone_event,
         ptime_ms: packet_time(line("a=ptime:"), line("a=maxptime:")),
         sends: !has("a=recvonly") && !has("a=inactive"),
         receives: !has("a=sendonly") && !has("a=inactive") && !held,
-    })
+        protection: None,
+    };
+    Some((media, events))
 }
 
 /// Returns the packet time that is asked for, where we speak it and it is not longer than allowed.
@@ -135,59 +253,62 @@ fn packet_time(asked: Option<&str>, longest: Option<&str>) -> u8 {
     PTIMES_MS.into_iter().rfind(allowed).unwrap_or(PTIMES_MS[0])
 }
 
-/// Writes an offer of both codecs and telephone events.
-pub fn offer(ours: SocketAddr, id: u64) -> Vec<u8> {
+/// Writes an offer of all that we speak. With keys it is one that whoever does not know them can take without,
+/// unless these terms demand them.
+pub(crate) fn offer(terms: &Terms, cryptos: &[Crypto], (ours, id): (SocketAddr, u64)) -> Vec<u8> {
     let mut text = head(ours, id);
-    let _ = write!(text, "m=audio {} RTP/AVP 0 8 101\r\n", ours.port());
-    formats(&mut text, &[(0, Codec::Pcmu), (8, Codec::Pcma)], Some(101));
+    let is_secure = terms.srtp == SrtpPolicy::Mandatory && !cryptos.is_empty();
+    let transport = if is_secure { "RTP/SAVP" } else { "RTP/AVP" };
+    let formats = terms.codecs.iter().map(|&codec| (codec.number(), codec)).collect();
+    stream(&mut text, (ours, transport), &Formats::of(formats), cryptos);
     text.push_str("a=ptime:20\r\na=sendrecv\r\n");
     text.into_bytes()
 }
 
 /// Writes an offer within a dialog: its streams stay in their places, and its numbers keep their
 /// meaning. Source: RFC 3264 section 8.
-pub(crate) fn offer_again(session: &Session, ours: SocketAddr, id: u64) -> Vec<u8> {
+pub(crate) fn offer_again(
+    session: &Session,
+    terms: &Terms,
+    cryptos: &[Crypto],
+    (ours, id): (SocketAddr, u64),
+) -> Vec<u8> {
     let mut text = head(ours, id);
-    let number_of = |codec| {
-        let known = session.audio.codecs.iter().find(|(_, known)| *known == codec);
-        known.map_or(if codec == Codec::Pcmu { 0 } else { 8 }, |(number, _)| *number)
-    };
-    let codecs = [Codec::Pcmu, Codec::Pcma].map(|codec| (number_of(codec), codec));
-    let event = session.audio.telephone_event.unwrap_or(101);
+    let formats = session.formats(&terms.codecs);
     for (index, (kind, transport, offered)) in session.streams.iter().enumerate() {
         if index != session.index {
             let _ = write!(text, "m={kind} 0 {transport} {offered}\r\n");
             continue;
         }
-        let [(first, _), (second, _)] = codecs;
-        let _ = write!(text, "m=audio {} RTP/AVP {first} {second} {event}\r\n", ours.port());
-        formats(&mut text, &codecs, Some(event));
+        stream(&mut text, (ours, transport), &formats, cryptos);
         let _ = write!(text, "a=ptime:{}\r\na=sendrecv\r\n", session.audio.ptime_ms);
     }
     text.into_bytes()
 }
 
-/// Returns a description of ours under another version.
-pub(crate) fn under_version(body: &[u8], version: u64) -> Vec<u8> {
-    String::from_utf8_lossy(body).replacen(" 1 IN ", &format!(" {version} IN "), 1).into_bytes()
-}
-
-/// Writes the answer to `session`: its first codec, its packet time, its direction mirrored.
-pub fn answer(session: &Session, ours: SocketAddr, id: u64) -> Vec<u8> {
+/// Writes the answer to `session`: its first codec, as we want it, its packet time, its direction mirrored.
+pub(crate) fn answer(
+    session: &Session,
+    terms: &Terms,
+    cryptos: &[Crypto],
+    (ours, id): (SocketAddr, u64),
+) -> Vec<u8> {
     let mut text = head(ours, id);
+    let audio = &session.audio;
+    let codec = audio.codecs.first().map(|&(number, codec)| {
+        let ours = terms.codecs.iter().find(|one| one.is(codec));
+        (number, ours.copied().unwrap_or(codec))
+    });
+    let is_it = |(number, _): &&(u8, u32)| Some(*number) == audio.telephone_event;
+    let event = session.events.iter().find(is_it).copied();
+    let formats =
+        Formats { codecs: codec.into_iter().collect(), events: event.into_iter().collect() };
     for (index, (kind, transport, offered)) in session.streams.iter().enumerate() {
         if index != session.index {
             let _ = write!(text, "m={kind} 0 {transport} {offered}\r\n");
             continue;
         }
-        let audio = &session.audio;
-        let codec = &audio.codecs[..1];
-        let _ = write!(text, "m=audio {} RTP/AVP {}", ours.port(), codec[0].0);
-        if let Some(event) = audio.telephone_event {
-            let _ = write!(text, " {event}");
-        }
-        text.push_str("\r\n");
-        formats(&mut text, codec, audio.telephone_event);
+        stream(&mut text, (ours, transport), &formats, cryptos);
         let direction = match (audio.sends, audio.receives) {
             (true, true) => "sendrecv",
             (true, false) => "recvonly",
@@ -199,21 +320,38 @@ pub fn answer(session: &Session, ours: SocketAddr, id: u64) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// Returns a description of ours under another version.
+pub(crate) fn under_version(body: &[u8], version: u64) -> Vec<u8> {
+    String::from_utf8_lossy(body).replacen(" 1 IN ", &format!(" {version} IN "), 1).into_bytes()
+}
+
 fn head(ours: SocketAddr, id: u64) -> String {
     let family = if ours.is_ipv4() { "IP4" } else { "IP6" };
     let ip = ours.ip();
     format!("v=0\r\no=sidetone {id} 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n")
 }
 
-fn formats(text: &mut String, codecs: &[(u8, Codec)], telephone_event: Option<u8>) {
-    for (number, codec) in codecs {
-        let name = match codec {
-            Codec::Pcmu => "PCMU",
-            Codec::Pcma => "PCMA",
-        };
-        let _ = write!(text, "a=rtpmap:{number} {name}/8000\r\n");
+/// Writes the lines of our stream.
+fn stream(
+    text: &mut String,
+    (ours, transport): (SocketAddr, &str),
+    Formats { codecs, events }: &Formats,
+    cryptos: &[Crypto],
+) {
+    let _ = write!(text, "m=audio {} {transport}", ours.port());
+    let numbers = codecs.iter().map(|(number, _)| number);
+    for number in numbers.chain(events.iter().map(|(number, _)| number)) {
+        let _ = write!(text, " {number}");
     }
-    if let Some(event) = telephone_event {
-        let _ = write!(text, "a=rtpmap:{event} telephone-event/8000\r\na=fmtp:{event} 0-15\r\n");
+    text.push_str("\r\n");
+    for crypto in cryptos {
+        text.push_str(&crypto.write());
+    }
+    for &(number, codec) in codecs {
+        text.push_str(&codec.write(number));
+    }
+    for (number, clock) in events {
+        let _ = write!(text, "a=rtpmap:{number} telephone-event/{clock}\r\n");
+        let _ = write!(text, "a=fmtp:{number} 0-15\r\n");
     }
 }

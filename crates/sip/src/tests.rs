@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use crate::*;
 
 mod addresses;
+mod codecs;
 mod floods;
 mod lossy;
 mod offers;
+mod protection;
 mod races;
 mod registrar;
 mod reliable;
@@ -134,6 +136,11 @@ fn text(message: &Message) -> String {
     String::from_utf8(message.body.clone()).unwrap()
 }
 
+/// Returns the answer of a telephone to an offer.
+fn answered(session: &Session, ours: SocketAddr) -> Vec<u8> {
+    crate::sdp::answer(session, &Terms::telephone(), &[], (ours, 3))
+}
+
 fn agent(port: u16) -> Agent {
     Agent::new(Config::open(at(port), [port as u8; 32]))
 }
@@ -238,7 +245,7 @@ fn an_answer_that_nobody_acknowledges_ends_the_call() {
 fn a_phone_that_holds_is_answered_in_kind() {
     let offer = |rest: &str| {
         let text = format!("v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nt=0 0\r\n{rest}");
-        Session::parse(text.as_bytes()).unwrap()
+        Session::parse(text.as_bytes(), &Terms::telephone()).unwrap()
     };
     for (rest, sends, receives, mirrored) in [
         ("c=IN IP4 10.0.0.1\r\nm=audio 9 RTP/AVP 8\r\na=sendonly\r\n", true, false, "recvonly"),
@@ -248,7 +255,7 @@ fn a_phone_that_holds_is_answered_in_kind() {
     ] {
         let session = offer(rest);
         assert_eq!((session.audio.sends, session.audio.receives), (sends, receives));
-        let answer = String::from_utf8(answer(&session, at(1), 1)).unwrap();
+        let answer = String::from_utf8(answered(&session, at(1))).unwrap();
         assert!(answer.contains(&format!("a={mirrored}\r\n")), "{answer}");
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Source: RFC 3261 sections 8.1, 9.1, 12, 13.2, 14.1 and 17.1.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use rand_chacha::rand_core::RngCore;
@@ -13,7 +12,7 @@ use crate::dialog::Dialog;
 use crate::headers::{headers, special};
 use crate::message::{Message, Start};
 use crate::reliable::{FORKS_MAX, routes};
-use crate::sdp::Session;
+use crate::sdp::SrtpPolicy;
 use crate::session_timer::{self, SESSION_EXPIRES_S};
 use crate::transaction::{Client, Done, Key, Kind};
 
@@ -25,7 +24,7 @@ impl Agent {
         uri: &str,
         peer: impl Into<Peer>,
         from: (&str, Option<&str>),
-        media: SocketAddr,
+        media: impl Into<Offered>,
         now: Instant,
     ) {
         if self.calls.len() >= CALLS_MAX {
@@ -66,7 +65,12 @@ impl Agent {
             invite.push(&name, value);
         }
         let state = State::Calling { provisional: false, canceled: false };
-        let mut call = Call::new(state, dialog, invite);
+        let Offered { media, srtp } = media.into();
+        let srtp = srtp.unwrap_or(self.config.terms.srtp);
+        let mut call = Call::new(state, dialog, invite, self.config.terms.with(srtp));
+        if srtp == SrtpPolicy::Mandatory {
+            call.draw(&mut self.random);
+        }
         call.media = Some(media);
         call.invite.body = call.offer(media);
         call.invite.push("Content-Type", "application/sdp");
@@ -335,8 +339,8 @@ impl Agent {
             self.cancel(id, now);
         }
         if status > 100 && self.note_early(id, message, now) && !canceled {
-            let session = Session::parse(&message.body).map(Box::new);
-            self.tell(Event::Ringing(id, session));
+            let session = self.calls.get(&id).and_then(|call| call.read_answer(&message.body));
+            self.tell(Event::Ringing(id, session.map(Box::new)));
         }
     }
 
@@ -355,10 +359,12 @@ impl Agent {
         // What was answered reliably holds; a phone may say it again, or not at all.
         let session = match early {
             Some(early) if early.settled => early.session,
-            Some(early) => Session::parse(&message.body).or(early.session),
-            None => Session::parse(&message.body),
+            Some(early) => call.read_answer(&message.body).or(early.session),
+            None => call.read_answer(&message.body),
         };
-        call.session.clone_from(&session);
+        if let Some(session) = &session {
+            call.keep(session);
+        }
         if canceled || session.is_none() {
             self.end(id, now);
             self.tell(Event::Failed(id, if canceled { 487 } else { 488 }));
@@ -374,10 +380,10 @@ impl Agent {
         call.offering = false;
         call.moving = false;
         call.dialog.refresh(message);
-        let session = Session::parse(&message.body);
+        let session = call.read_answer(&message.body);
         let changed = session.filter(|session| Some(session) != call.session.as_ref());
         if let Some(session) = changed {
-            call.session = Some(session.clone());
+            call.keep(&session);
             self.tell(Event::MediaChanged(id, Box::new(session)));
         }
         self.set_timer(id, session_timer::granted(message), now);

@@ -18,7 +18,7 @@ use crate::gate;
 use crate::guard::source_of;
 use crate::headers::special;
 use crate::message::{Message, uri_of};
-use crate::sdp::Session;
+use crate::sdp::{Session, SrtpPolicy, Terms};
 use crate::session_timer::{self, Judged, MIN_SE_S};
 use crate::transaction::{Key, mark_source, merged, server_key};
 
@@ -281,6 +281,16 @@ impl Agent {
         found.map(|gateway| gateway.name.clone())
     }
 
+    /// Returns what we speak with one who calls a name of ours, or comes by a gateway.
+    fn terms_of(&self, gateway: Option<&str>, uri: &str) -> Terms {
+        let terms = &self.config.terms;
+        if self.domains.get(&host_of(uri)).is_some_and(|domain| domain.secure) {
+            return terms.with(SrtpPolicy::Mandatory);
+        }
+        let gateway = self.gateways.iter().find(|one| Some(one.name.as_str()) == gateway);
+        terms.with(gateway.and_then(|gateway| gateway.srtp).unwrap_or(terms.srtp))
+    }
+
     fn invited(&mut self, from: Peer, key: &Key, message: Message, uri: &str, now: Instant) {
         let source = source_of(from.address);
         let gateway = self.gateway_of(from, &message, uri);
@@ -289,21 +299,30 @@ impl Agent {
         if full || (gateway.is_none() && !self.shares.room(source).1) {
             return self.overloaded(from, &message);
         }
-        if let Some((status, more)) = unacceptable(&message) {
+        let terms = self.terms_of(gateway.as_deref(), uri);
+        if let Some((status, more)) = unacceptable(&message, &terms) {
             let more: Vec<_> = more.iter().map(|(name, value)| (*name, value.as_str())).collect();
             return self.reply_with(from, &message, status, &more);
         }
         if !self.admit(key, from, &message, now) {
             return;
         }
-        let session = Session::parse(&message.body);
         let id = self.new_call();
         let dialog = self.dialog_of(from, &message);
         self.dialogs.insert(dialog.local_tag.clone(), id);
-        let invitation = Invitation { gateway, ..invitation(id, &message, uri, session.clone()) };
         self.provisional(key, &message.response(100, None), now);
-        let mut call = Call::new(State::Offered, dialog, message);
-        call.session = session;
+        let invitation = invitation(id, &message, uri);
+        let mut call = Call::new(State::Offered, dialog, message, terms);
+        call.session = call.read_offer(&call.invite.body);
+        match call.session.take() {
+            Some(mut offer) => {
+                call.settle(&mut offer, &mut self.random);
+                call.session = Some(offer);
+            }
+            None if call.terms.srtp == SrtpPolicy::Mandatory => call.draw(&mut self.random),
+            None => {}
+        }
+        let invitation = Invitation { gateway, offer: call.session.clone(), ..invitation };
         call.server = Some(Arc::clone(key));
         call.source = Some(source);
         self.shares.count(source, 0, 1);
@@ -358,7 +377,7 @@ impl Agent {
 }
 
 /// Returns why an INVITE cannot be taken, and the header that says what could be.
-fn unacceptable(message: &Message) -> Option<(u16, Option<(&'static str, String)>)> {
+fn unacceptable(message: &Message, terms: &Terms) -> Option<(u16, Option<(&'static str, String)>)> {
     let encoded = message.header("Content-Encoding").is_some_and(|by| by != "identity");
     let kind = message.header("Content-Type").unwrap_or_default().to_ascii_lowercase();
     if !message.body.is_empty() && (encoded || !kind.trim().starts_with("application/sdp")) {
@@ -371,14 +390,25 @@ fn unacceptable(message: &Message) -> Option<(u16, Option<(&'static str, String)
     if message.header("Accept").is_some_and(|accept| !takes_sdp(accept)) {
         return Some((406, None));
     }
-    if !message.body.is_empty() && Session::parse(&message.body).is_none() {
-        return Some((488, None));
+    if !message.body.is_empty() && Session::parse(&message.body, terms).is_none() {
+        return Some((488, warning(&message.body, terms)));
     }
     let too_small = matches!(session_timer::judge(message), Judged::TooSmall);
     too_small.then(|| (422, Some(("Min-SE", MIN_SE_S.to_string()))))
 }
 
-fn invitation(call: CallId, message: &Message, to: &str, offer: Option<Session>) -> Invitation {
+/// Says why a description is refused, where it is for want of protection alone.
+fn warning(body: &[u8], terms: &Terms) -> Option<(&'static str, String)> {
+    let told = match terms.srtp {
+        SrtpPolicy::Mandatory => "SRTP is demanded: RTP/SAVP with a=crypto",
+        SrtpPolicy::Off => "SRTP is not spoken here",
+        SrtpPolicy::Optional => return None,
+    };
+    Session::parse(body, &terms.with(SrtpPolicy::Optional))?;
+    Some(("Warning", format!("302 sidetone \"{told}\"")))
+}
+
+fn invitation(call: CallId, message: &Message, to: &str) -> Invitation {
     let from = message.header("From").unwrap_or_default();
     let display_name = from.find('<').map(|at| from[..at].trim().trim_matches('"'));
     Invitation {
@@ -386,7 +416,7 @@ fn invitation(call: CallId, message: &Message, to: &str, offer: Option<Session>)
         from: uri_of(from).to_owned(),
         display_name: display_name.filter(|name| !name.is_empty()).map(str::to_owned),
         to: to.to_owned(),
-        offer,
+        offer: None,
         headers: special(message),
         gateway: None,
     }

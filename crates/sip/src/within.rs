@@ -10,7 +10,6 @@ use rand_chacha::rand_core::RngCore;
 use crate::agent::*;
 use crate::call::{Call, State};
 use crate::message::Message;
-use crate::sdp::Session;
 use crate::session_timer::{self, Judged, MIN_SE_S};
 use crate::transaction::Key;
 
@@ -94,10 +93,10 @@ impl Agent {
     fn pracked(&mut self, key: &Key, message: &Message, id: CallId, now: Instant) {
         let status = self.acknowledged_early(id, message);
         let mut response = message.response(status, None);
-        let offer = Session::parse(&message.body).filter(|_| status == 200);
-        if let (Some(offer), Some(call)) = (offer, self.calls.get_mut(&id))
-            && let Some(media) = call.media
+        if let Some(call) = self.calls.get_mut(&id).filter(|_| status == 200)
+            && let (Some(mut offer), Some(media)) = (call.read_offer(&message.body), call.media)
         {
+            call.settle(&mut offer, &mut self.random);
             response.body = call.answer_to(&offer, media);
             response.push("Content-Type", "application/sdp");
             call.session = Some(offer.clone());
@@ -121,7 +120,7 @@ impl Agent {
             State::Offered if offers && call.described.is_empty() => Some(500),
             // An offer of ours waits for its answer; each INVITE of ours carries one.
             _ if (offers || method == "INVITE") && offering => Some(491),
-            _ if offers && Session::parse(&message.body).is_none() => Some(488),
+            _ if offers && call.read_offer(&message.body).is_none() => Some(488),
             _ => None,
         }
     }
@@ -156,7 +155,10 @@ impl Agent {
         call.dialog.peer = from;
         let media = call.media.unwrap_or(ours);
         let mut response = message.response(200, None);
-        let offer = Session::parse(&message.body);
+        let mut offer = call.read_offer(&message.body);
+        if let Some(offer) = &mut offer {
+            call.settle(offer, &mut self.random);
+        }
         let changed = offer.clone().filter(|offer| call.session.as_ref() != Some(offer));
         if let Some(offer) = offer {
             response.body = call.answer_to(&offer, media);
@@ -220,14 +222,14 @@ impl Agent {
             return self.end(id, now);
         }
         let asked = std::mem::take(&mut call.offering);
-        let session = Session::parse(&message.body).filter(|_| asked);
+        let session = call.read_answer(&message.body).filter(|_| asked);
         if asked && first && session.is_none() {
             // There is nobody to send to. Source: section 13.2.2.4.
             return self.lose(id, now);
         }
         let changed = session.as_ref().is_some_and(|new| call.session.as_ref() != Some(new));
         if let Some(session) = &session {
-            call.session = Some(session.clone());
+            call.keep(session);
         }
         match session.map(Box::new) {
             session if first => self.tell(Event::Acknowledged(id, session)),

@@ -27,6 +27,7 @@ pub enum Preset {
     Flag(bool),
     Number(u64),
     List,
+    Words(&'static [&'static str]),
 }
 
 impl Preset {
@@ -36,6 +37,7 @@ impl Preset {
             Self::Flag(flag) => Value::Flag(flag),
             Self::Number(number) => Value::Number(number),
             Self::List => Value::List(Vec::new()),
+            Self::Words(words) => Value::List(words.iter().copied().map(str::to_owned).collect()),
         }
     }
 
@@ -90,6 +92,10 @@ pub static SETTINGS: &[Setting] = &[
         "The address that phones are told, where it is not the one that SIP listens on"),
     setting("sip_digest", Kind::Word(&["sha-256", "md5"]), Text("sha-256"), RESTARTS,
         "How phones prove who they are: md5 is for those that give up when they are offered SHA-256 as well"),
+    setting("codecs", Kind::List, Preset::Words(&["opus", "g722", "pcmu", "pcma"]), RESTARTS,
+        "The codecs that are spoken with phones, best first"),
+    setting("srtp", Kind::Word(&["off", "optional", "mandatory"]), Text("optional"), RESTARTS,
+        "Whether the sound of calls is encrypted: never, where the caller offers it, or always"),
     setting("voice_url", Kind::Url, Text(""), RESTARTS,
         "Asked, by a signed POST, what to do with calls to what has no address of its own; unset: they are refused"),
     setting("account_sid", Kind::Text, Text(""), RESTARTS,
@@ -178,6 +184,8 @@ pub static TRUNKS: &[Setting] = &[
     setting("networks", Kind::List, Preset::List, true, "From where its calls come without a proof"),
     setting("inbound_username", Kind::Text, Text(""), true, "Who its calls prove to be when they come from elsewhere"),
     setting("inbound_password", Kind::Secret, Text(""), true, "By what"),
+    setting("srtp", Kind::Word(&["off", "optional", "mandatory"]), Text(""), true,
+        "Whether the sound of its calls is encrypted; unset: as everyone's"),
 ];
 
 /// The lists of entries, which the file alone can hold.

@@ -93,6 +93,7 @@ fn trunk(entry: &Values) -> Result<Trunk, String> {
         probe_every: entry.time("probe_every").filter(|time| !time.is_zero()),
         networks: networks.map_err(|what| told("networks", &what))?,
         callers,
+        srtp: entry.text("srtp").and_then(node::srtp_policy),
         name,
     })
 }

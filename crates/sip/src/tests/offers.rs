@@ -96,14 +96,14 @@ fn answers_keep_the_offers_numbers_and_places() {
                  a=fmtp:96 param=m=1\r\na=rtpmap:103 PCMA/8000\r\na=rtpmap:104 telephone-event/8000\r\n\
                  a=rtcp:4009 IN IP6 ::2\r\na=ptime:60\r\na=maxptime:30\r\n\
                  m=audio 4100 RTP/AVP 0\r\n";
-    let session = Session::parse(offer.as_bytes()).unwrap();
+    let session = Session::parse(offer.as_bytes(), &Terms::telephone()).unwrap();
     let audio = &session.audio;
     assert_eq!(audio.address.to_string(), "[::1]:4000");
     assert_eq!(audio.rtcp.to_string(), "[::2]:4009");
     assert_eq!(audio.codecs, [(103, Codec::Pcma), (8, Codec::Pcma)]);
     assert_eq!((audio.telephone_event, audio.ptime_ms), (Some(104), 30));
     let ours = "[2001:db8::5]:7000".parse().unwrap();
-    let answer = String::from_utf8(answer(&session, ours, 3)).unwrap();
+    let answer = String::from_utf8(answered(&session, ours)).unwrap();
     let media: Vec<_> = answer.lines().filter(|line| line.starts_with("m=")).collect();
     assert_eq!(
         media,
@@ -130,7 +130,8 @@ fn packet_times_are_those_that_both_can() {
         ("a=ptime:5\r\na=maxptime:5\r\n", 10),
         ("a=ptime:-1\r\na=maxptime:x\r\n", 20),
     ] {
-        let session = Session::parse(described("127.0.0.1", lines).as_bytes()).unwrap();
+        let session = Session::parse(described("127.0.0.1", lines).as_bytes(), &Terms::telephone());
+        let session = session.unwrap();
         assert_eq!(session.audio.ptime_ms, expected, "{lines}");
     }
 }
@@ -139,7 +140,7 @@ fn packet_times_are_those_that_both_can() {
 fn a_description_has_bounds() {
     let stream = "m=audio 4000 RTP/AVP 0\r\n";
     let head = SDP.split("m=").next().unwrap();
-    let parses = |body: String| Session::parse(body.as_bytes()).is_some();
+    let parses = |body: String| Session::parse(body.as_bytes(), &Terms::telephone()).is_some();
     assert!(parses(format!("{head}{}", stream.repeat(8))));
     assert!(!parses(format!("{head}{}", stream.repeat(9))));
     assert!(!parses(format!("{SDP}a={}\r\n", "x".repeat(32 * 1_024))));

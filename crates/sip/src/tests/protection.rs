@@ -1,0 +1,202 @@
+//! SRTP: whose keys protect a call, and who is refused for want of them.
+
+use super::*;
+
+const CM: &str =
+    "a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^31\r\n";
+const GCM: &str = "a=crypto:1 AEAD_AES_128_GCM inline:Fu8vxnU4x1fcCzbhNrtV0eq4RnaK4n2/jarOig==\r\n";
+const MKI: &str = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^31|1:1\r\n";
+
+fn world(srtp: SrtpPolicy) -> World {
+    let terms = Terms { srtp, ..Terms::telephone() };
+    let config = Config { terms, ..Config::open(at(1), [1; 32]) };
+    World { agent: Agent::new(config), now: Instant::now() }
+}
+
+/// A description with another transport, and with keys.
+fn described(transport: &str, keys: &str) -> String {
+    SDP.replace("RTP/AVP", transport) + keys
+}
+
+/// Returns the `a=crypto` lines of a description.
+fn keys(body: &str) -> Vec<&str> {
+    body.lines().filter(|line| line.starts_with("a=crypto:")).collect()
+}
+
+fn protection(event: Option<Event>) -> Option<Protection> {
+    let session = match event {
+        Some(Event::Invite(invitation)) => invitation.offer,
+        Some(Event::Answered(_, session) | Event::Acknowledged(_, session)) => {
+            session.map(|one| *one)
+        }
+        Some(Event::MediaChanged(_, session)) => Some(*session),
+        event => panic!("{event:?}"),
+    };
+    session?.audio.protection
+}
+
+/// Offers by each policy; `suite` is that of the answer, or why there is none.
+#[track_caller]
+fn check(srtp: SrtpPolicy, transport: &str, offered: &str, expected: Result<Option<Suite>, &str>) {
+    let mut world = world(srtp);
+    let offer = request("INVITE", 1, "", "", &described(transport, offered));
+    let first = world.says(&offer).pop().unwrap();
+    if let Err(warning) = expected {
+        assert_eq!(first.status(), 488, "{srtp:?} {transport} {offered}");
+        let told = first.header("Warning").unwrap_or_default();
+        assert!(told.contains(warning) && told.is_empty() == warning.is_empty(), "{told}");
+        return;
+    }
+    let Some(Event::Invite(invitation)) = world.event() else { panic!("no invitation") };
+    let session = invitation.offer.unwrap();
+    let found = session.audio.protection.map(|protection| protection.ours.suite());
+    assert_eq!(Ok(found), expected, "{srtp:?} {transport} {offered}");
+    world.agent.answer(invitation.call, at(5_000), world.now);
+    let answer = text(&world.sent().pop().unwrap());
+    assert!(answer.contains(&format!("m=audio 5000 {transport} 0 101\r\n")), "{answer}");
+    assert_eq!(keys(&answer).len(), usize::from(found.is_some()), "{answer}");
+}
+
+#[test]
+fn a_policy_decides_which_offers_are_taken_and_how() {
+    use SrtpPolicy::{Mandatory, Off, Optional};
+    let (cm, gcm) = (Ok(Some(Suite::AesCm128HmacSha1_80)), Ok(Some(Suite::AeadAes128Gcm)));
+    for policy in [Optional, Mandatory] {
+        check(policy, "RTP/SAVP", CM, cm);
+        check(policy, "RTP/SAVP", &format!("{GCM}{CM}"), gcm);
+        check(policy, "RTP/SAVP", &format!("{CM}{GCM}"), cm);
+        check(policy, "RTP/SAVP", &format!("{MKI}{CM}"), cm);
+        check(policy, "RTP/SAVPF", CM, cm);
+        check(policy, "RTP/AVP", CM, cm);
+    }
+    check(Optional, "RTP/AVP", "", Ok(None));
+    check(Optional, "RTP/AVP", MKI, Ok(None));
+    check(Optional, "RTP/SAVP", "", Err(""));
+    check(Optional, "RTP/SAVP", MKI, Err(""));
+    check(Mandatory, "RTP/AVP", "", Err("302 sidetone \"SRTP is demanded"));
+    check(Mandatory, "RTP/AVP", MKI, Err("302 sidetone \"SRTP is demanded"));
+    check(Off, "RTP/AVP", "", Ok(None));
+    check(Off, "RTP/AVP", CM, Ok(None));
+    check(Off, "RTP/SAVP", CM, Err("302 sidetone \"SRTP is not spoken"));
+}
+
+#[test]
+fn a_domain_and_a_gateway_have_policies_of_their_own() {
+    let mut world = world(SrtpPolicy::Off);
+    let gateway = Gateway {
+        name: "there".to_owned(),
+        networks: vec![Network { address: at(9).ip(), prefix: 32 }],
+        srtp: Some(SrtpPolicy::Mandatory),
+        ..Gateway::default()
+    };
+    world.agent.set_gateways(vec![gateway]);
+    assert_eq!(lines(&world.says(&request("INVITE", 1, "", "", SDP))), ["488"]);
+    let protected = request("INVITE", 2, "", "", &described("RTP/SAVP", CM));
+    assert_eq!(lines(&world.says(&protected)), ["100"]);
+    assert!(protection(world.event()).is_some());
+}
+
+#[test]
+fn our_key_stays_while_theirs_and_the_address_change() {
+    let mut world = world(SrtpPolicy::Optional);
+    let (_, tag, answer) = world.up("", &described("RTP/SAVP", CM));
+    let first = text(&answer);
+    assert!(keys(&first)[0].starts_with("a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:"), "{first}");
+    let other = CM.replace("d0Rm", "AAAA");
+    let moved = described("RTP/SAVP", &other).replace("4000", "4002");
+    let again = text(&world.says(&request("INVITE", 2, &tag, "", &moved)).pop().unwrap());
+    assert_eq!(keys(&again), keys(&first));
+    assert!(protection(world.event()).is_some());
+    world.says(&request("ACK", 2, &tag, "", ""));
+    // An offer of ours speaks of the same.
+    let ours = text(&world.says(&request("INVITE", 3, &tag, "", "")).pop().unwrap());
+    assert_eq!(keys(&ours), keys(&first));
+    assert!(ours.contains("m=audio 5000 RTP/SAVP 0 8 101\r\n"), "{ours}");
+    world.says(&request("ACK", 3, &tag, "", &described("RTP/SAVP", CM)));
+    let settled = protection(world.event()).unwrap();
+    // Another suite has another key.
+    let suite = described("RTP/SAVP", GCM);
+    let changed = text(&world.says(&request("INVITE", 4, &tag, "", &suite)).pop().unwrap());
+    assert!(keys(&changed)[0].starts_with("a=crypto:1 AEAD_AES_128_GCM inline:"), "{changed}");
+    let other = protection(world.event()).unwrap();
+    assert_ne!((settled.ours, settled.theirs), (other.ours, other.theirs));
+    // A call that was protected stays so where that is demanded alone; here it may end.
+    world.says(&request("ACK", 4, &tag, "", ""));
+    let plain = text(&world.says(&request("INVITE", 5, &tag, "", SDP)).pop().unwrap());
+    assert_eq!(keys(&plain), [""; 0]);
+    assert_eq!(protection(world.event()), None);
+}
+
+#[test]
+fn no_call_is_left_without_protection_where_it_is_demanded() {
+    let mut world = world(SrtpPolicy::Mandatory);
+    let (_, tag, _) = world.up("", &described("RTP/SAVP", CM));
+    assert_eq!(lines(&world.says(&request("INVITE", 2, &tag, "", SDP))), ["488"]);
+    assert_eq!(world.event(), None);
+}
+
+/// Calls as `srtp` has it, and answers by `answer`, which may speak of our keys.
+fn called(srtp: SrtpPolicy, answer: impl Fn(&str) -> String) -> (String, Option<Event>) {
+    let mut world = world(SrtpPolicy::Optional);
+    let id = world.agent.new_call();
+    let offered = Offered { media: at(5_000), srtp: Some(srtp) };
+    world.agent.invite(id, "sip:bob@127.0.0.1:9", at(9), ("us", None), offered, world.now);
+    let invite = world.sent().pop().unwrap();
+    let body = text(&invite);
+    world.says(&reply(&invite, "200 OK", "bob", "", &answer(&body)));
+    (body, world.event())
+}
+
+#[test]
+fn we_offer_keys_and_take_those_that_the_answer_names() {
+    let answer = CM.replace("crypto:7", "crypto:2");
+    let (offer, event) = called(SrtpPolicy::Mandatory, |_| described("RTP/SAVP", &answer));
+    assert!(offer.contains("m=audio 5000 RTP/SAVP 0 8 101\r\n"), "{offer}");
+    let suites: Vec<_> =
+        keys(&offer).iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(
+        suites,
+        [
+            "AEAD_AES_128_GCM",
+            "AES_CM_128_HMAC_SHA1_80",
+            "AEAD_AES_256_GCM",
+            "AES_CM_128_HMAC_SHA1_32"
+        ]
+    );
+    let settled = protection(event).unwrap();
+    assert_eq!(settled.ours.suite(), Suite::AesCm128HmacSha1_80);
+    assert_eq!(settled.theirs.suite(), Suite::AesCm128HmacSha1_80);
+    assert_ne!(settled.ours, settled.theirs);
+}
+
+#[test]
+fn an_answer_that_is_not_protected_as_we_demand_ends_the_call() {
+    for answer in [
+        described("RTP/AVP", ""),
+        described("RTP/SAVP", ""),
+        // A tag of another suite, and one that we did not offer.
+        described("RTP/SAVP", &CM.replace("crypto:7", "crypto:1")),
+        described("RTP/SAVP", CM),
+    ] {
+        let (_, event) = called(SrtpPolicy::Mandatory, |_| answer.clone());
+        assert!(matches!(event, Some(Event::Failed(_, 488))), "{answer}: {event:?}");
+    }
+    for policy in [SrtpPolicy::Off, SrtpPolicy::Optional] {
+        let (offer, event) = called(policy, |_| described("RTP/AVP", CM));
+        assert_eq!(keys(&offer), [""; 0], "nobody shows keys to who reads along");
+        assert_eq!(protection(event), None, "{policy:?}");
+    }
+}
+
+#[test]
+fn a_caller_without_an_offer_is_offered_keys_where_they_are_demanded() {
+    let mut world = world(SrtpPolicy::Mandatory);
+    let id = world.offered("", "");
+    world.agent.answer(id, at(5_000), world.now);
+    let answer = world.sent().pop().unwrap();
+    assert_eq!(keys(&text(&answer)).len(), 4, "{}", text(&answer));
+    let tag = answer.tag("To").unwrap().to_owned();
+    let keys = CM.replace("crypto:7", "crypto:2");
+    world.says(&request("ACK", 1, &tag, "", &described("RTP/SAVP", &keys)));
+    assert!(protection(world.event()).is_some());
+}
