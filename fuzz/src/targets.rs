@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use media::{
-    Bounds, Channel, Command, LegId, LegOptions, MasterKey, OVERHEAD_MAX, RoomId, Route, Shard,
-    Speaks, Srtp, Suite, TICK,
+    Bounds, Channel, Command, Hears, LegId, LegOptions, MasterKey, OVERHEAD_MAX, RoomId, Route,
+    Shard, Speaks, Srtp, Suite, TICK,
 };
 use sip::{
     Access, Agent, Codec, Config, Credentials, Event, Framer, Message, Session, SrtpPolicy, Terms,
@@ -331,8 +331,8 @@ fn shard() -> (Shard, LegId) {
             protection: None,
         };
         shard.handle_command(Command::AddLeg(leg, Box::new(options)), epoch());
-        let route =
-            Route { room: Some(RoomId(1)), speaks: Speaks::Everyone, hears: true, room_gain: 1.0 };
+        let (room, speaks, hears) = (Some(RoomId(1)), Speaks::Everyone, Hears::Everyone);
+        let route = Route { room, speaks, hears, ..Route::nowhere() };
         shard.handle_command(Command::Route(leg, route), epoch());
     }
     (shard, LegId(1))

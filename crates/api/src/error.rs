@@ -223,7 +223,7 @@ impl From<Refusal> for ApiError {
             Refusal::CallerIdNotAllowed(_) => told(400, code::CALLER_ID_NOT_ALLOWED),
             Refusal::Invalid { .. } => told(400, code::BAD_REQUEST),
             Refusal::Overloaded => Self::too_many("Too Many Requests", OVERLOADED_PAUSE),
-            Refusal::StoreUnavailable | Refusal::ShuttingDown => {
+            Refusal::StoreUnavailable | Refusal::ShuttingDown | Refusal::NoCapacity => {
                 let error = told(503, code::UNAVAILABLE);
                 Self { retry_after: Some(OVERLOADED_PAUSE), ..error }
             }

@@ -6,7 +6,10 @@ use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use api::{DURATION_BOUNDS_S, RouteStats};
-use node::{COMMIT_BOUNDS_S, JITTER_BOUNDS_MS, LATENESS_BOUNDS_US, LOSS_BOUNDS, Stats, StoreStats};
+use node::{
+    COMMIT_BOUNDS_S, JITTER_BOUNDS_MS, LATENESS_BOUNDS_US, LOSS_BOUNDS, MOS_BOUNDS, Stats,
+    StoreStats,
+};
 
 /// Metrics in the making; names begin with `sidetone_` by themselves.
 #[derive(Debug, Default)]
@@ -114,6 +117,7 @@ impl Text {
         self.counter("ticks_total", "Ticks of 20 ms.", ticks);
         self.counter("ticks_late_total", "Ticks later than one period.", late);
         self.gauge("tick_lateness_worst_microseconds", "The latest tick so far.", worst_us);
+        self.gauge("tick_busy_ratio", "How much of each tick was needed of late.", stats.busy);
         self.head("tick_lateness_seconds", "histogram", "How late ticks began.");
         let name = "tick_lateness_seconds";
         let bounds = LATENESS_BOUNDS_US.map(|bound_us| bound_us as f64 / 1e6);
@@ -139,11 +143,15 @@ impl Text {
             total.concealed_samples,
         );
         self.counter("encodings_total", "Frames that were encoded.", media.encoded);
+        let unmixed = "Voices that were not mixed in a tick, as more spoke than are encoded for.";
+        self.counter("voices_unmixed_total", unmixed, media.unmixed);
         let live = &media.live;
         let help = "Legs whose jitter is at most so many milliseconds.";
         self.legs_up_to("legs_by_jitter_milliseconds", help, &JITTER_BOUNDS_MS, &live.jitter);
         let help = "Legs whose far end reports at most this loss.";
         self.legs_up_to("legs_by_remote_loss_ratio", help, &LOSS_BOUNDS, &live.loss);
+        let help = "Legs whose sound has at most this mean opinion score.";
+        self.legs_up_to("legs_by_mean_opinion_score", help, &MOS_BOUNDS, &live.mos);
         let help = "The longest round trip of a leg.";
         self.gauge("rtp_round_trip_worst_milliseconds", help, live.round_trip_ms_worst);
     }

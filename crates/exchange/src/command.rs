@@ -492,6 +492,9 @@ pub enum Refusal {
     /// The server is on its way down.
     #[error("the server is shutting down")]
     ShuttingDown,
+    /// There is no time for the sound of another call.
+    #[error("the server has as many calls as it can carry")]
+    NoCapacity,
 }
 
 fn counted(count: usize, one: &str) -> String {

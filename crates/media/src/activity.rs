@@ -1,7 +1,5 @@
 //! Whether somebody speaks: the loudness of a leg's frames against its own noise.
 
-use crate::Frame;
-
 /// Frames of speech until somebody speaks: 200 ms.
 pub const STARTS_AFTER: u32 = 10;
 /// Frames without speech until somebody has stopped: 800 ms.
@@ -30,7 +28,7 @@ impl Activity {
     }
 
     /// Takes one frame; returns whether speech has begun or ended with it.
-    pub fn observe(&mut self, frame: &Frame) -> Option<bool> {
+    pub fn observe(&mut self, frame: &[i16]) -> Option<bool> {
         let power: f32 = frame.iter().map(|&sample| f32::from(sample) * f32::from(sample)).sum();
         let loudness = (power / frame.len() as f32).sqrt();
         self.noise = loudness.min(self.noise * RISE).max(FAINTEST / ABOVE_NOISE);
@@ -53,7 +51,7 @@ impl Activity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SAMPLES;
+    use crate::{Frame, SAMPLES};
 
     const SILENCE: Frame = [0; SAMPLES];
 

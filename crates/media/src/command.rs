@@ -7,7 +7,6 @@ use crate::jitter::Bounds;
 use crate::machine::{Answerer, Detection};
 use crate::rate::Rate;
 use crate::recording::{Pause, RecordingId, Source};
-use crate::rtp::PACKET_MAX;
 use crate::shard::Channel;
 use crate::srtp::Protection;
 
@@ -126,6 +125,17 @@ pub enum Speaks {
     Only(Vec<LegId>),
 }
 
+/// What a leg hears of its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hears {
+    /// Nothing.
+    Nothing,
+    /// All who speak to everyone, and what is played to all.
+    Everyone,
+    /// What is played to all, and nobody but those who speak to it alone.
+    Played,
+}
+
 /// A leg's place in a mix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
@@ -133,10 +143,28 @@ pub struct Route {
     pub room: Option<RoomId>,
     /// Who hears it.
     pub speaks: Speaks,
-    /// Whether it hears the room.
-    pub hears: bool,
+    /// Who hears it besides, by a way of its own, whether or not it hears the room.
+    pub besides: Vec<LegId>,
+    /// How loud those hear it, linear: 1.0 is unchanged.
+    pub gain: f32,
+    /// What it hears of the room.
+    pub hears: Hears,
     /// By how much the room is turned down for it, linear: 1.0 is unchanged.
     pub room_gain: f32,
+}
+
+impl Route {
+    /// The place of a leg that is in no room.
+    pub const fn nowhere() -> Self {
+        Self {
+            room: None,
+            speaks: Speaks::Nobody,
+            besides: Vec::new(),
+            gain: 1.0,
+            hears: Hears::Nothing,
+            room_gain: 1.0,
+        }
+    }
 }
 
 /// Sound in memory: 8 kHz mono.
@@ -216,23 +244,16 @@ pub enum Event {
 }
 
 /// One datagram to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transmit {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transmit<'a> {
     /// From which leg's socket.
     pub leg: LegId,
     /// From its RTP or its RTCP port.
     pub channel: Channel,
     /// Where to.
     pub to: SocketAddr,
-    pub(crate) octets: [u8; PACKET_MAX],
-    pub(crate) length: usize,
-}
-
-impl Transmit {
-    /// Returns what to send.
-    pub fn octets(&self) -> &[u8] {
-        &self.octets[..self.length]
-    }
+    /// What to send.
+    pub octets: &'a [u8],
 }
 
 /// Whether one leg hears another, as the mix of the last tick had it.
@@ -244,6 +265,8 @@ pub struct Audible {
     pub speaker: LegId,
     /// Linear; 0.0 is not at all.
     pub gain: f32,
+    /// Whether the speaker is not mixed because others are louder.
+    pub limited: bool,
 }
 
 /// What became of a leg's packets.
@@ -272,6 +295,8 @@ pub struct LegStats {
     pub round_trip_ms: Option<f32>,
     /// Delay that the jitter buffer adds, in milliseconds.
     pub delay_ms: f32,
+    /// The mean opinion score of what comes, 1 to 4.5; none before anything has come.
+    pub mos: Option<f32>,
 }
 
 /// Upper bounds by which legs are counted after their jitter, in milliseconds; the last is open.
@@ -279,6 +304,8 @@ pub const JITTER_BOUNDS_MS: [f32; 5] = [5.0, 10.0, 20.0, 40.0, 80.0];
 /// Upper bounds by which legs are counted after the loss that the far end reports, 0 to 1; the last
 /// is open.
 pub const LOSS_BOUNDS: [f32; 5] = [0.001, 0.01, 0.03, 0.05, 0.1];
+/// Upper bounds by which legs are counted after their mean opinion score; the last is open.
+pub const MOS_BOUNDS: [f32; 5] = [2.0, 3.0, 3.5, 4.0, 4.3];
 
 /// How many legs fare how well just now.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -287,6 +314,8 @@ pub struct LiveStats {
     pub jitter: [u64; JITTER_BOUNDS_MS.len() + 1],
     /// Legs by [`LOSS_BOUNDS`].
     pub loss: [u64; LOSS_BOUNDS.len() + 1],
+    /// Legs by [`MOS_BOUNDS`], of those from which something has come.
+    pub mos: [u64; MOS_BOUNDS.len() + 1],
     /// The longest round trip by RTCP, in milliseconds.
     pub round_trip_ms_worst: f32,
 }
@@ -296,6 +325,9 @@ impl LiveStats {
     pub(crate) fn count(&mut self, leg: &LegStats) {
         self.jitter[JITTER_BOUNDS_MS.partition_point(|bound| *bound < leg.jitter_ms)] += 1;
         self.loss[LOSS_BOUNDS.partition_point(|bound| *bound < leg.remote_loss)] += 1;
+        if let Some(mos) = leg.mos {
+            self.mos[MOS_BOUNDS.partition_point(|bound| *bound < mos)] += 1;
+        }
         let round_trip_ms = leg.round_trip_ms.unwrap_or(0.0);
         self.round_trip_ms_worst = self.round_trip_ms_worst.max(round_trip_ms);
     }
@@ -314,4 +346,6 @@ pub struct ShardStats {
     pub live: LiveStats,
     /// Encodings made; with sharing this is less than the frames sent.
     pub encoded: u64,
+    /// Voices that were not mixed in a tick, as more spoke than are encoded for.
+    pub unmixed: u64,
 }

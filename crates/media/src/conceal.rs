@@ -2,43 +2,42 @@
 
 use crate::rate::Rate;
 
-/// Samples of the past that are kept, at 8 kHz: two periods of the lowest pitch.
-const HISTORY: usize = 320;
-/// Periods that are looked for, at 8 kHz: 50 to 200 Hz.
+/// Periods that are looked for, in samples at 8 kHz: 50 to 200 Hz.
 const LAGS: std::ops::Range<usize> = 40..160;
-/// Samples until a concealed stretch is silent, at 8 kHz: 60 ms.
-const FADE: usize = 480;
-/// Samples of the cross-fade back to what was received, at 8 kHz: 5 ms.
-const JOIN: usize = 40;
-/// How much higher the highest rate is at which a codec relies on this.
-const SCALE_MAX: usize = 2;
 
 /// One leg's concealment.
 #[derive(Debug, Clone)]
 pub struct Concealer {
-    history: [i16; HISTORY * SCALE_MAX],
-    /// How much higher the rate is than 8 kHz.
+    /// Samples for each one at 8 kHz.
     scale: usize,
+    /// The past: two periods of the lowest pitch.
+    history: Box<[i16]>,
     lag: usize,
     concealed: usize,
 }
 
 impl Concealer {
-    /// Starts after silence, at 8 kHz.
-    pub fn new() -> Self {
-        Self::at(Rate::Narrow)
+    /// Starts after silence.
+    pub fn at(rate: Rate) -> Self {
+        let scale = rate.samples() / Rate::Narrow.samples();
+        let longest = LAGS.end * scale;
+        Self { scale, history: vec![0; 2 * longest].into(), lag: longest, concealed: 0 }
     }
 
-    /// Starts after silence, at 8 or 16 kHz.
-    pub fn at(rate: Rate) -> Self {
-        let scale = (rate.samples() / Rate::Narrow.samples()).min(SCALE_MAX);
-        Self { history: [0; HISTORY * SCALE_MAX], scale, lag: LAGS.end * scale, concealed: 0 }
+    /// Samples until a concealed stretch is silent: 60 ms.
+    fn fade(&self) -> usize {
+        480 * self.scale
+    }
+
+    /// Samples of the cross-fade back to what was received: 5 ms.
+    fn join(&self) -> usize {
+        40 * self.scale
     }
 
     /// Passes what was received on; the first samples after a gap are joined to its end.
     pub fn received(&mut self, samples: &mut [i16]) {
         if self.concealed > 0 {
-            let join = JOIN * self.scale;
+            let join = self.join();
             for (index, sample) in samples.iter_mut().take(join).enumerate() {
                 let weight = (index + 1) as f32 / (join + 1) as f32;
                 let continued = f32::from(self.next());
@@ -60,44 +59,34 @@ impl Concealer {
     }
 
     fn next(&mut self) -> i16 {
-        let fade = FADE * self.scale;
-        let start = HISTORY * self.scale - self.lag;
-        let repeated = self.history[start + self.concealed % self.lag];
-        let gain = fade.saturating_sub(self.concealed) as f32 / fade as f32;
+        let repeated = self.history[self.history.len() - self.lag + self.concealed % self.lag];
+        let gain = self.fade().saturating_sub(self.concealed) as f32 / self.fade() as f32;
         self.concealed += 1;
         (f32::from(repeated) * gain) as i16
     }
 
     fn remember(&mut self, samples: &[i16]) {
-        let history = &mut self.history[..HISTORY * self.scale];
-        let new = samples.len().min(history.len());
-        let kept = history.len() - new;
-        history.copy_within(new.., 0);
-        history[kept..].copy_from_slice(&samples[samples.len() - new..]);
+        let length = self.history.len();
+        let new = samples.len().min(length);
+        self.history.copy_within(new.., 0);
+        self.history[length - new..].copy_from_slice(&samples[samples.len() - new..]);
     }
 
-    /// Returns the lag at which the past resembles itself most: found at 8 kHz, then set to the sample.
+    /// Returns the lag at which the past resembles itself most. Pitch is low: of a wide signal, one
+    /// sample in each at 8 kHz tells enough.
     fn period(&self) -> usize {
-        let scale = self.scale;
-        let history = &self.history[..HISTORY * scale];
-        let longest = LAGS.end * scale;
-        let recent = &history[history.len() - longest..];
-        let likeness = |lag: usize, step: usize| {
-            let earlier = &history[history.len() - longest - lag..history.len() - lag];
-            let (mut product, mut power) = (0.0, 0.0);
-            for (&now, &then) in recent.iter().zip(earlier).step_by(step) {
-                let (now, then) = (f32::from(now), f32::from(then));
-                product += now * then;
-                power += then * then;
-            }
-            product / f32::max(power, 1.0).sqrt()
+        let (length, longest) = (self.history.len(), LAGS.end * self.scale);
+        let recent = &self.history[length - longest..];
+        let likeness = |lag: usize| {
+            let earlier = &self.history[length - longest - lag..length - lag];
+            let dot = |a: &[i16], b: &[i16]| -> f32 {
+                let pairs = a.iter().zip(b).step_by(self.scale);
+                pairs.map(|(&a, &b)| f32::from(a) * f32::from(b)).sum()
+            };
+            dot(recent, earlier) / dot(earlier, earlier).max(1.0).sqrt()
         };
-        let best = |lags: std::ops::Range<usize>, step: usize| {
-            let lags = lags.step_by(step);
-            lags.max_by(|&a, &b| likeness(a, step).total_cmp(&likeness(b, step))).unwrap_or(longest)
-        };
-        let coarse = best(LAGS.start * scale..longest, scale);
-        if scale == 1 { coarse } else { best(coarse - scale + 1..(coarse + scale).min(longest), 1) }
+        let lags = LAGS.map(|lag| lag * self.scale);
+        lags.max_by(|&a, &b| likeness(a).total_cmp(&likeness(b))).unwrap_or(longest)
     }
 }
 
@@ -107,18 +96,22 @@ mod tests {
 
     #[test]
     fn a_tone_goes_on_through_a_gap_and_fades_out() {
-        let tone: Vec<i16> =
-            (0..960).map(|i| ((i as f32 * 0.785).sin() * 8_000.0) as i16).collect();
-        let mut concealer = Concealer::new();
-        let mut heard = tone[..480].to_vec();
-        concealer.received(&mut heard);
-        let mut gap = [0; 160];
-        concealer.conceal(&mut gap);
-        for (index, &sample) in gap.iter().enumerate() {
-            assert!((i32::from(sample) - i32::from(tone[480 + index])).abs() < 3_500, "{index}");
+        for rate in Rate::ALL {
+            let scale = rate.samples() / 160;
+            let step = 0.785 / scale as f32;
+            let tone: Vec<i16> =
+                (0..960 * scale).map(|i| ((i as f32 * step).sin() * 8_000.0) as i16).collect();
+            let mut concealer = Concealer::at(rate);
+            let mut heard = tone[..480 * scale].to_vec();
+            concealer.received(&mut heard);
+            let mut gap = vec![0; 160 * scale];
+            concealer.conceal(&mut gap);
+            for (&sample, &said) in gap.iter().zip(&tone[480 * scale..]) {
+                assert!((i32::from(sample) - i32::from(said)).abs() < 3_500, "{rate:?}");
+            }
+            let mut long = vec![0; 800 * scale];
+            concealer.conceal(&mut long);
+            assert!(long[400 * scale..].iter().all(|&sample| sample == 0), "{rate:?}");
         }
-        let mut long = [0; 800];
-        concealer.conceal(&mut long);
-        assert_eq!(long[400..], [0; 400]);
     }
 }

@@ -36,12 +36,23 @@ impl Receiver {
 /// What a leg sends in this tick in place of sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sending {
-    /// The payload of the event packet.
-    pub payload: [u8; 4],
+    event: u8,
+    flags: u8,
+    /// Ticks for which the key was down, this one included.
+    down: u16,
     /// Ticks since the key went down: the packet carries the timestamp of that moment.
     pub ticks: u16,
     /// The key's first packet.
     pub first: bool,
+}
+
+impl Sending {
+    /// Returns the payload of the event packet for a stream whose clock has so many steps a second.
+    pub fn payload(&self, clock: u32) -> [u8; 4] {
+        let duration = u32::from(self.down) * (clock / 50);
+        let [high, low] = u16::try_from(duration).unwrap_or(u16::MAX).to_be_bytes();
+        [self.event, self.flags, high, low]
+    }
 }
 
 /// Keys on their way out.
@@ -91,10 +102,9 @@ impl Sender {
         }
         let (true, Some(event)) = (sending, event) else { return Step::Pause };
         let ended = ticks >= KEY_TICKS;
-        let duration = (ticks.min(KEY_TICKS) + u16::from(!ended)) * 160;
-        let [high, low] = duration.to_be_bytes();
+        let down = ticks.min(KEY_TICKS) + u16::from(!ended);
         let flags = u8::from(ended) << 7 | VOLUME;
-        Step::Send(Sending { payload: [event as u8, flags, high, low], ticks, first: ticks == 0 })
+        Step::Send(Sending { event: event as u8, flags, down, ticks, first: ticks == 0 })
     }
 }
 
@@ -112,7 +122,7 @@ mod tests {
             match sender.tick() {
                 Step::Send(sending) => {
                     let down = tick - u32::from(sending.ticks);
-                    heard.extend(receiver.receive(down * 160, &sending.payload));
+                    heard.extend(receiver.receive(down * 160, &sending.payload(8_000)));
                 }
                 Step::Pause => {}
                 Step::Done | Step::Idle => break,

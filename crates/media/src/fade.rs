@@ -1,7 +1,7 @@
 //! Gains that change without a step.
 
-/// Samples in a ramp from nothing to full: 8 ms.
-pub const RAMP: f32 = 64.0;
+/// The part of a tick that a ramp from nothing to full takes: 8 ms of 20.
+const RAMP: f32 = 0.4;
 
 /// A gain on its way to where it should be.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,7 @@ impl Fade {
         self.target
     }
 
-    /// Adds `frame` to `sum`, ramping. At rest on 1.0 it adds the samples as they are.
+    /// Adds a tick of sound to `sum`, ramping. At rest on 1.0 it adds the samples as they are.
     pub fn add(&mut self, sum: &mut [i32], frame: &[i32]) {
         if self.is_unity() {
             for (sum, &sample) in sum.iter_mut().zip(frame) {
@@ -47,15 +47,24 @@ impl Fade {
         if self.is_silent() {
             return;
         }
+        let step = 1.0 / (RAMP * frame.len() as f32);
         for (sum, &sample) in sum.iter_mut().zip(frame) {
-            self.step();
+            self.step(step);
             *sum += (sample as f32 * self.now).round() as i32;
         }
     }
 
-    fn step(&mut self) {
-        let step = (self.target - self.now).clamp(-1.0 / RAMP, 1.0 / RAMP);
-        self.now += step;
+    /// Turns a tick of sound down, ramping.
+    pub fn apply(&mut self, frame: &mut [i32]) {
+        let step = 1.0 / (RAMP * frame.len() as f32);
+        for sample in frame {
+            self.step(step);
+            *sample = (*sample as f32 * self.now).round() as i32;
+        }
+    }
+
+    fn step(&mut self, step: f32) {
+        self.now += (self.target - self.now).clamp(-step, step);
         if (self.target - self.now).abs() < 1e-6 {
             self.now = self.target;
         }
@@ -65,14 +74,20 @@ impl Fade {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate::Rate;
 
     #[test]
-    fn a_mute_takes_eight_milliseconds_and_ends_in_silence() {
-        let mut fade = Fade::at(1.0);
-        fade.to(0.0);
-        let mut frame = [0; 160];
-        fade.add(&mut frame, &[10_000; 160]);
-        assert!(frame.windows(2).all(|pair| pair[0] >= pair[1] && pair[0] - pair[1] <= 160));
-        assert!(frame[..60].iter().all(|&sample| sample > 0) && frame[64..] == [0; 96]);
+    fn a_mute_takes_eight_milliseconds_at_every_rate_and_ends_in_silence() {
+        for rate in Rate::ALL {
+            let mut fade = Fade::at(1.0);
+            fade.to(0.0);
+            let mut frame = vec![0; rate.samples()];
+            fade.add(&mut frame, &vec![10_000; rate.samples()]);
+            let ramp = rate.samples() * 2 / 5;
+            let step = (10_000 / ramp + 4) as i32;
+            assert!(frame.windows(2).all(|pair| pair[0] >= pair[1] && pair[0] - pair[1] <= step));
+            assert!(frame[..ramp - 4].iter().all(|&sample| sample > 0), "{rate:?}");
+            assert!(frame[ramp + 1..].iter().all(|&sample| sample == 0), "{rate:?}");
+        }
     }
 }

@@ -1,33 +1,44 @@
 //! The jitter buffer: samples by their RTP timestamp, and a play-out clock of its own.
 //!
 //! The buffer is a ring of samples, so packets of any length, order and number fit without
-//! allocation. Delay follows the network: the play-out point stays behind the fastest packet by
+//! allocation; those of a codec that is decoded in order wait before it as they came. Delay follows the network: the play-out point stays behind the fastest packet by
 //! as much as the slowest one of the last seconds was later.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::backlog::{Backlog, Step};
+use crate::codec::PCM_MAX;
+use crate::command::Codec;
 use crate::conceal::Concealer;
-use crate::{SAMPLES, samples_in};
+use crate::g711;
+use crate::rate::{Rate, SAMPLES_MAX};
 
-/// Samples in the ring: the hard bound of all delay and memory, 512 ms.
-const RING: usize = 4_096;
+/// The hard bound of all delay and memory: what is further off than this is not kept.
+const HORIZON_MS: i64 = 512;
+/// The ring of a codec whose packets wait as they came: its longest packet, and a tick.
+const DECODED_MS: i64 = 160;
 /// The longest delay that any setting allows.
 pub const DELAY_MAX: Duration = Duration::from_millis(300);
-/// Added to what the network needs: 5 ms.
-const MARGIN: i64 = 40;
-/// Assumed of a network that is not known yet: 10 ms.
-const FIRST_DEVIATION: i64 = 80;
-/// How far play-out may be from where it should be before it is moved: 10 ms.
-const SLACK: i64 = 80;
-/// Most samples by which a frame is stretched, because packets come too late to be heard: 2.5 %.
+/// Added to what the network needs, until it is known and from then on.
+const MARGIN_MS: [i64; 2] = [5, 2];
+/// The least that is assumed of a network, until it is known and from then on.
+const DEVIATION_MIN_MS: [i64; 2] = [10, 1];
+/// When a network is known.
+const KNOWN_AFTER_MS: i64 = 5_000;
+/// How much too short the delay may be before play-out is moved, until the network is known and
+/// from then on; and how much too long, or by half of how much the network's delay varies.
+const SHORT_MS: [i64; 2] = [5, 2];
+const LONG_MS: [i64; 2] = [10, 5];
+/// Most samples at 8 kHz by which a tick is stretched, because packets come too late: 2.5 %.
 const STRETCH_MAX: i64 = 4;
-/// Most samples by which a frame is squeezed, which has time: 0.6 %, a tenth of a semitone.
+/// Most samples at 8 kHz by which a tick is squeezed, which has time: 0.6 %, a tenth of a semitone.
 const SQUEEZE_MAX: i64 = 1;
-/// How long a delay is remembered, in eighths.
-const WINDOW: Duration = Duration::from_millis(500);
+/// How long a delay is remembered, in sixteenths.
+const WINDOW_MS: i64 = 500;
+const WINDOWS: i64 = 16;
 
-/// Stands in the ring where no sample is: no G.711 octet means it.
+/// Stands in the ring where no sample is; no decoder leaves it there.
 const ABSENT: i16 = i16::MIN;
 
 /// How much delay the buffer may add.
@@ -50,12 +61,21 @@ pub enum Taken {
     InTime,
     /// Its time has passed.
     Late,
+    /// It holds no sound of its codec.
+    Malformed,
 }
 
 /// One leg's buffer.
 #[derive(Debug)]
 pub struct Jitter {
-    ring: Box<[i16; RING]>,
+    rate: Rate,
+    /// Samples in a millisecond.
+    per_ms: i64,
+    /// Samples in a step of the RTP clock.
+    per_step: i64,
+    ring: Box<[i16]>,
+    /// What has to be decoded in order; what need not is in the ring at once.
+    backlog: Option<Box<Backlog>>,
     concealer: Concealer,
     bounds: Bounds,
     epoch: Option<Instant>,
@@ -64,12 +84,12 @@ pub struct Jitter {
     /// First sample that is not played yet, and first that was never received.
     play: i64,
     newest: i64,
-    /// A packet has come; then, a frame was read and play-out has its place.
-    started: bool,
+    /// When the first packet came; then, a frame was read and play-out has its place.
+    began: Option<i64>,
     aligned: bool,
-    /// Least and greatest transit in each of the last eighths of the window.
-    transits: [(i64, i64); 8],
-    eighth: i64,
+    /// Least and greatest transit in each of the last windows.
+    transits: [(i64, i64); WINDOWS as usize],
+    window: i64,
     /// The far end said that it is silent: a gap is silence, not loss.
     silent: bool,
     /// Play-out is on its way to where it should be.
@@ -77,29 +97,36 @@ pub struct Jitter {
 }
 
 /// Returns the places of `length` samples from `position` on, before and after the ring's end.
-fn halves(position: i64, length: usize) -> (Range<usize>, Range<usize>) {
-    let start = position.rem_euclid(RING as i64) as usize;
-    let first = length.min(RING - start);
+fn halves(ring: usize, position: i64, length: usize) -> (Range<usize>, Range<usize>) {
+    let start = position.rem_euclid(ring as i64) as usize;
+    let first = length.min(ring - start);
     (start..start + first, 0..length - first)
 }
 
 const NO_TRANSIT: (i64, i64) = (i64::MAX, i64::MIN);
 
 impl Jitter {
-    pub fn new(bounds: Bounds) -> Self {
+    pub fn new(codec: Codec, bounds: Bounds) -> Self {
+        let rate = codec.rate();
+        let per_ms = i64::from(rate.hertz() / 1_000);
+        let ring = per_ms * if codec.is_stateless() { HORIZON_MS } else { DECODED_MS };
         Self {
-            ring: Box::new([ABSENT; RING]),
-            concealer: Concealer::new(),
+            rate,
+            per_ms,
+            per_step: i64::from(rate.hertz() / codec.clock()),
+            ring: vec![ABSENT; ring as usize].into(),
+            backlog: (!codec.is_stateless()).then(|| Box::new(Backlog::new(codec))),
+            concealer: Concealer::at(rate),
             bounds,
             epoch: None,
             last_timestamp: 0,
             unwrapped: 0,
             play: 0,
             newest: 0,
-            started: false,
+            began: None,
             aligned: false,
-            transits: [NO_TRANSIT; 8],
-            eighth: 0,
+            transits: [NO_TRANSIT; WINDOWS as usize],
+            window: 0,
             silent: false,
             moving: false,
         }
@@ -112,49 +139,58 @@ impl Jitter {
     /// Forgets the timeline: another source speaks, or its timestamps jumped.
     pub fn reset(&mut self) {
         self.ring.fill(ABSENT);
-        self.started = false;
+        if let Some(backlog) = &mut self.backlog {
+            backlog.clear();
+        }
+        self.began = None;
         self.aligned = false;
-        self.transits = [NO_TRANSIT; 8];
+        self.transits = [NO_TRANSIT; WINDOWS as usize];
         self.silent = false;
         self.moving = false;
     }
 
-    /// Takes a packet that came at `at`, decoded by `decode`.
-    pub fn insert(
-        &mut self,
-        timestamp: u32,
-        payload: &[u8],
-        decode: impl Fn(u8) -> i16,
-        at: Instant,
-    ) -> Taken {
-        let position = self.unwrap(timestamp);
-        if self.started && (position - self.play).unsigned_abs() > RING as u64 {
+    /// Takes a packet that came at `at`.
+    pub fn insert(&mut self, timestamp: u32, payload: &[u8], codec: Codec, at: Instant) -> Taken {
+        let length = match &self.backlog {
+            Some(backlog) => backlog.samples(payload),
+            None => Some(payload.len()),
+        };
+        let Some(length) = length else { return Taken::Malformed };
+        let position = self.unwrap(timestamp) * self.per_step;
+        let horizon = HORIZON_MS * self.per_ms;
+        if self.began.is_some() && (position - self.play).abs() > horizon {
             self.reset();
         }
         let now = self.clock(at);
         self.observe(now, position);
-        if !self.started {
-            self.started = true;
+        if self.began.is_none() {
+            self.began = Some(now);
             self.newest = position;
             self.play = position;
         }
         self.silent = false;
         // Of what is too early or too late, nothing is kept.
-        let end = (position + payload.len() as i64).min(self.play + RING as i64);
-        let start = position.max(self.play);
-        if start >= end {
+        let end = (position + length as i64).min(self.play + horizon);
+        if position.max(self.play) >= end {
             return Taken::Late;
         }
-        let payload = &payload[(start - position) as usize..(end - position) as usize];
-        let (first, second) = halves(start, payload.len());
-        let (early, late) = payload.split_at(first.len());
-        for (slots, octets) in [(first, early), (second, late)] {
-            for (sample, &octet) in self.ring[slots].iter_mut().zip(octets) {
-                *sample = decode(octet);
+        let in_time = match &mut self.backlog {
+            Some(backlog) => {
+                // The far end's way to say that it sends nothing for a while.
+                self.silent = payload.len() <= 2;
+                backlog.keep(position, length, payload)
             }
-        }
+            None => {
+                let decode = match codec {
+                    Codec::Pcma => g711::alaw_to_linear,
+                    _ => g711::ulaw_to_linear,
+                };
+                self.write(position, payload, |&octet| decode(octet));
+                true
+            }
+        };
         self.newest = self.newest.max(end);
-        Taken::InTime
+        if in_time { Taken::InTime } else { Taken::Late }
     }
 
     /// The far end stops sending because nobody speaks.
@@ -162,12 +198,10 @@ impl Jitter {
         self.silent = true;
     }
 
-    /// Fills one frame; returns how many of its samples were concealed, or nothing while there
+    /// Fills one tick; returns how many of its samples were concealed, or nothing while there
     /// has been no sound at all.
-    pub fn read(&mut self, frame: &mut [i16; SAMPLES], at: Instant) -> Option<usize> {
-        if !self.started {
-            return None;
-        }
+    pub fn read(&mut self, frame: &mut [i16], at: Instant) -> Option<usize> {
+        self.began?;
         let now = self.clock(at);
         let wanted = self.wanted(now);
         if !std::mem::replace(&mut self.aligned, true) {
@@ -175,46 +209,80 @@ impl Jitter {
             self.play = wanted;
         }
         let off = wanted - self.play;
-        if off.abs() > 2 * RING as i64 {
+        if off.abs() > 2 * HORIZON_MS * self.per_ms {
             self.reset();
             return None;
         }
         let nothing_buffered = self.newest <= self.play;
-        if nothing_buffered && off.abs() > SLACK {
+        let (short, long) = self.slack(now);
+        if nothing_buffered && (off > long || off < -short) {
             // Nothing is heard, so nothing is lost by going there at once.
             self.play = wanted;
         }
-        self.moving = off.abs() > if self.moving { STRETCH_MAX } else { SLACK };
-        let slip =
-            if self.moving && !nothing_buffered { off.clamp(-STRETCH_MAX, SQUEEZE_MAX) } else { 0 };
+        let scale = self.per_ms / 8;
+        let near = STRETCH_MAX * scale;
+        self.moving = if self.moving { off.abs() > near } else { off > long || off < -short };
+        let slip = if self.moving && !nothing_buffered {
+            off.clamp(-near, SQUEEZE_MAX * scale)
+        } else {
+            0
+        };
         if slip == 0 {
             return Some(self.take(frame));
         }
-        let mut stretched = [0; SAMPLES + SQUEEZE_MAX as usize];
-        let length = (SAMPLES as i64 + slip) as usize;
+        // A sample more, for what lies between the last two.
+        let mut stretched = [0; SAMPLES_MAX + SAMPLES_MAX / 160];
+        let length = (frame.len() as i64 + slip) as usize;
         let concealed = self.take(&mut stretched[..length]);
-        let ratio = (length - 1) as f32 / (SAMPLES - 1) as f32;
-        for (index, out) in frame.iter_mut().enumerate() {
-            let place = index as f32 * ratio;
-            let left = (place as usize).min(length - 2);
-            let weight = place - left as f32;
-            let (a, b) = (f32::from(stretched[left]), f32::from(stretched[left + 1]));
-            *out = (a + (b - a) * weight).round() as i16;
-        }
+        stretch(&stretched[..length], frame);
         Some(concealed)
     }
 
-    /// Returns the delay that is added at `at`, in samples.
-    pub fn delay(&self) -> i64 {
-        if self.started { (self.newest - self.play).clamp(0, RING as i64) } else { 0 }
+    /// Returns the delay that is added, in milliseconds.
+    pub fn delay_ms(&self) -> f32 {
+        let samples = if self.began.is_some() { self.newest - self.play } else { 0 };
+        samples.clamp(0, HORIZON_MS * self.per_ms) as f32 / self.per_ms as f32
+    }
+
+    /// Writes sound to the ring, but for what is played already and what does not fit.
+    fn write<T>(&mut self, position: i64, sound: &[T], decode: impl Fn(&T) -> i16) {
+        let end = (position + sound.len() as i64).min(self.play + self.ring.len() as i64);
+        let start = position.max(self.play);
+        if start >= end {
+            return;
+        }
+        let sound = &sound[(start - position) as usize..(end - position) as usize];
+        let (first, second) = halves(self.ring.len(), start, sound.len());
+        let (early, late) = sound.split_at(first.len());
+        for (slots, sound) in [(first, early), (second, late)] {
+            for (sample, heard) in self.ring[slots].iter_mut().zip(sound) {
+                *sample = decode(heard);
+            }
+        }
+    }
+
+    /// Decodes what is due before `end`; returns how much of it the codec made up.
+    fn decode_until(&mut self, end: i64) -> usize {
+        let mut concealed = 0;
+        let Some(mut backlog) = self.backlog.take() else { return 0 };
+        let mut pcm = [0; PCM_MAX];
+        while let Some((position, length, step)) = backlog.step(self.play, end, &mut pcm) {
+            if step == Step::Concealed && !self.silent {
+                concealed += length;
+            }
+            self.write(position, &pcm[..length], |&sample| sample.max(-i16::MAX));
+        }
+        self.backlog = Some(backlog);
+        concealed
     }
 
     /// Plays `out.len()` samples from the ring.
     fn take(&mut self, out: &mut [i16]) -> usize {
-        let (first, second) = halves(self.play, out.len());
+        let made_up = self.decode_until(self.play + out.len() as i64);
+        let (first, second) = halves(self.ring.len(), self.play, out.len());
         let present = |slots: &Range<usize>| !self.ring[slots.clone()].contains(&ABSENT);
         if !(present(&first) && present(&second)) {
-            return self.take_in_parts(out);
+            return made_up + self.take_in_parts(out);
         }
         let (early, late) = out.split_at_mut(first.len());
         early.copy_from_slice(&self.ring[first.clone()]);
@@ -223,13 +291,13 @@ impl Jitter {
         self.ring[second].fill(ABSENT);
         self.concealer.received(out);
         self.play += out.len() as i64;
-        0
+        made_up
     }
 
     /// Plays what is there and conceals what is not.
     fn take_in_parts(&mut self, out: &mut [i16]) -> usize {
-        let play = self.play;
-        let slot = |index: usize| (play + index as i64).rem_euclid(RING as i64) as usize;
+        let (play, ring) = (self.play, self.ring.len() as i64);
+        let slot = |index: usize| (play + index as i64).rem_euclid(ring) as usize;
         let mut concealed = 0;
         let mut start = 0;
         while start < out.len() {
@@ -253,36 +321,62 @@ impl Jitter {
         concealed
     }
 
-    /// Returns where play-out should be: behind the fastest packet by the slowest one's delay.
-    fn wanted(&self, now: i64) -> i64 {
+    /// Returns by how much the network's delay varies.
+    fn deviation(&self) -> Option<(i64, i64)> {
         let least = self.transits.iter().map(|t| t.0).min().unwrap_or(i64::MAX);
         let greatest = self.transits.iter().map(|t| t.1).max().unwrap_or(i64::MIN);
-        if least > greatest {
-            return self.play + SAMPLES as i64; // No packet for seconds: as before.
-        }
-        let bound = samples_in(self.bounds.delay_max.min(DELAY_MAX));
-        let deviation = (greatest - least).max(FIRST_DEVIATION.min(bound)).min(bound);
-        now - least - deviation - MARGIN - SAMPLES as i64
+        (least <= greatest).then_some((least, greatest - least))
+    }
+
+    /// Returns 1 where the network is known, else 0.
+    fn known(&self, now: i64) -> usize {
+        self.began.is_some_and(|began| now - began > KNOWN_AFTER_MS * self.per_ms).into()
+    }
+
+    /// Returns where play-out should be: behind the fastest packet by the slowest one's delay.
+    fn wanted(&self, now: i64) -> i64 {
+        let tick = self.rate.samples() as i64;
+        let Some((least, deviation)) = self.deviation() else {
+            return self.play + tick; // No packet for seconds: as before.
+        };
+        let known = self.known(now);
+        let bound = self.samples_in(self.bounds.delay_max.min(DELAY_MAX));
+        let assumed = DEVIATION_MIN_MS[known] * self.per_ms;
+        let deviation = deviation.max(assumed).min(bound);
+        now - least - deviation - MARGIN_MS[known] * self.per_ms - tick
+    }
+
+    /// Returns by how much the delay may be too short, and too long.
+    fn slack(&self, now: i64) -> (i64, i64) {
+        let varies = self.deviation().map_or(0, |(_, deviation)| deviation / 2);
+        let known = self.known(now);
+        (SHORT_MS[known] * self.per_ms, varies.max(LONG_MS[known] * self.per_ms))
     }
 
     fn observe(&mut self, now: i64, position: i64) {
-        let eighth = now / samples_in(WINDOW).max(1);
+        let window = now / (WINDOW_MS * self.per_ms);
         // Over a pause the last values stay: they are the best that is known.
-        if eighth != self.eighth {
-            for passed in 1..=(eighth - self.eighth).clamp(1, 8) {
-                self.transits[(self.eighth + passed).rem_euclid(8) as usize] = NO_TRANSIT;
+        if window != self.window {
+            for passed in 1..=(window - self.window).clamp(1, WINDOWS) {
+                self.transits[(self.window + passed).rem_euclid(WINDOWS) as usize] = NO_TRANSIT;
             }
-            self.eighth = eighth;
+            self.window = window;
         }
         let transit = now - position;
-        let (least, greatest) = &mut self.transits[eighth.rem_euclid(8) as usize];
+        let (least, greatest) = &mut self.transits[window.rem_euclid(WINDOWS) as usize];
         *least = transit.min(*least);
         *greatest = transit.max(*greatest);
     }
 
+    fn samples_in(&self, duration: Duration) -> i64 {
+        crate::samples_in(duration).saturating_mul(self.per_ms / 8)
+    }
+
     fn clock(&mut self, at: Instant) -> i64 {
         let epoch = *self.epoch.get_or_insert(at);
-        samples_in(at.saturating_duration_since(epoch))
+        let passed = at.saturating_duration_since(epoch);
+        let nanos = i64::try_from(passed.as_nanos()).unwrap_or(i64::MAX);
+        nanos.saturating_mul(self.per_ms) / 1_000_000
     }
 
     fn unwrap(&mut self, timestamp: u32) -> i64 {
@@ -293,26 +387,44 @@ impl Jitter {
     }
 }
 
+/// Spreads `sound` evenly over `frame`, by a cubic curve through four samples.
+fn stretch(sound: &[i16], frame: &mut [i16]) {
+    let last = sound.len() - 1;
+    let ratio = last as f32 / (frame.len() - 1) as f32;
+    for (index, out) in frame.iter_mut().enumerate() {
+        let place = index as f32 * ratio;
+        let left = (place as usize).min(last - 1);
+        let weight = place - left as f32;
+        let at = |index: usize| f32::from(sound[index.min(last)]);
+        let (before, a, b, after) =
+            (at(left.saturating_sub(1)), at(left), at(left + 1), at(left + 2));
+        let (slope_a, slope_b) = ((b - before) / 2.0, (after - a) / 2.0);
+        let bend = 3.0 * (b - a) - 2.0 * slope_a - slope_b;
+        let twist = 2.0 * (a - b) + slope_a + slope_b;
+        let value = ((twist * weight + bend) * weight + slope_a) * weight + a;
+        *out = value.round() as i16;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::g711;
 
     /// Returns the greatest delay, in milliseconds, when every other packet is 200 ms late.
     #[allow(clippy::disallowed_methods)] // An epoch.
     fn delay_of_a_bad_network(delay_max: Duration) -> i64 {
-        let mut jitter = Jitter::new(Bounds { delay_max });
+        let mut jitter = Jitter::new(Codec::Pcmu, Bounds { delay_max });
         let start = Instant::now();
         let mut greatest = 0;
         for tick in 0..1_000_u32 {
             let at = start + Duration::from_millis(20) * tick;
             let number = if tick % 2 == 0 { tick.checked_sub(10) } else { Some(tick) };
             if let Some(number) = number {
-                jitter.insert(number * SAMPLES as u32, &[0; SAMPLES], |_| 0, at);
+                jitter.insert(number * 160, &[0xff; 160], Codec::Pcmu, at);
             }
-            jitter.read(&mut [0; SAMPLES], at);
+            jitter.read(&mut [0; 160], at);
             if tick > 900 {
-                greatest = greatest.max(jitter.delay() / 8);
+                greatest = greatest.max(jitter.delay_ms() as i64);
             }
         }
         greatest

@@ -3,21 +3,26 @@
 use std::time::{Duration, Instant};
 
 use crate::activity::Activity;
-use crate::command::{Codec, LegId, LegOptions, LegStats, Pcm, PlayerId, Route, Speaks};
+use crate::command::{Codec, Hears, LegId, LegOptions, LegStats, Pcm, PlayerId, Route, Speaks};
 use crate::dtmf;
+use crate::edge::Edge;
+use crate::encoding::Own;
 use crate::fade::Fade;
-use crate::g711;
 use crate::jitter::{Jitter, Taken};
 use crate::latch::Latch;
 use crate::limiter::Limiter;
 use crate::machine::{Answerer, Detector};
+use crate::mos::Concealed;
+use crate::narrowed::Narrowed;
 use crate::pacer::Pacer;
 use crate::player::Player;
 use crate::protected::Protected;
+use crate::rate::{Rate, SAMPLES_MAX};
 use crate::recording::Recorder;
+use crate::resample::Resampler;
 use crate::rtcp;
 use crate::rtp::Header;
-use crate::{Frame, SAMPLES};
+use crate::talkers::Loudness;
 
 /// A leg that should be sending and has not for this long is reported.
 pub const SILENT_AFTER: Duration = Duration::from_secs(60);
@@ -59,7 +64,12 @@ pub struct Leg {
     pub latch: Latch,
     pub latch_rtcp: Option<std::net::SocketAddr>,
     source: Option<Source>,
+    /// What the far end sends just now.
+    codec_in: Codec,
     jitter: Jitter,
+    /// From the rate of that to the leg's own, where they differ.
+    resampler_in: Option<Box<Resampler>>,
+    concealed: Concealed,
     activity: Activity,
     /// Says who has answered, until it has.
     pub detector: Option<Box<Detector>>,
@@ -70,21 +80,36 @@ pub struct Leg {
     reported_silent: bool,
     pub stats: LegStats,
 
-    /// This tick's frame, and what of it goes to the room.
-    pub voice: Frame,
+    /// This tick's sound, and what of it goes to the room.
+    pub voice: Box<[i16]>,
     /// Holds something of this tick only while [`Self::speaks_now`].
-    pub spoken: Frame,
+    pub spoken: Box<[i32]>,
     pub speaks_now: bool,
+    /// Whether it did in the tick before.
+    pub spoke: bool,
     pub voice_fade: Fade,
     pub hear_fade: Fade,
+    /// What is played to all, where it hears nobody of the room.
+    pub played_fade: Fade,
+    /// Whether there is room for it among those who are mixed.
+    pub floor: Fade,
+    pub loudness: Loudness,
     /// Those who hear this leg alone.
-    pub edges: Vec<(LegId, Fade)>,
+    pub edges: Vec<Edge>,
     pub limiter: Limiter,
     pub route: Route,
     pub pending: Option<Pending>,
     pub players: Vec<Player>,
+    /// What brings [`Self::players`] to the leg's rate.
+    pub resampler_played: Option<Box<Resampler>>,
     pub recorders: Vec<Recorder>,
+    /// What is recorded of the leg, at 8 kHz.
+    pub narrow_voice: Narrowed,
+    pub narrow_spoken: Narrowed,
+    pub narrow_heard: Narrowed,
 
+    /// The encoder of what this leg alone hears.
+    pub own: Own,
     pub pacer: Pacer,
     pub sequence: u16,
     pub timestamp: u32,
@@ -118,7 +143,10 @@ impl Leg {
             latch: Latch::new(options.remote),
             latch_rtcp: None,
             source: None,
-            jitter: Jitter::new(options.bounds),
+            codec_in: options.codec,
+            jitter: Jitter::new(options.codec, options.bounds),
+            resampler_in: None,
+            concealed: Concealed::default(),
             activity: Activity::new(),
             detector: None,
             keys_in: dtmf::Receiver::default(),
@@ -127,17 +155,26 @@ impl Leg {
             last_packet: now,
             reported_silent: false,
             stats: LegStats::default(),
-            voice: [0; SAMPLES],
-            spoken: [0; SAMPLES],
+            voice: vec![0; options.codec.rate().samples()].into(),
+            spoken: vec![0; options.codec.rate().samples()].into(),
             speaks_now: false,
+            spoke: false,
             voice_fade: Fade::at(0.0),
             hear_fade: Fade::at(0.0),
+            played_fade: Fade::at(0.0),
+            floor: Fade::at(1.0),
+            loudness: Loudness::default(),
             edges: Vec::new(),
             limiter: Limiter::new(),
-            route: Route { room: None, speaks: Speaks::Nobody, hears: false, room_gain: 1.0 },
+            route: Route::nowhere(),
             pending: None,
             players: Vec::new(),
+            resampler_played: None,
             recorders: Vec::new(),
+            narrow_voice: Narrowed::new(),
+            narrow_spoken: Narrowed::new(),
+            narrow_heard: Narrowed::new(),
+            own: Own::new(),
             pacer: Pacer::new(options.ptime_ms),
             // Half of the numbers lie before the first wrap, which SRTP could not tell if it was lost early.
             sequence: random[0] as u16 >> 1,
@@ -160,7 +197,44 @@ impl Leg {
         self.jitter.set_bounds(options.bounds);
         self.last_packet = now;
         self.reported_silent = false;
+        if options.codec != self.options.codec {
+            self.change_codec(options.codec);
+        }
         self.options = options;
+    }
+
+    /// Sends another codec from now on, and mixes at its rate.
+    fn change_codec(&mut self, codec: Codec) {
+        self.own = Own::new();
+        if codec.rate() == self.rate() {
+            return;
+        }
+        let samples = codec.rate().samples();
+        self.voice = vec![0; samples].into();
+        self.spoken = vec![0; samples].into();
+        self.speaks_now = false;
+        self.limiter = Limiter::new();
+        self.resampler_played = None;
+        self.resampler_in = resampler(self.codec_in.rate(), codec.rate());
+        self.narrow_voice = Narrowed::new();
+        self.narrow_spoken = Narrowed::new();
+        self.narrow_heard = Narrowed::new();
+        self.edges.iter_mut().for_each(Edge::change_rate);
+    }
+
+    /// Follows the far end, which sends another codec of those that it may.
+    fn hear_codec(&mut self, codec: Codec) {
+        let alike = codec.is_stateless() && self.codec_in.is_stateless();
+        self.codec_in = codec;
+        if !alike {
+            self.jitter = Jitter::new(codec, self.options.bounds);
+            self.resampler_in = resampler(codec.rate(), self.rate());
+        }
+    }
+
+    /// The rate at which the leg is mixed: that of what it is sent.
+    pub fn rate(&self) -> Rate {
+        self.options.codec.rate()
     }
 
     pub fn bound_jitter(&mut self, bounds: crate::Bounds) {
@@ -203,13 +277,13 @@ impl Leg {
             self.jitter.silence();
             return Heard::Sound;
         };
-        let taken = match codec {
-            Codec::Pcmu => self.jitter.insert(header.timestamp, payload, g711::ulaw_to_linear, at),
-            Codec::Pcma => self.jitter.insert(header.timestamp, payload, g711::alaw_to_linear, at),
-            Codec::G722 | Codec::Opus(_) => return self.drop_packet(),
-        };
-        if taken == Taken::Late {
-            self.stats.rx_late += 1;
+        if codec != self.codec_in {
+            self.hear_codec(codec);
+        }
+        match self.jitter.insert(header.timestamp, payload, codec, at) {
+            Taken::InTime => {}
+            Taken::Late => self.stats.rx_late += 1,
+            Taken::Malformed => return self.drop_packet(),
         }
         Heard::Sound
     }
@@ -255,15 +329,17 @@ impl Leg {
             source.highest = header.sequence;
         }
         source.received += 1;
-        let now = crate::samples_in(at.saturating_duration_since(self.epoch));
+        let clock = i64::from(self.codec_in.clock() / crate::RATE);
+        let now = crate::samples_in(at.saturating_duration_since(self.epoch)) * clock;
         let transit = now - i64::from(header.timestamp);
         if let Some(last) = source.transit {
             // A jump of the clock is not jitter.
-            let step = ((transit - last).unsigned_abs() as f32).min(8_000.0);
+            let second = self.codec_in.clock() as f32;
+            let step = ((transit - last).unsigned_abs() as f32).min(second);
             source.jitter += (step - source.jitter) / 16.0;
         }
         source.transit = Some(transit);
-        self.stats.jitter_ms = source.jitter / 8.0;
+        self.stats.jitter_ms = source.jitter / (8 * clock) as f32;
         self.stats.rx_lost = source.expected().saturating_sub(source.received);
     }
 
@@ -324,26 +400,68 @@ impl Leg {
         rtcp::write(packet, &sent, block.as_ref(), rtcp::ntp(self.epoch, now), now)
     }
 
-    /// Fetches this tick's frame and what of it goes to the room.
+    /// Fetches this tick's sound and what of it goes to the room.
     pub fn listen(&mut self, now: Instant) {
-        let concealed = self.jitter.read(&mut self.voice, now);
-        if concealed.is_none() {
-            self.voice = [0; SAMPLES];
+        self.fetch(now);
+        self.spoke = std::mem::replace(&mut self.speaks_now, false);
+        if !self.options.codec.is_stateless() {
+            self.loudness.observe(&self.voice);
         }
-        self.stats.concealed_samples += concealed.unwrap_or(0) as u64;
-        self.stats.delay_ms = self.jitter.delay() as f32 / 8.0;
-        self.speaks_now = false;
-        if self.voice_fade.is_unity() {
-            self.spoken = self.voice;
-        } else if self.voice_fade.is_silent() {
+        if self.voice_fade.is_silent() || self.floor.is_silent() {
             return;
-        } else {
-            let mut spoken = [0; SAMPLES];
-            self.voice_fade.add(&mut spoken, &self.voice.map(i32::from));
-            // No gain is above 1, so that nothing is cut off.
-            self.spoken = spoken.map(|sample| sample as i16);
         }
-        self.speaks_now = self.spoken != [0; SAMPLES];
+        let mut heard = false;
+        for (spoken, &sample) in self.spoken.iter_mut().zip(&self.voice) {
+            *spoken = i32::from(sample);
+            heard |= sample != 0;
+        }
+        if !self.voice_fade.is_unity() {
+            self.voice_fade.apply(&mut self.spoken);
+        }
+        if !self.floor.is_unity() {
+            self.floor.apply(&mut self.spoken);
+        }
+        self.speaks_now = heard;
+    }
+
+    /// Whether the leg speaks, or has just spoken, a codec that is dear to encode for.
+    pub fn wants_talk(&self) -> bool {
+        !self.options.codec.is_stateless()
+            && self.voice_fade.target() > 0.0
+            && self.loudness.is_some()
+    }
+
+    /// Reads the buffer into [`Self::voice`].
+    fn fetch(&mut self, now: Instant) {
+        let samples = self.codec_in.rate().samples();
+        let concealed = if let Some(resampler) = &mut self.resampler_in {
+            let (mut came, mut made) = ([0; SAMPLES_MAX], [0; SAMPLES_MAX]);
+            let concealed = self.jitter.read(&mut came[..samples], now);
+            let came: [i32; SAMPLES_MAX] = came.map(i32::from);
+            let made = &mut made[..self.voice.len()];
+            resampler.resample(&came[..samples], made);
+            for (voice, &sample) in self.voice.iter_mut().zip(made.iter()) {
+                *voice = saturate(sample);
+            }
+            concealed
+        } else {
+            let concealed = self.jitter.read(&mut self.voice, now);
+            if concealed.is_none() {
+                self.voice.fill(0);
+            }
+            concealed
+        };
+        let scale = samples as u64 / Rate::Narrow.samples() as u64;
+        self.stats.concealed_samples += concealed.unwrap_or(0) as u64 / scale;
+        self.stats.delay_ms = self.jitter.delay_ms();
+        if let Some(concealed) = concealed {
+            self.concealed.observe(concealed as f32 / samples as f32);
+            // The network takes half of the round trip, the phone a packet's time.
+            let delay_ms = self.stats.delay_ms
+                + self.stats.round_trip_ms.unwrap_or(0.0) / 2.0
+                + f32::from(self.options.ptime_ms);
+            self.stats.mos = Some(self.concealed.mos(self.codec_in, delay_ms));
+        }
     }
 
     /// Says whether somebody began to speak with this tick's frame, or has stopped.
@@ -353,31 +471,25 @@ impl Leg {
 
     /// Says who has answered, once that can be said with this tick's frame.
     pub fn answerer(&mut self) -> Option<Answerer> {
-        let answerer = self.detector.as_mut()?.observe(&self.voice)?;
+        let detector = self.detector.as_mut()?;
+        let answerer =
+            detector.observe(self.narrow_voice.of(self.options.codec.rate(), &self.voice))?;
         self.detector = None;
         Some(answerer)
     }
 
-    /// Adds to `whispers` what single others hear of this leg in this tick.
-    pub fn whisper(&mut self, whispers: &mut Vec<(LegId, [i32; SAMPLES])>) {
-        let voice = self.voice.map(i32::from);
-        for (to, fade) in &mut self.edges {
-            let mut whisper = [0; SAMPLES];
-            fade.add(&mut whisper, &voice);
-            whispers.push((*to, whisper));
+    /// Adds to `heard` what the leg hears of its room: `mix` without its own voice.
+    pub fn hear_others(&mut self, mix: &[i32], heard: &mut [i32]) {
+        if !self.speaks_now {
+            self.hear_fade.add(heard, mix);
+            return;
         }
-        self.edges.retain(|(_, fade)| !fade.is_silent());
-    }
-
-    /// Adds to `heard` what the leg hears of its room: the sum without its own voice.
-    pub fn hear_others(&mut self, sum: &[i32; SAMPLES], heard: &mut [i32; SAMPLES]) {
-        let mut others = *sum;
-        if self.speaks_now {
-            for (other, &own) in others.iter_mut().zip(&self.spoken) {
-                *other -= i32::from(own);
-            }
+        let mut others = [0; SAMPLES_MAX];
+        let others = &mut others[..mix.len()];
+        for ((other, &all), &own) in others.iter_mut().zip(mix).zip(&self.spoken) {
+            *other = all - own;
         }
-        self.hear_fade.add(heard, &others);
+        self.hear_fade.add(heard, others);
     }
 
     /// Whether the far end is due to have sent something; says so once.
@@ -389,17 +501,19 @@ impl Leg {
 
     /// Starts the ramps towards `route`, in the room where the leg is.
     pub fn take_route(&mut self, route: Route) {
-        self.voice_fade.to(if route.speaks == Speaks::Everyone { 1.0 } else { 0.0 });
-        self.hear_fade.to(if route.hears { route.room_gain } else { 0.0 });
+        let gain = route.gain;
+        self.voice_fade.to(if route.speaks == Speaks::Everyone { gain } else { 0.0 });
+        let when = |hears: bool| if hears { route.room_gain } else { 0.0 };
+        self.hear_fade.to(when(route.hears == Hears::Everyone));
+        self.played_fade.to(when(route.hears == Hears::Played));
         let only: &[LegId] = if let Speaks::Only(legs) = &route.speaks { legs } else { &[] };
-        for (to, fade) in &mut self.edges {
-            fade.to(if only.contains(to) { 1.0 } else { 0.0 });
+        let hears = |leg: &LegId| only.contains(leg) || route.besides.contains(leg);
+        for edge in &mut self.edges {
+            edge.fade.to(if hears(&edge.to) { gain } else { 0.0 });
         }
-        for &to in only {
-            if !self.edges.iter().any(|(known, _)| *known == to) {
-                let mut fade = Fade::at(0.0);
-                fade.to(1.0);
-                self.edges.push((to, fade));
+        for &to in only.iter().chain(&route.besides) {
+            if !self.edges.iter().any(|edge| edge.to == to) {
+                self.edges.push(Edge::new(to, gain));
             }
         }
         self.route = route;
@@ -409,9 +523,18 @@ impl Leg {
     pub fn fade_out(&mut self) {
         self.voice_fade.to(0.0);
         self.hear_fade.to(0.0);
-        for (_, fade) in &mut self.edges {
-            fade.to(0.0);
+        self.played_fade.to(0.0);
+        for edge in &mut self.edges {
+            edge.fade.to(0.0);
         }
+    }
+
+    /// Counts a packet that was sent.
+    pub fn sent(&mut self, octets: usize) {
+        self.marker = false;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.stats.tx_packets += 1;
+        self.sent_octets = self.sent_octets.wrapping_add(octets as u32);
     }
 
     pub fn play(&mut self, id: PlayerId, pcm: Pcm, loops: Option<u32>, paused: bool) -> bool {
@@ -421,4 +544,13 @@ impl Leg {
         self.players.push(Player::new(id, pcm, loops, paused));
         true
     }
+}
+
+fn resampler(from: Rate, to: Rate) -> Option<Box<Resampler>> {
+    (from != to).then(|| Box::new(Resampler::new(from, to)))
+}
+
+/// Returns a sample within full scale.
+pub fn saturate(sample: i32) -> i16 {
+    sample.clamp(-i32::from(i16::MAX), i16::MAX.into()) as i16
 }

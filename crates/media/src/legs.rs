@@ -71,9 +71,21 @@ impl Legs {
         }
     }
 
-    /// Returns those that are in no room.
-    pub fn loose_mut(&mut self) -> impl Iterator<Item = &mut Leg> {
-        let loose = self.places.iter_mut().filter(|place| !place.seated);
+    /// Returns the first place from `place` on whose leg is in no room.
+    pub fn next_loose(&self, place: usize) -> Option<usize> {
+        let rest = self.places.get(place..)?;
+        Some(place + rest.iter().position(|place| place.leg.is_some() && !place.seated)?)
+    }
+
+    /// Returns those of `count` places that are in no room.
+    pub fn loose(&self, place: usize, count: usize) -> impl Iterator<Item = LegId> {
+        let loose = self.places.iter().skip(place).take(count).filter(|place| !place.seated);
+        loose.filter_map(|place| Some(place.leg.as_deref()?.id))
+    }
+
+    /// Returns those of `count` places that are in no room.
+    pub fn loose_mut(&mut self, place: usize, count: usize) -> impl Iterator<Item = &mut Leg> {
+        let loose = self.places.iter_mut().skip(place).take(count).filter(|place| !place.seated);
         loose.filter_map(|place| place.leg.as_deref_mut())
     }
 

@@ -8,10 +8,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod activity;
+mod backlog;
+mod bus;
 mod codec;
 mod command;
 mod conceal;
 mod dtmf;
+mod edge;
+mod encoding;
 mod fade;
 mod g711;
 mod jitter;
@@ -20,6 +24,8 @@ mod leg;
 mod legs;
 mod limiter;
 mod machine;
+mod mos;
+mod narrowed;
 mod pacer;
 mod player;
 mod protected;
@@ -32,6 +38,8 @@ mod rtcp;
 mod rtp;
 mod shard;
 mod srtp;
+mod talkers;
+mod transmits;
 
 #[cfg(test)]
 mod tests;
@@ -39,9 +47,9 @@ mod tests;
 pub use activity::{STARTS_AFTER as SPEECH_STARTS_AFTER, STOPS_AFTER as SPEECH_STOPS_AFTER};
 pub use codec::{Decoder, Encoder, PAYLOAD_MAX, PCM_MAX};
 pub use command::{
-    Audible, Codec, Command, Event, JITTER_BOUNDS_MS, LOSS_BOUNDS, LegId, LegOptions, LegStats,
-    LiveStats, OpusOptions, Pcm, PlayTo, PlayerId, RoomId, Route, ShardStats, Speaks, TapId,
-    Transmit,
+    Audible, Codec, Command, Event, Hears, JITTER_BOUNDS_MS, LOSS_BOUNDS, LegId, LegOptions,
+    LegStats, LiveStats, MOS_BOUNDS, OpusOptions, Pcm, PlayTo, PlayerId, RoomId, Route, ShardStats,
+    Speaks, TapId, Transmit,
 };
 pub use g711::{alaw_to_linear, linear_to_alaw, linear_to_ulaw, ulaw_to_linear};
 pub use jitter::{Bounds, DELAY_MAX};
@@ -51,7 +59,7 @@ pub use rate::{Rate, SAMPLES_MAX};
 pub use recording::{Pause, Recorded, RecordingId, Sound, Source, TRACKS_MAX, Track};
 pub use resample::{Resampler, delay as resampling_delay};
 pub use rtp::{Header, PACKET_MAX};
-pub use shard::{Channel, LEGS_MAX, Shard};
+pub use shard::{Channel, LEGS_MAX, Part, Shard};
 pub use srtp::{KEY_MAX, MasterKey, OVERHEAD_MAX, Protection, SALT_MAX, Srtp, Suite};
 
 use std::time::Duration;

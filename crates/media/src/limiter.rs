@@ -51,6 +51,11 @@ impl Limiter {
         self.gain == 1.0 && self.needed == 1.0
     }
 
+    /// Whether a listener may go from one to the other unnoticed: their gains differ by 0.2 dB at most.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (self.gain - other.gain).abs() <= 0.02 * self.gain
+    }
+
     /// Writes the sound of one tick to `frame` within full scale, [`look_ahead`] samples late.
     ///
     /// Both hold one tick at `rate`. At another rate than before it begins after silence.

@@ -45,7 +45,7 @@ impl Player {
     }
 
     /// Adds this tick's samples to `sum`.
-    pub fn advance(&mut self, sum: &mut [i32; SAMPLES]) {
+    pub fn advance(&mut self, sum: &mut [i32]) {
         if self.fade.is_silent() {
             return;
         }

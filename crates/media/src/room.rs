@@ -1,10 +1,11 @@
-//! One conference's sum: everyone hears the sum of the others.
+//! One conference's mix: everyone hears the sum of the others.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-use crate::command::{Codec, LegId, TapId};
-use crate::g711;
-use crate::limiter::Limiter;
+use crate::bus::Buses;
+use crate::command::{LegId, TapId};
+use crate::edge::Whisper;
 use crate::player::Player;
 use crate::rate::Rate;
 use crate::recording::{Recorder, Waiting};
@@ -22,7 +23,7 @@ pub struct Tap {
 
 impl Tap {
     /// Keeps a frame; the oldest sound goes when nobody reads.
-    pub fn push(&mut self, frame: &Frame) {
+    pub fn push(&mut self, frame: &[i16]) {
         let surplus = (self.heard.len() + SAMPLES).saturating_sub(TAP_MAX);
         self.heard.drain(..surplus);
         self.heard.extend(frame);
@@ -30,68 +31,74 @@ impl Tap {
 }
 
 /// One conference's mix.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Room {
     /// The places of its legs, in no order.
     pub members: Vec<usize>,
+    /// At 8 kHz, as taps and recordings are.
     pub players: Vec<Player>,
+    /// What is played to all in this tick; nothing where nothing is.
+    pub played: Option<Box<[i32; SAMPLES]>>,
     pub taps: Vec<Tap>,
     pub recorders: Vec<Recorder>,
-    /// The sum of all who speak, as wide as it takes.
-    pub sum: [i32; SAMPLES],
+    pub buses: Buses,
     /// What one leg alone hears of another, in this tick.
-    pub whispers: Vec<(LegId, [i32; SAMPLES])>,
-    limiter: Limiter,
-    /// What those hear who add nothing themselves, and its encodings.
-    common: Frame,
-    pcmu: Option<[u8; SAMPLES]>,
-    pcma: Option<[u8; SAMPLES]>,
+    pub whispers: Vec<Whisper>,
+    pub lag: Lag,
+    /// More speak than are mixed.
+    pub crowded: bool,
+    /// How loud those are who want to speak, while the loudest are chosen.
+    pub scores: Vec<f32>,
 }
 
-impl Default for Room {
-    fn default() -> Self {
-        Self {
-            members: Vec::new(),
-            whispers: Vec::new(),
-            players: Vec::new(),
-            taps: Vec::new(),
-            recorders: Vec::new(),
-            sum: [0; SAMPLES],
-            limiter: Limiter::new(),
-            common: [0; SAMPLES],
-            pcmu: None,
-            pcma: None,
-        }
+/// How long after the beginning of a tick a room has its turn, smoothed: play-out goes by a clock that
+/// does not jump when others take longer.
+#[derive(Debug, Default)]
+pub struct Lag(Option<Duration>);
+
+impl Lag {
+    /// Takes when the tick was due and when the room has its turn; returns when it usually has.
+    pub fn after(&mut self, due: Instant, now: Instant) -> Instant {
+        let lag = now.saturating_duration_since(due);
+        let usual = self.0.map_or(lag, |usual| (usual * 31 + lag) / 32);
+        self.0 = Some(usual);
+        due + usual
     }
 }
 
 impl Room {
     pub fn is_needed(&self) -> bool {
-        !(self.members.is_empty()
-            && self.players.is_empty()
-            && self.taps.is_empty()
-            && self.recorders.is_empty())
+        !self.members.is_empty() || self.has_ports()
     }
 
-    /// Begins a tick: whoever speaks adds to [`Self::sum`] after this.
-    pub fn clear(&mut self) {
-        self.sum = [0; SAMPLES];
+    /// Whether something but legs is at the mix.
+    fn has_ports(&self) -> bool {
+        !(self.players.is_empty() && self.taps.is_empty() && self.recorders.is_empty())
+    }
+
+    /// Whether recordings need to know what single legs add.
+    pub fn records_apart(&self) -> bool {
+        self.recorders.iter().any(|one| one.tracks.is_some() || one.first.is_some())
+    }
+
+    /// Begins a tick: whoever speaks is added after this.
+    pub fn begin(&mut self) {
+        self.buses.begin();
         self.whispers.clear();
-        self.pcmu = None;
-        self.pcma = None;
     }
 
-    /// Closes the sum: the common mix is made and the taps get it.
+    /// Closes the sums: the mixes are made and the taps get theirs.
     pub fn close(&mut self) {
-        self.limiter.limit(Rate::Narrow, &self.sum, &mut self.common);
-        for tap in &mut self.taps {
-            tap.push(&self.common);
+        let kept = self.has_ports().then_some(Rate::Narrow);
+        if let Some(rate) = kept {
+            self.buses.at(rate);
         }
-    }
-
-    /// Returns what those hear who add nothing themselves.
-    pub fn common(&self) -> &Frame {
-        &self.common
+        self.buses.close(kept);
+        if let Some(bus) = self.buses.get(Rate::Narrow) {
+            for tap in &mut self.taps {
+                tap.push(&bus.common);
+            }
+        }
     }
 
     /// Hands the tick to the recordings; `spoken` is what a leg adds to the sum.
@@ -101,42 +108,25 @@ impl Room {
         spoken: impl Fn(LegId) -> Option<&'a Frame>,
         waiting: &mut Waiting,
     ) {
+        let Some(bus) = self.buses.get(Rate::Narrow) else { return };
+        let mut common = [0; SAMPLES];
+        common.copy_from_slice(&bus.common);
         for recorder in recorders {
             if recorder.tracks.is_some() {
                 waiting.push_tracks(recorder, &spoken);
                 continue;
             }
             let Some(first) = recorder.first else {
-                waiting.push(recorder, self.common, None);
+                waiting.push(recorder, common, None);
                 continue;
             };
             let voice = spoken(first).map_or([0; SAMPLES], |voice| voice.map(i32::from));
-            let others: [i32; SAMPLES] = std::array::from_fn(|at| self.sum[at] - voice[at]);
+            let others: [i32; SAMPLES] = std::array::from_fn(|at| bus.mix[at] - voice[at]);
             let [mut left, mut right] = [[0; SAMPLES]; 2];
             // Both sides are late by the same look-ahead.
             recorder.limiters[0].limit(Rate::Narrow, &voice, &mut left);
             recorder.limiters[1].limit(Rate::Narrow, &others, &mut right);
             waiting.push(recorder, left, Some(right));
         }
-    }
-
-    /// Returns the common mix in `codec`, encoded at most once in a tick.
-    pub fn encoded(&mut self, codec: Codec, count: &mut u64) -> &[u8; SAMPLES] {
-        let cached = match codec {
-            Codec::Pcmu => &mut self.pcmu,
-            Codec::Pcma | Codec::G722 | Codec::Opus(_) => &mut self.pcma,
-        };
-        cached.get_or_insert_with(|| {
-            *count += 1;
-            encode(codec, &self.common)
-        })
-    }
-}
-
-/// Encodes one frame.
-pub fn encode(codec: Codec, frame: &Frame) -> [u8; SAMPLES] {
-    match codec {
-        Codec::Pcmu => frame.map(g711::linear_to_ulaw),
-        Codec::Pcma | Codec::G722 | Codec::Opus(_) => frame.map(g711::linear_to_alaw),
     }
 }

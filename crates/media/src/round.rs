@@ -1,97 +1,37 @@
 //! One frame of every room and leg: listen, mix, send. Nothing is allocated while all is steady.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::command::{Event, LegId, PlayTo, PlayerId, Transmit};
+use crate::SAMPLES;
+use crate::codec::PAYLOAD_MAX;
+use crate::command::{Codec, Event, LegId, PlayTo, PlayerId};
 use crate::dtmf::Step;
 use crate::leg::Leg;
 use crate::legs::Legs;
 use crate::player::{Player, Progress};
 use crate::protected::seal;
-use crate::rate::Rate;
+use crate::rate::{Rate, SAMPLES_MAX};
 use crate::recording::Waiting;
-use crate::room::{self, Room};
+use crate::resample::Resampler;
+use crate::room::Room;
 use crate::rtcp;
 use crate::rtp::{Header, PACKET_MAX};
 use crate::shard::{Channel, EVENTS_MAX};
-use crate::{Frame, SAMPLES};
-
-/// Datagrams that wait to be polled.
-#[derive(Debug, Default)]
-pub struct Transmits {
-    /// Those that leave at once, and their octets one after the other: a thousand packets are
-    /// not spread over more memory than they fill.
-    ready: VecDeque<(Instant, Envelope, usize)>,
-    octets: Vec<u8>,
-    taken: usize,
-    /// Those that leave between two ticks, in order.
-    later: BTreeMap<(Instant, u64), Transmit>,
-    count: u64,
-}
-
-/// A datagram but for its octets.
-#[derive(Debug, Clone, Copy)]
-struct Envelope {
-    leg: LegId,
-    channel: Channel,
-    to: SocketAddr,
-}
-
-impl Envelope {
-    fn with(self, octets: &[u8]) -> Transmit {
-        let Self { leg, channel, to } = self;
-        let mut transmit =
-            Transmit { leg, channel, to, octets: [0; PACKET_MAX], length: octets.len() };
-        transmit.octets[..octets.len()].copy_from_slice(octets);
-        transmit
-    }
-}
-
-impl Transmits {
-    fn push(&mut self, now: Instant, late: Duration, envelope: Envelope, octets: &[u8]) {
-        if late.is_zero() {
-            if self.ready.is_empty() {
-                self.octets.clear();
-                self.taken = 0;
-            }
-            self.ready.push_back((now, envelope, octets.len()));
-            self.octets.extend_from_slice(octets);
-        } else {
-            self.count += 1;
-            self.later.insert((now + late, self.count), envelope.with(octets));
-        }
-    }
-
-    /// Returns the next one whose time has come.
-    pub fn poll(&mut self, now: Instant) -> Option<Transmit> {
-        let ready = self.ready.front().map(|(at, ..)| *at);
-        let later = self.later.first_key_value().map(|((due, _), _)| *due);
-        // A leg's packets stay in order, however late they are polled.
-        if later.is_some_and(|due| due <= now && ready.is_none_or(|at| due < at)) {
-            return self.later.pop_first().map(|(_, transmit)| transmit);
-        }
-        let (_, envelope, length) = self.ready.pop_front_if(|(at, ..)| *at <= now)?;
-        let start = self.taken;
-        self.taken += length;
-        Some(envelope.with(&self.octets[start..self.taken]))
-    }
-
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let ready = self.ready.front().map(|(at, ..)| *at);
-        let later = self.later.first_key_value().map(|((due, _), _)| *due);
-        ready.into_iter().chain(later).min()
-    }
-}
+use crate::talkers;
+use crate::transmits::{Envelope, Transmits};
 
 /// What one tick works with.
 pub struct Round<'a> {
     pub now: Instant,
+    /// The time by which legs are played out.
+    pub clock: Instant,
     pub transmits: &'a mut Transmits,
     pub events: &'a mut VecDeque<Event>,
     pub players: &'a mut BTreeMap<PlayerId, PlayTo>,
     pub encoded: &'a mut u64,
+    /// Voices that were not mixed, as others are louder.
+    pub unmixed: &'a mut u64,
     pub recorded: &'a mut Waiting,
     /// Legs that are to go elsewhere.
     pub moving: &'a mut Vec<LegId>,
@@ -100,70 +40,142 @@ pub struct Round<'a> {
 impl Round<'_> {
     /// Mixes a room and sends to its legs.
     pub fn room(&mut self, room: &mut Room, legs: &mut Legs) {
-        room.clear();
+        room.begin();
+        self.gather(room, legs);
+        self.play(room);
+        room.close();
+        self.record_room(room, legs);
+        let mut shares_memory = false;
         for index in 0..room.members.len() {
             let Some(leg) = legs.at_mut(room.members[index]) else { continue };
-            self.listen(leg);
-            if leg.speaks_now {
-                for (sum, &sample) in room.sum.iter_mut().zip(&leg.spoken) {
-                    *sum += i32::from(sample);
+            if self.shares(room, leg) {
+                // Whoever leaves a shared encoder takes it as it was before this tick.
+                shares_memory |= !leg.options.codec.is_stateless();
+                if leg.options.codec.is_stateless() {
+                    self.send_shared(room, leg);
                 }
+            } else {
+                self.send_mix(room, leg);
+            }
+        }
+        if shares_memory {
+            for index in 0..room.members.len() {
+                let Some(leg) = legs.at_mut(room.members[index]) else { continue };
+                if leg.own.shares && !leg.options.codec.is_stateless() {
+                    self.send_shared(room, leg);
+                }
+            }
+        }
+        for index in 0..room.members.len() {
+            if let Some(leg) = legs.at_mut(room.members[index]) {
+                self.finish(leg);
+            }
+        }
+    }
+
+    /// Adds up who speaks.
+    fn gather(&mut self, room: &mut Room, legs: &mut Legs) {
+        *self.unmixed += talkers::choose(room, legs) as u64;
+        let apart = room.records_apart();
+        for index in 0..room.members.len() {
+            let place = room.members[index];
+            let Some(leg) = legs.at_mut(place) else { continue };
+            self.listen(leg);
+            let bus = room.buses.at(leg.rate());
+            bus.members += 1;
+            if leg.speaks_now {
+                bus.add(&leg.spoken);
+            }
+            if apart && leg.speaks_now {
+                leg.narrow_spoken.of(leg.options.codec.rate(), &leg.spoken);
             }
             if !leg.edges.is_empty() {
-                leg.whisper(&mut room.whispers);
+                whisper(room, legs, place);
             }
         }
-        if !room.players.is_empty() {
-            let mut played = [0; SAMPLES];
-            for player in &mut room.players {
-                player.advance(&mut played);
-            }
-            add_to(&mut room.sum, &played);
-            self.settle(&mut room.players);
+    }
+
+    /// Adds what is played to all.
+    fn play(&mut self, room: &mut Room) {
+        if room.players.is_empty() {
+            room.played = None;
+            return;
         }
-        room.close();
-        if !room.recorders.is_empty() {
-            let mut recorders = std::mem::take(&mut room.recorders);
-            let spoken = |leg| {
-                let place = legs.place(leg).filter(|place| room.members.contains(place))?;
-                legs.at(place).filter(|leg| leg.speaks_now).map(|leg| &leg.spoken)
-            };
-            room.record(&mut recorders, spoken, self.recorded);
-            room.recorders = recorders;
+        let played = room.played.get_or_insert_with(|| Box::new([0; SAMPLES]));
+        played.fill(0);
+        for player in &mut room.players {
+            player.advance(&mut played[..]);
         }
-        for index in 0..room.members.len() {
-            let Some(leg) = legs.at_mut(room.members[index]) else { continue };
-            let whispered = room.whispers.iter().any(|(to, _)| *to == leg.id);
-            let shared = !leg.speaks_now
-                && !whispered
-                && leg.players.is_empty()
-                && leg.limiter.is_transparent()
-                && leg.hear_fade.is_unity();
-            if shared {
-                self.record(leg, room.common());
-                let frame = room.encoded(leg.options.codec, self.encoded);
-                self.transmit(leg, frame);
-            } else {
-                let mut heard = [0; SAMPLES];
-                leg.hear_others(&room.sum, &mut heard);
-                for (_, whisper) in room.whispers.iter().filter(|(to, _)| *to == leg.id) {
-                    add_to(&mut heard, whisper);
-                }
-                self.send_alone(leg, &mut heard);
-            }
-            self.finish(leg);
+        room.buses.at(Rate::Narrow).add(&played[..]);
+        self.settle(&mut room.players);
+    }
+
+    fn record_room(&mut self, room: &mut Room, legs: &Legs) {
+        if room.recorders.is_empty() {
+            return;
         }
+        let mut recorders = std::mem::take(&mut room.recorders);
+        let spoken = |leg| {
+            let place = legs.place(leg).filter(|place| room.members.contains(place))?;
+            let leg = legs.at(place).filter(|leg| leg.speaks_now)?;
+            Some(leg.narrow_spoken.last())
+        };
+        room.record(&mut recorders, spoken, self.recorded);
+        room.recorders = recorders;
+    }
+
+    /// Returns whether a leg is sent what all are sent who add nothing themselves.
+    fn shares(&self, room: &Room, leg: &mut Leg) -> bool {
+        let whispered = room.whispers.iter().any(|whisper| whisper.to == leg.id);
+        let is_like_all = |leg: &Leg| {
+            let bus = room.buses.get(leg.rate());
+            bus.is_some_and(|bus| leg.limiter.is_like(&bus.limiter_before))
+        };
+        // The limiter holds the end of the last tick back.
+        let hears_all = !leg.speaks_now
+            && !leg.spoke
+            && !whispered
+            && leg.players.is_empty()
+            && (leg.own.shares || is_like_all(leg))
+            && leg.hear_fade.is_unity();
+        leg.own.may_share(hears_all, leg.options.codec)
+    }
+
+    fn send_shared(&mut self, room: &mut Room, leg: &mut Leg) {
+        let codec = leg.options.codec;
+        let bus = room.buses.at(codec.rate());
+        self.record(leg, &bus.common);
+        let payload = bus.encodings.encoded(codec, &mut leg.own, &bus.common, self.encoded);
+        self.transmit(leg, payload);
+    }
+
+    /// Sends the mix as one leg alone hears it.
+    fn send_mix(&mut self, room: &mut Room, leg: &mut Leg) {
+        let mut heard = [0; SAMPLES_MAX];
+        let heard = &mut heard[..leg.rate().samples()];
+        let bus = room.buses.at(leg.rate());
+        if leg.own.shared {
+            leg.limiter = bus.limiter_before;
+        }
+        leg.hear_others(&bus.mix, heard);
+        for whisper in room.whispers.iter().filter(|whisper| whisper.to == leg.id) {
+            add_to(heard, &whisper.sound);
+        }
+        self.send_alone(leg, heard, Some(room));
     }
 
     /// Sends to a leg without a room what is played to it.
     pub fn loose(&mut self, leg: &mut Leg) {
         self.listen(leg);
-        self.send_alone(leg, &mut [0; SAMPLES]);
+        leg.own.may_share(false, leg.options.codec);
+        let mut heard = [0; SAMPLES_MAX];
+        let heard = &mut heard[..leg.rate().samples()];
+        self.send_alone(leg, heard, None);
         self.finish(leg);
     }
 
     fn listen(&mut self, leg: &mut Leg) {
-        leg.listen(self.now);
+        leg.listen(self.clock);
         if let Some(speaking) = leg.speech()
             && self.events.len() < EVENTS_MAX
         {
@@ -178,20 +190,29 @@ impl Round<'_> {
     }
 
     /// Encodes for one leg alone.
-    fn send_alone(&mut self, leg: &mut Leg, heard: &mut [i32; SAMPLES]) {
-        for player in &mut leg.players {
-            player.advance(heard);
-        }
-        let mut frame = [0; SAMPLES];
-        leg.limiter.limit(Rate::Narrow, heard, &mut frame);
-        self.record(leg, &frame);
+    fn send_alone(&mut self, leg: &mut Leg, heard: &mut [i32], room: Option<&mut Room>) {
+        let (codec, rate) = (leg.options.codec, leg.rate());
+        add_players(leg, room.as_ref().and_then(|room| room.played.as_deref()), heard);
+        let mut frame = [0; SAMPLES_MAX];
+        let frame = &mut frame[..rate.samples()];
+        leg.limiter.limit(rate, heard, frame);
+        self.record(leg, frame);
         *self.encoded += 1;
-        self.transmit(leg, &room::encode(leg.options.codec, &frame));
+        let mut payload = [0; PAYLOAD_MAX];
+        let shared = room.and_then(|room| room.buses.get(rate)?.encodings.encoder(codec));
+        let length = leg.own.encode(codec, shared, frame, &mut payload);
+        self.transmit(leg, &payload[..length]);
     }
 
-    fn record(&mut self, leg: &Leg, outbound: &Frame) {
+    fn record(&mut self, leg: &mut Leg, outbound: &[i16]) {
+        if leg.recorders.is_empty() {
+            return;
+        }
+        let rate = leg.rate();
+        leg.narrow_voice.of(rate, &leg.voice);
+        leg.narrow_heard.of(rate, outbound);
         for recorder in &leg.recorders {
-            self.recorded.push_leg(recorder, &leg.voice, outbound);
+            self.recorded.push_leg(recorder, leg.narrow_voice.last(), leg.narrow_heard.last());
         }
     }
 
@@ -220,68 +241,133 @@ impl Round<'_> {
         });
     }
 
-    fn transmit(&mut self, leg: &mut Leg, frame: &[u8; SAMPLES]) {
-        let (now, id) = (self.now, leg.id);
+    /// Sends a tick of encoded sound, or a key in its place.
+    fn transmit(&mut self, leg: &mut Leg, payload: &[u8]) {
+        let now = self.now;
         let mut packet = [0; PACKET_MAX];
-        let sound = Envelope { leg: id, channel: Channel::Rtp, to: leg.latch.remote() };
-        let mut header = Header {
-            marker: leg.marker,
-            payload_type: leg.options.payload_type,
-            sequence: leg.sequence,
-            timestamp: leg.timestamp,
-            ssrc: leg.ssrc,
-        };
         let keys = leg.keys_out.tick();
         if keys == Step::Done
             && let Some(player) = leg.keys_player.take()
         {
             self.events.push_back(Event::PlayerEnded(player));
         }
+        let codec = leg.options.codec;
         if let (Step::Send(sending), Some(payload_type)) = (keys, leg.options.telephone_event)
             && leg.options.sends
         {
-            header.payload_type = payload_type;
-            header.marker = sending.first;
-            header.timestamp = leg.timestamp.wrapping_sub(u32::from(sending.ticks) * 160);
-            let length = header.write(&sending.payload, &mut packet);
-            let length = seal(&mut leg.protected, &mut packet, length, false);
-            leg.sequence = leg.sequence.wrapping_add(1);
-            leg.timestamp = leg.timestamp.wrapping_add(SAMPLES as u32);
-            leg.stats.tx_packets += 1;
+            let ticks = u32::from(sending.ticks);
+            let header = Header {
+                payload_type,
+                marker: sending.first,
+                timestamp: leg.timestamp.wrapping_sub(ticks * steps_in_a_tick(codec)),
+                ..header(leg)
+            };
+            let payload = sending.payload(codec.clock());
+            let length = write(leg, &header, &payload, &mut packet);
+            leg.sent(0);
+            leg.timestamp = leg.timestamp.wrapping_add(steps_in_a_tick(codec));
             leg.marker = true;
-            self.transmits.push(now, Duration::ZERO, sound, &packet[..length]);
+            self.transmits.push(now, Duration::ZERO, envelope(leg), &packet[..length]);
+        } else if let Codec::Opus(_) = codec {
+            // Nothing is sent while there is nothing to hear.
+            if leg.options.sends && !payload.is_empty() {
+                let length = write(leg, &header(leg), payload, &mut packet);
+                leg.sent(payload.len());
+                self.transmits.push(now, Duration::ZERO, envelope(leg), &packet[..length]);
+            }
+            leg.marker |= payload.is_empty();
+            leg.timestamp = leg.timestamp.wrapping_add(steps_in_a_tick(codec));
         } else {
-            leg.pacer.push(frame);
-            let pacer = &mut leg.pacer;
-            while pacer.pop(|payload, late| {
+            leg.pacer.push(payload);
+            while let Some((octets, late)) = leg.pacer.pop() {
                 if leg.options.sends {
-                    header.sequence = leg.sequence;
-                    header.timestamp = leg.timestamp;
-                    let length = header.write(payload, &mut packet);
-                    let length = seal(&mut leg.protected, &mut packet, length, false);
-                    header.marker = false;
-                    leg.marker = false;
-                    leg.sequence = leg.sequence.wrapping_add(1);
-                    leg.stats.tx_packets += 1;
-                    leg.sent_octets = leg.sent_octets.wrapping_add(payload.len() as u32);
-                    self.transmits.push(now, late, sound, &packet[..length]);
+                    let length = write(leg, &header(leg), &octets, &mut packet);
+                    leg.sent(octets.len());
+                    self.transmits.push(now, late, envelope(leg), &packet[..length]);
                 }
-                leg.timestamp = leg.timestamp.wrapping_add(payload.len() as u32);
-            }) {}
+                leg.timestamp = leg.timestamp.wrapping_add(octets.len() as u32);
+            }
         }
         if now >= leg.report_at {
             leg.report_at = now + rtcp::INTERVAL;
             let to = leg.latch_rtcp.unwrap_or(leg.options.remote_rtcp);
             let length = leg.report(&mut packet, now);
             let length = seal(&mut leg.protected, &mut packet, length, true);
-            let report = Envelope { leg: id, channel: Channel::Rtcp, to };
+            let report = Envelope { leg: leg.id, channel: Channel::Rtcp, to };
             self.transmits.push(now, Duration::ZERO, report, &packet[..length]);
         }
     }
 }
 
-fn add_to(sum: &mut [i32; SAMPLES], frame: &[i32; SAMPLES]) {
-    for (sum, sample) in sum.iter_mut().zip(frame) {
+/// Adds what is played to one leg, alone or, where it hears nobody of the room, with all others.
+fn add_players(leg: &mut Leg, room: Option<&[i32; SAMPLES]>, heard: &mut [i32]) {
+    let rate = leg.rate();
+    let with_all = room.filter(|_| !leg.played_fade.is_silent());
+    if leg.players.is_empty() && with_all.is_none() {
+        leg.resampler_played = None;
+        return;
+    }
+    let mut played = [0; SAMPLES];
+    leg.players.iter_mut().for_each(|player| player.advance(&mut played));
+    if let Some(with_all) = with_all {
+        leg.played_fade.add(&mut played, with_all);
+    }
+    if rate == Rate::Narrow {
+        return add_to(heard, &played);
+    }
+    let mut came = [0; SAMPLES_MAX];
+    let resampler =
+        leg.resampler_played.get_or_insert_with(|| Box::new(Resampler::new(Rate::Narrow, rate)));
+    let came = &mut came[..rate.samples()];
+    resampler.resample(&played, came);
+    add_to(heard, came);
+}
+
+/// Adds to a room what single legs hear of the one at `place`.
+fn whisper(room: &mut Room, legs: &mut Legs, place: usize) {
+    let Some(mut edges) = legs.at_mut(place).map(|leg| std::mem::take(&mut leg.edges)) else {
+        return;
+    };
+    if let Some(leg) = legs.at(place) {
+        for edge in &mut edges {
+            if let Some(to) = legs.get(edge.to) {
+                room.whispers.push(edge.whisper(&leg.voice, leg.rate(), to.rate()));
+            }
+        }
+    }
+    edges.retain(|edge| !edge.fade.is_silent());
+    if let Some(leg) = legs.at_mut(place) {
+        leg.edges = edges;
+    }
+}
+
+fn header(leg: &Leg) -> Header {
+    Header {
+        marker: leg.marker,
+        payload_type: leg.options.payload_type,
+        sequence: leg.sequence,
+        timestamp: leg.timestamp,
+        ssrc: leg.ssrc,
+    }
+}
+
+/// Writes a packet of a leg, protected as it was agreed on; returns its length.
+fn write(leg: &mut Leg, header: &Header, payload: &[u8], packet: &mut [u8; PACKET_MAX]) -> usize {
+    let length = header.write(payload, packet);
+    seal(&mut leg.protected, packet, length, false)
+}
+
+fn envelope(leg: &Leg) -> Envelope {
+    Envelope { leg: leg.id, channel: Channel::Rtp, to: leg.latch.remote() }
+}
+
+/// Returns by how much the RTP clock of a codec goes on in a tick.
+fn steps_in_a_tick(codec: Codec) -> u32 {
+    codec.clock() / 50
+}
+
+fn add_to(sum: &mut [i32], sound: &[i32]) {
+    for (sum, sample) in sum.iter_mut().zip(sound) {
         *sum += sample;
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! Source: RFC 3550 section 5.1 and appendix A.1.
 
+use crate::codec::PAYLOAD_MAX;
 use crate::srtp::OVERHEAD_MAX;
 
-/// Longest packet that we send: a header and 60 ms of G.711, protected.
-pub const PACKET_MAX: usize = 12 + 480 + OVERHEAD_MAX;
+/// Longest packet that we send: a header and the longest payload, protected.
+pub const PACKET_MAX: usize = 12 + PAYLOAD_MAX + OVERHEAD_MAX;
+/// Longest packet that we send between two ticks: 60 ms of G.711.
+pub const PACED_MAX: usize = 12 + 480 + OVERHEAD_MAX;
 
 /// What the mix needs of an RTP packet's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

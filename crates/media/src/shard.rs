@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::time::Instant;
 
 use crate::command::{
     Audible, Command, Event, LegId, LegOptions, LegStats, LiveStats, PlayTo, PlayerId, RoomId,
-    Route, ShardStats, Speaks, TapId, Transmit,
+    Route, ShardStats, TapId, Transmit,
 };
 use crate::fade::Fade;
 use crate::leg::{Heard, Leg, Pending};
@@ -15,8 +16,9 @@ use crate::machine::Detector;
 use crate::player::Player;
 use crate::recording::{RECORDERS_MAX, Recorded, Recorder, RecordingId, Source, Waiting};
 use crate::room::{Room, Tap};
-use crate::round::{Round, Transmits};
+use crate::round::Round;
 use crate::rtp;
+use crate::transmits::Transmits;
 
 /// Most legs of one shard.
 pub const LEGS_MAX: usize = 4_000;
@@ -24,6 +26,20 @@ pub const LEGS_MAX: usize = 4_000;
 const ROOM_PLAYERS_MAX: usize = 16;
 /// Most events that wait to be polled; digits and speech beyond are lost, ends of players never.
 pub(crate) const EVENTS_MAX: usize = 65_536;
+
+/// Legs without a room that are handled at once.
+const LOOSE_AT_ONCE: usize = 16;
+
+/// A part of a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part(Parts);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parts {
+    Room(RoomId),
+    /// Those at so many places from this one on.
+    Loose(usize),
+}
 
 /// On which of a leg's two ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +63,7 @@ pub struct Shard {
     random: u64,
     past: LegStats,
     encoded: u64,
+    unmixed: u64,
     /// Legs that are to go elsewhere at the end of this tick.
     moving: Vec<LegId>,
 }
@@ -65,6 +82,7 @@ impl Shard {
             random: seed | 1,
             past: LegStats::default(),
             encoded: 0,
+            unmixed: 0,
             moving: Vec::new(),
         }
     }
@@ -183,28 +201,84 @@ impl Shard {
         }
     }
 
-    /// Mixes one frame of every room; the packets are ready to be polled after it.
+    /// Mixes one tick of every room; the packets are ready to be polled after it.
     pub fn handle_tick(&mut self, now: Instant) {
+        let mut part = None;
+        while let Some(next) = self.next_part(part) {
+            self.handle_part(next, now, now);
+            part = Some(next);
+        }
+        self.finish_tick();
+    }
+
+    /// Returns the part of a tick that comes after `part`: rooms first, then the legs without one.
+    ///
+    /// Whoever sweeps sockets does so part by part: what a room's legs were sent is read just before
+    /// it is mixed, and what they are to be sent leaves just after.
+    pub fn next_part(&self, part: Option<Part>) -> Option<Part> {
+        let room = match part {
+            None => self.rooms.keys().next(),
+            Some(Part(Parts::Room(room))) => {
+                self.rooms.range((Bound::Excluded(room), Bound::Unbounded)).map(|(id, _)| id).next()
+            }
+            Some(Part(Parts::Loose(place))) => {
+                return self
+                    .legs
+                    .next_loose(place + LOOSE_AT_ONCE)
+                    .map(|at| Part(Parts::Loose(at)));
+            }
+        };
+        let loose = || self.legs.next_loose(0).map(Parts::Loose);
+        room.copied().map(Parts::Room).or_else(loose).map(Part)
+    }
+
+    /// Writes the legs of a part to `legs`.
+    pub fn legs_in(&self, part: Part, legs: &mut Vec<LegId>) {
+        legs.clear();
+        match part.0 {
+            Parts::Room(room) => {
+                let members = self.rooms.get(&room).map_or(&[][..], |room| &room.members);
+                legs.extend(members.iter().filter_map(|&place| Some(self.legs.at(place)?.id)));
+            }
+            Parts::Loose(place) => legs.extend(self.legs.loose(place, LOOSE_AT_ONCE)),
+        }
+    }
+
+    /// Mixes and sends a part of the tick that was due at `due`.
+    pub fn handle_part(&mut self, part: Part, due: Instant, now: Instant) {
         let mut round = Round {
             now,
+            clock: due,
             transmits: &mut self.transmits,
             events: &mut self.events,
             players: &mut self.players,
             encoded: &mut self.encoded,
+            unmixed: &mut self.unmixed,
             recorded: &mut self.recorded,
             moving: &mut self.moving,
         };
-        for room in self.rooms.values_mut() {
-            round.room(room, &mut self.legs);
+        match part.0 {
+            Parts::Room(room) => {
+                if let Some(room) = self.rooms.get_mut(&room) {
+                    round.clock = room.lag.after(due, now);
+                    round.room(room, &mut self.legs);
+                }
+            }
+            Parts::Loose(place) => {
+                for leg in self.legs.loose_mut(place, LOOSE_AT_ONCE) {
+                    round.loose(leg);
+                }
+            }
         }
-        for leg in self.legs.loose_mut() {
-            round.loose(leg);
-        }
+    }
+
+    /// Ends a tick: legs whose ramps are down go where they are to go.
+    pub fn finish_tick(&mut self) {
         self.settle();
     }
 
     /// Returns the next datagram whose time has come.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
         self.transmits.poll(now)
     }
 
@@ -239,10 +313,13 @@ impl Shard {
         for hears in &members {
             let listener = hears.id;
             for speaks in members.iter().filter(|leg| leg.id != listener) {
-                let common = speaks.voice_fade.target() * hears.hear_fade.target();
-                let alone = speaks.edges.iter().filter(|(to, _)| *to == listener);
-                let alone: f32 = alone.map(|(_, fade)| fade.target()).sum();
-                pairs.push(Audible { listener, speaker: speaks.id, gain: common + alone });
+                let spoken = speaks.voice_fade.target() * speaks.floor.target();
+                let common = spoken * hears.hear_fade.target();
+                let alone = speaks.edges.iter().filter(|edge| edge.to == listener);
+                let alone: f32 = alone.map(|edge| edge.fade.target()).sum();
+                let limited = speaks.voice_fade.target() > 0.0 && speaks.floor.target() == 0.0;
+                let (speaker, gain) = (speaks.id, common + alone);
+                pairs.push(Audible { listener, speaker, gain, limited });
             }
         }
         pairs
@@ -261,7 +338,7 @@ impl Shard {
             live.count(&leg.stats);
         }
         let (legs, rooms) = (self.legs.len(), self.rooms.len());
-        ShardStats { legs, rooms, total, live, encoded: self.encoded }
+        ShardStats { legs, rooms, total, live, encoded: self.encoded, unmixed: self.unmixed }
     }
 
     fn start_recording(&mut self, id: RecordingId, source: Source) {
@@ -360,7 +437,9 @@ impl Shard {
             leg.edges.clear();
             leg.voice_fade = Fade::at(0.0);
             leg.hear_fade = Fade::at(0.0);
-            leg.route = Route { room: None, speaks: Speaks::Nobody, hears: false, room_gain: 1.0 };
+            leg.played_fade = Fade::at(0.0);
+            leg.floor = Fade::at(1.0);
+            leg.route = Route::nowhere();
             self.legs.seat(place, false);
             match pending {
                 Some(Pending::Route(route)) => self.enter(id, route),

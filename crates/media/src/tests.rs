@@ -10,6 +10,7 @@ use crate::*;
 
 mod protected;
 mod tracks;
+mod wide;
 
 const TONES: [f32; 4] = [400.0, 730.0, 1_250.0, 1_810.0];
 
@@ -55,7 +56,8 @@ impl Street {
     }
 
     fn route(&mut self, leg: u64, speaks: Speaks, hears: bool) {
-        let route = Route { room: Some(RoomId(1)), speaks, hears, room_gain: 1.0 };
+        let hears = if hears { Hears::Everyone } else { Hears::Nothing };
+        let route = Route { room: Some(RoomId(1)), speaks, hears, ..Route::nowhere() };
         self.command(Command::Route(LegId(leg), route));
     }
 
@@ -79,7 +81,7 @@ impl Street {
             let due = self.now() - Duration::from_millis(1);
             while let Some(transmit) = self.shard.poll_transmit(due) {
                 if transmit.channel == Channel::Rtp {
-                    let (_, payload) = Header::parse(transmit.octets()).unwrap();
+                    let (_, payload) = Header::parse(transmit.octets).unwrap();
                     let leg = transmit.leg.0 as usize;
                     self.heard[leg].extend(payload.iter().map(|&octet| ulaw_to_linear(octet)));
                 }
@@ -211,6 +213,46 @@ fn who_hears_a_coach_is_told_rightly_while_its_ramps_last() {
 }
 
 #[test]
+fn a_sidebar_is_heard_by_those_in_it_and_what_is_played_to_all_by_everyone() {
+    let mut street = Street::new(4);
+    // The first hears the second alone.
+    let room = Some(RoomId(1));
+    let route = |besides, hears| {
+        let speaks = Speaks::Everyone;
+        Route { room, speaks, besides, hears, ..Route::nowhere() }
+    };
+    street.command(Command::Route(LegId(0), route(Vec::new(), Hears::Played)));
+    street.command(Command::Route(LegId(1), route(vec![LegId(0)], Hears::Everyone)));
+    street.run(400);
+    check(&street.run(400), &[".x..", "x.xx", "xx.x", "xxx."]);
+    let pcm: Pcm = (0..8_000)
+        .map(|i| ((i as f32 * std::f32::consts::FRAC_PI_4).sin() * 3_000.0) as i16)
+        .collect();
+    let to = PlayTo::Room(RoomId(1));
+    street.command(Command::Play { player: PlayerId(9), to, pcm, loops: None, paused: false });
+    street.run(400);
+    for (leg, sound) in street.run(400).iter().enumerate() {
+        assert!(level(sound, 1_000.0) > 2_500.0, "{leg}");
+    }
+}
+
+#[test]
+fn a_gain_is_how_loud_the_others_hear_a_leg() {
+    for (gain, expected) in [(0.5, 1_500.0), (2.0, 6_000.0)] {
+        let mut street = Street::new(3);
+        let (room, hears) = (Some(RoomId(1)), Hears::Everyone);
+        let speaks = Speaks::Everyone;
+        let route = Route { room, speaks, gain, hears, ..Route::nowhere() };
+        street.command(Command::Route(LegId(0), route));
+        street.run(400);
+        let heard = street.run(400);
+        let levels = [1, 2].map(|leg| level(&heard[leg], TONES[0]));
+        assert!(levels.iter().all(|level| (level - expected).abs() < 60.0), "{levels:?}");
+        assert!(level(&heard[0], TONES[0]) < 9.48 * gain, "own voice");
+    }
+}
+
+#[test]
 fn a_held_leg_hears_only_what_is_played_to_it() {
     let mut street = Street::new(2);
     let pcm: Arc<[i16]> =
@@ -335,10 +377,12 @@ fn packets_that_are_polled_too_late_leave_in_order() {
     for tick in 1..=3 {
         shard.handle_tick(start + TICK * tick);
     }
-    let numbers: Vec<u16> = std::iter::from_fn(|| shard.poll_transmit(start + TICK * 5))
-        .filter(|transmit| transmit.channel == Channel::Rtp)
-        .map(|transmit| Header::parse(transmit.octets()).unwrap().0.sequence)
-        .collect();
+    let mut numbers = Vec::new();
+    while let Some(transmit) = shard.poll_transmit(start + TICK * 5) {
+        if transmit.channel == Channel::Rtp {
+            numbers.push(Header::parse(transmit.octets).unwrap().0.sequence);
+        }
+    }
     assert_eq!(numbers.len(), 6);
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{numbers:?}");
 }

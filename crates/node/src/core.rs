@@ -22,7 +22,7 @@ use sip::{Agent, CallId, Ended, Peer, Transmit};
 
 use crate::directory::Directory;
 use crate::dispatch::After;
-use crate::draining::Stopping;
+use crate::draining::{Stopping, begins_call};
 use crate::hearing::Heard;
 use crate::parting::PARTING_LIMIT;
 use crate::recorder::Layout;
@@ -268,6 +268,8 @@ pub struct Core {
     pub(crate) last: u64,
     pub(crate) random: ChaCha12Rng,
     pub(crate) stopping: Stopping,
+    /// There is no time for the sound of more calls.
+    pub(crate) overloaded: bool,
     pub(crate) directory: Directory,
     pub(crate) trunks: Trunks,
 }
@@ -331,6 +333,7 @@ impl Core {
             last: 0,
             random,
             stopping: Stopping::No,
+            overloaded: false,
             directory: Directory::default(),
             trunks: Trunks::default(),
         }
@@ -466,6 +469,9 @@ impl Core {
     fn command(&mut self, command: Command, ticket: Ticket, now: Now) {
         if self.stopping.refuses(&command) {
             return self.reply(ticket, Err(Refusal::ShuttingDown));
+        }
+        if self.overloaded && begins_call(&command) {
+            return self.reply(ticket, Err(Refusal::NoCapacity));
         }
         let mut effects = Vec::new();
         match self.exchange.handle_command(command, now, &mut effects) {

@@ -262,7 +262,8 @@ impl Core {
             Speaks::Only(calls) => media::Speaks::Only(calls.iter().filter_map(leg_of).collect()),
         };
         let room_gain = if route.ducked { DUCKED } else { 1.0 };
-        let route = media::Route { room, speaks, hears: route.hears, room_gain };
+        let hears = if route.hears { media::Hears::Everyone } else { media::Hears::Nothing };
+        let route = media::Route { room, speaks, hears, room_gain, ..media::Route::nowhere() };
         self.media(media::Command::Route(wired.leg, route));
     }
 

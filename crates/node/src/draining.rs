@@ -1,4 +1,5 @@
-//! How a node goes down: first no call begins any more, then all are hung up.
+//! When no more calls are let in: while the node has no time for their sound, and when it goes down, at
+//! the end of which all are hung up.
 
 use std::time::Instant;
 
@@ -6,6 +7,10 @@ use exchange::Command;
 use model::Now;
 
 use crate::core::Core;
+
+/// How much of a tick the media thread may need before no call begins any more, and until when.
+const BUSY_FROM: f32 = 0.75;
+const BUSY_UNTIL: f32 = 0.65;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stopping {
@@ -23,15 +28,24 @@ impl Stopping {
     pub(crate) fn refuses(self, command: &Command) -> bool {
         match self {
             Self::No => false,
-            Self::Refusing => {
-                matches!(command, Command::CreateCall(_) | Command::CreateParticipant(_))
-            }
+            Self::Refusing => begins_call(command),
             Self::Draining(_) | Self::Drained => true,
         }
     }
 }
 
+/// Whether a command would begin a call.
+pub(crate) fn begins_call(command: &Command) -> bool {
+    matches!(command, Command::CreateCall(_) | Command::CreateParticipant(_))
+}
+
 impl Core {
+    /// Says how much of each tick the media thread needs, 0 to 1; the calls that are there keep their
+    /// sound, and new ones are refused while that is too much.
+    pub fn set_busy(&mut self, busy: f32) {
+        self.overloaded = busy > if self.overloaded { BUSY_UNTIL } else { BUSY_FROM };
+    }
+
     /// Lets no call begin any more.
     pub(crate) fn drain(&mut self) {
         if self.stopping == Stopping::No {
@@ -47,5 +61,31 @@ impl Core {
             }
             Stopping::No | Stopping::Refusing | Stopping::Drained => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use exchange::{Refusal, StatusCallback};
+
+    use crate::core::{Input, Output, Ticket};
+    use crate::testing::{core, create, now};
+
+    #[test]
+    fn a_node_that_has_no_time_for_more_sound_refuses_calls_until_it_has_again() {
+        let now = now();
+        let mut core = core(now);
+        let mut answers = Vec::new();
+        for (ticket, busy) in (1..).zip([0.5, 0.8, 0.7, 0.6, 0.7]) {
+            core.set_busy(busy);
+            let command = create("sip:a@127.0.0.1:9", StatusCallback::default());
+            core.handle(Input::Command(command, Ticket(ticket)), now);
+            let mut refused = false;
+            while let Some(output) = core.poll_output() {
+                refused |= matches!(output, Output::Reply(_, Err(Refusal::NoCapacity)));
+            }
+            answers.push(refused);
+        }
+        assert_eq!(answers, [false, true, true, false, false]);
     }
 }

@@ -207,6 +207,7 @@ impl Driver {
         let mut datagram = vec![0; sip::MESSAGE_MAX];
         loop {
             self.carry_out();
+            self.core.set_busy(self.lateness.busy());
             let wake = self.core.poll_timeout().unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 received = self.socket.recv_from(&mut datagram) => {
@@ -412,7 +413,7 @@ impl Driver {
             let pairs = answer.await.unwrap_or_default();
             let mixed = pairs.iter().filter_map(|pair| {
                 let key = (*names.get(&pair.listener)?, *names.get(&pair.speaker)?);
-                Some((key, pair.gain))
+                Some((key, *pair))
             });
             let _ = reply.send(Pair::of(hearing, mixed.collect()));
         });
@@ -428,6 +429,7 @@ impl Driver {
             ticks: (load(&lateness.ticks), load(&lateness.late), load(&lateness.worst_us)),
             lateness: lateness.classes.each_ref().map(load),
             lateness_sum_us: load(&lateness.sum_us),
+            busy: f64::from(lateness.busy()),
             calls: self.core.calls(),
             conferences: self.core.conferences(),
             recordings: self.core.recordings(),

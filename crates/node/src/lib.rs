@@ -62,7 +62,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use exchange::{Hearing, Silence};
-use media::ShardStats;
+use media::{Audible, ShardStats};
 use model::{
     Account, CallSid, Callback, CallbackSid, CallbackState, Change, ConferenceSid, Now,
     RecordingSid, Timestamp,
@@ -88,7 +88,7 @@ pub use crate::recovery::{Closing, close};
 pub use crate::retention::Retention;
 pub use crate::stock::{Locality, NumberRange, NumberType, fictional_numbers};
 pub use crate::trunks::{Trunk, TrunkQuestion, TrunkStats};
-pub use crate::wired::{CODECS, srtp_policy, terms};
+pub use crate::wired::{CODECS, mixed, srtp_policy, terms};
 pub use delivery::{Note, Outbox, ROWS_MAX};
 pub use exchange::{
     Beep, ConferenceCallback, DEFAULT_MUSIC_URL, MachineDetection, PARTICIPANTS_MAX,
@@ -104,7 +104,9 @@ pub use exchange::{
     RecordingOptions,
 };
 pub use exchange::{QUEUE_NAME_MAX, QUEUE_SIZE, QUEUE_SIZE_MAX};
-pub use media::{JITTER_BOUNDS_MS, LOSS_BOUNDS, SPEECH_STARTS_AFTER, SPEECH_STOPS_AFTER};
+pub use media::{
+    JITTER_BOUNDS_MS, LOSS_BOUNDS, MOS_BOUNDS, SPEECH_STARTS_AFTER, SPEECH_STOPS_AFTER,
+};
 pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::{AccountSid, Delivery};
 pub use sip::{Credentials, Network, Proof, SrtpPolicy, Terms};
@@ -146,12 +148,14 @@ pub struct Pair {
 
 impl Pair {
     /// Joins what the exchange wants with what the mixer does.
-    fn of(hearing: Vec<Hearing>, mut mixed: BTreeMap<(CallSid, CallSid), f32>) -> Vec<Self> {
+    fn of(hearing: Vec<Hearing>, mut mixed: BTreeMap<(CallSid, CallSid), Audible>) -> Vec<Self> {
         let mut pairs = Vec::new();
         for Hearing { listener, speaker, reasons } in hearing {
-            let gain = mixed.remove(&(listener, speaker)).unwrap_or(0.0);
+            let mixed = mixed.remove(&(listener, speaker));
+            let gain = mixed.map_or(0.0, |mixed| mixed.gain);
             let reasons = match gain {
                 gain if gain > 0.0 => Vec::new(),
+                _ if mixed.is_some_and(|mixed| mixed.limited) => vec!["speaker_limit"],
                 // The mixer has yet to open its sound.
                 _ if reasons.is_empty() => vec!["joining"],
                 _ => reasons.into_iter().map(Silence::as_str).collect(),
@@ -159,7 +163,7 @@ impl Pair {
             pairs.push(Self { listener, speaker, gain, reasons });
         }
         // Who is no participant any more is mixed until it has faded.
-        pairs.extend(mixed.into_iter().map(|((listener, speaker), gain)| {
+        pairs.extend(mixed.into_iter().map(|((listener, speaker), Audible { gain, .. })| {
             let reasons = if gain > 0.0 { Vec::new() } else { vec!["leaving"] };
             Self { listener, speaker, gain, reasons }
         }));
@@ -178,6 +182,8 @@ pub struct Stats {
     pub lateness: [u64; LATENESS_CLASSES],
     /// By how much all ticks together were late, in microseconds.
     pub lateness_sum_us: u64,
+    /// How much of each tick the media thread needed of late: 1.0 is all of it.
+    pub busy: f64,
     /// Calls that are not over.
     pub calls: usize,
     /// Conferences that are not completed.

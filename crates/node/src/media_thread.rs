@@ -53,7 +53,29 @@ pub struct Lateness {
     pub classes: [AtomicU64; LATENESS_CLASSES],
     /// Of all ticks, in microseconds.
     pub sum_us: AtomicU64,
+    /// How much of each tick was needed of late, in millionths.
+    pub busy_ppm: AtomicU64,
 }
+
+impl Lateness {
+    /// Returns how much of each tick was needed of late: 1.0 is all of it.
+    pub fn busy(&self) -> f32 {
+        self.busy_ppm.load(Ordering::Relaxed) as f32 / 1e6
+    }
+
+    /// Takes how long a tick took.
+    fn took(&self, time: Duration) {
+        let ppm = time.as_nanos() * 1_000_000 / TICK.as_nanos();
+        let before = self.busy_ppm.load(Ordering::Relaxed);
+        let after = (before * (BUSY_TICKS - 1)
+            + u64::try_from(ppm).unwrap_or(u64::MAX / BUSY_TICKS))
+            / BUSY_TICKS;
+        self.busy_ppm.store(after, Ordering::Relaxed);
+    }
+}
+
+/// Ticks over which it is smoothed how much of each was needed: half a second.
+const BUSY_TICKS: u64 = 25;
 
 /// Classes of lateness.
 pub const LATENESS_CLASSES: usize = 9;
@@ -72,6 +94,7 @@ pub fn run(
     let mut rings = BTreeMap::new();
     let mut tick = 0_u64;
     let mut closing: Vec<LegId> = Vec::new();
+    let mut due: Vec<LegId> = Vec::new();
     let mut pending: Option<Event> = None;
     let mut reader = Reader::new();
     let mut tick_at = Instant::now() + TICK;
@@ -91,13 +114,22 @@ pub fn run(
         let now = Instant::now();
         if now >= tick_at {
             tick += 1;
-            sweep(&mut shard, &sockets, &mut reader, tick, now);
             note(lateness, now - tick_at);
-            shard.handle_tick(now);
+            let mut part = None;
+            while let Some(next) = shard.next_part(part) {
+                let now = Instant::now();
+                shard.legs_in(next, &mut due);
+                sweep(&mut shard, &sockets, &due, &mut reader, tick, now);
+                shard.handle_part(next, tick_at, now);
+                send(&mut shard, &sockets, now);
+                part = Some(next);
+            }
+            shard.finish_tick();
             record(&mut shard, &mut rings);
+            lateness.took(now.elapsed());
             tick_at = next_tick(tick_at, now);
         }
-        send(&mut shard, &sockets, now);
+        send(&mut shard, &sockets, Instant::now());
         for leg in closing.drain(..) {
             sockets.remove(&leg);
         }
@@ -151,10 +183,18 @@ fn record(shard: &mut Shard, rings: &mut BTreeMap<RecordingId, Ring>) {
     }
 }
 
-/// Reads what the sockets hold.
-fn sweep(shard: &mut Shard, sockets: &Sockets, reader: &mut Reader, tick: u64, now: Instant) {
+/// Reads what the sockets of the legs that are due hold.
+fn sweep(
+    shard: &mut Shard,
+    sockets: &Sockets,
+    due: &[LegId],
+    reader: &mut Reader,
+    tick: u64,
+    now: Instant,
+) {
     reader.begin(now);
-    for (&leg, (rtp, rtcp)) in sockets {
+    for &leg in due {
+        let Some((rtp, rtcp)) = sockets.get(&leg) else { continue };
         reader.receive(rtp, SWEEP_MAX, |datagram| {
             shard.handle_datagram(leg, Channel::Rtp, datagram.from, datagram.octets, datagram.at);
         });
@@ -172,7 +212,7 @@ fn send(shard: &mut Shard, sockets: &Sockets, now: Instant) {
         if let Some((rtp, rtcp)) = sockets.get(&transmit.leg) {
             let port = if transmit.channel == Channel::Rtp { rtp } else { rtcp };
             // What a full socket buffer drops is lost, as on any wire.
-            let _ = port.socket.send_to(transmit.octets(), transmit.to);
+            let _ = port.socket.send_to(transmit.octets, transmit.to);
         }
     }
 }

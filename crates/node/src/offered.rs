@@ -36,7 +36,8 @@ impl Core {
         let mut octets = [0; 16];
         self.random.fill_bytes(&mut octets);
         let call = CallSid::new(octets);
-        if self.stopping != Stopping::No || !self.open(call, invitation.call) {
+        let refuses = self.stopping != Stopping::No || self.overloaded;
+        if refuses || !self.open(call, invitation.call) {
             return self.agent.reject(invitation.call, 503, now.instant);
         }
         if let Some(session) = &invitation.offer {

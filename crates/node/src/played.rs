@@ -272,9 +272,10 @@ impl Played {
             Request::Audibility(conference, reply) => {
                 let mixed = core.room_of(conference).map(|room| shard.audibility(room));
                 let of = |leg: &LegId| core.legs().get(leg).copied();
-                let mixed = mixed.into_iter().flatten().filter_map(|pair| {
-                    Some(((of(&pair.listener)?, of(&pair.speaker)?), pair.gain))
-                });
+                let mixed = mixed
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|pair| Some(((of(&pair.listener)?, of(&pair.speaker)?), pair)));
                 let _ = reply.send(Pair::of(core.hearing(conference), mixed.collect()));
             }
             Request::Stats(reply) => {

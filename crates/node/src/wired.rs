@@ -9,29 +9,25 @@ use sip::{CallId, Codec, SrtpPolicy, Terms};
 
 use crate::core::{Core, Wired};
 
-/// The codecs that can be mixed, by the names that a setting has for them.
-pub const CODECS: &[&str] = &["pcmu", "pcma"];
-/// Those that are known and cannot be mixed yet: a list that names them is taken without them.
-const CODECS_TO_COME: &[&str] = &["opus", "g722"];
+/// The codecs that are spoken, by the names that a setting has for them, best first.
+pub const CODECS: &[&str] = &["opus", "g722", "pcmu", "pcma"];
 
 /// Makes terms of a setting's words.
 ///
 /// # Errors
 /// One line that names the word that is none, or says that nothing is left.
 pub fn terms(codecs: &[String], srtp: &str) -> Result<Terms, String> {
-    let known = |name: &str| CODECS.contains(&name) || CODECS_TO_COME.contains(&name);
-    if let Some(name) = codecs.iter().find(|name| !known(name)) {
-        return Err(format!("codecs: {name:?} is not one of opus, g722, pcmu, pcma"));
-    }
-    let mixed = codecs.iter().filter(|name| CODECS.contains(&name.as_str()));
     let mut spoken: Vec<Codec> = Vec::new();
-    for codec in mixed.filter_map(|name| Codec::named(name)) {
+    for name in codecs {
+        let codec = Codec::named(name).filter(|_| CODECS.contains(&name.as_str()));
+        let codec =
+            codec.ok_or_else(|| format!("codecs: {name:?} is not one of {}", CODECS.join(", ")))?;
         if !spoken.contains(&codec) {
             spoken.push(codec);
         }
     }
     if spoken.is_empty() {
-        return Err(format!("codecs: none of {} is among them", CODECS.join(", ")));
+        return Err(format!("codecs: name at least one of {}", CODECS.join(", ")));
     }
     let srtp = srtp_policy(srtp).unwrap_or_default();
     Ok(Terms { codecs: spoken.into(), srtp })
@@ -61,11 +57,22 @@ fn protection(agreed: &sip::Protection) -> Option<media::Protection> {
     Some(media::Protection { ours: key(&agreed.ours)?, theirs: key(&agreed.theirs)? })
 }
 
-fn mixed(codec: Codec) -> Option<media::Codec> {
+/// Returns the codec of a description as the mixer has it.
+pub fn mixed(codec: Codec) -> media::Codec {
     match codec {
-        Codec::Pcmu => Some(media::Codec::Pcmu),
-        Codec::Pcma => Some(media::Codec::Pcma),
-        Codec::G722 | Codec::Opus(_) => None,
+        Codec::Pcmu => media::Codec::Pcmu,
+        Codec::Pcma => media::Codec::Pcma,
+        Codec::G722 => media::Codec::G722,
+        Codec::Opus(parameters) => {
+            let ours = media::OpusOptions::default();
+            media::Codec::Opus(media::OpusOptions {
+                bitrate: parameters.average_bitrate.unwrap_or(ours.bitrate),
+                fec: parameters.fec,
+                dtx: parameters.dtx,
+                stereo: parameters.stereo,
+                playback_rate: parameters.playback_rate,
+            })
+        }
     }
 }
 
@@ -86,8 +93,7 @@ impl Core {
     pub(crate) fn wire(&mut self, call: CallSid, session: &sip::Session) {
         let Some(wired) = self.calls.get_mut(&call) else { return };
         let audio = &session.audio;
-        let numbered = |&(number, codec): &(u8, Codec)| Some((number, mixed(codec)?));
-        let mut codecs = audio.codecs.iter().filter_map(numbered);
+        let mut codecs = audio.codecs.iter().map(|&(number, codec)| (number, mixed(codec)));
         let Some((payload_type, codec)) = codecs.next() else { return };
         let options = Box::new(LegOptions {
             codec,

@@ -1,16 +1,18 @@
-//! The sound of one call: packets of G.711 out, packets of G.711 and keys in.
+//! The sound of one call: packets out, packets and keys in, and what is between them and 8 kHz.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
-use media::{Header, PACKET_MAX, linear_to_ulaw};
+use media::{
+    Codec, Decoder, Encoder, Header, PACKET_MAX, PAYLOAD_MAX, PCM_MAX, Rate, Resampler, SAMPLES_MAX,
+};
 use node::arrival::{Port, Reader};
 use rand_chacha::rand_core::RngCore;
 
 use crate::keys::Keys;
 
-/// Samples in a packet.
+/// Samples in a packet, at 8 kHz.
 pub(crate) const SAMPLES: usize = 160;
 /// Packets that are read at a time.
 const SWEEP_MAX: usize = 64;
@@ -22,8 +24,64 @@ const TELEPHONE_EVENT: u8 = 101;
 pub(crate) enum Came<'a> {
     /// The first packet of a key.
     Key(char),
-    /// Sound, in µ-law, and when the kernel took it.
-    Sound(&'a [u8], Instant),
+    /// Sound at 8 kHz, and when the kernel took it.
+    Sound(&'a [i16], Instant),
+}
+
+/// A codec, and how far both of its streams have come.
+#[derive(Debug)]
+struct Speech {
+    codec: Codec,
+    payload_type: u8,
+    encoder: Encoder,
+    decoder: Decoder,
+    up: Resampler,
+    down: Resampler,
+}
+
+impl Speech {
+    fn new(codec: Codec, payload_type: u8) -> Self {
+        let rate = codec.rate();
+        Self {
+            codec,
+            payload_type,
+            encoder: Encoder::new(codec),
+            decoder: Decoder::new(codec),
+            up: Resampler::new(Rate::Narrow, rate),
+            down: Resampler::new(rate, Rate::Narrow),
+        }
+    }
+
+    /// Encodes a tick of sound at 8 kHz; returns the octets written.
+    fn encode(&mut self, sample: impl Fn(usize) -> i16, payload: &mut [u8; PAYLOAD_MAX]) -> usize {
+        let narrow: [i32; SAMPLES] = std::array::from_fn(|index| sample(index).into());
+        let mut sound = [0; SAMPLES_MAX];
+        let sound = &mut sound[..self.codec.rate().samples()];
+        self.up.resample(&narrow, sound);
+        let frame: Vec<i16> = sound.iter().map(|&sample| saturated(sample)).collect();
+        self.encoder.encode(&frame, payload)
+    }
+
+    /// Decodes a packet; returns its sound at 8 kHz.
+    fn decode(&mut self, payload: &[u8]) -> Vec<i16> {
+        let mut pcm = [0; PCM_MAX];
+        let length = self.decoder.decode(payload, &mut pcm).unwrap_or(0);
+        if self.codec.rate() == Rate::Narrow {
+            return pcm[..length].to_vec();
+        }
+        let mut heard = Vec::new();
+        for tick in pcm[..length].chunks_exact(self.codec.rate().samples()) {
+            let wide: Vec<i32> = tick.iter().map(|&sample| sample.into()).collect();
+            let mut narrow = [0; SAMPLES];
+            self.down.resample(&wide, &mut narrow);
+            heard.extend(narrow.map(saturated));
+        }
+        heard
+    }
+}
+
+fn saturated(sample: i32) -> i16 {
+    sample.clamp(-i32::from(i16::MAX), i16::MAX.into()) as i16
 }
 
 /// A port for sound, and how far its stream has come.
@@ -38,6 +96,7 @@ pub(crate) struct Audio {
     pub(crate) keys: Keys,
     header: Header,
     event: Option<u32>,
+    speech: Speech,
 }
 
 impl Audio {
@@ -60,19 +119,46 @@ impl Audio {
                 ssrc: random.next_u32(),
             },
             event: None,
+            speech: Speech::new(Codec::Pcmu, 0),
         })
+    }
+
+    /// Speaks with the far end as it was agreed on; with nobody where nothing was.
+    pub(crate) fn agree(&mut self, session: Option<&sip::Session>) {
+        self.remote = session.map(|session| session.audio.address);
+        let agreed = session.and_then(|session| session.audio.codecs.first());
+        if let Some((payload_type, codec)) =
+            agreed.map(|&(number, codec)| (number, node::mixed(codec)))
+            && (codec, payload_type) != (self.speech.codec, self.speech.payload_type)
+        {
+            self.speech = Speech::new(codec, payload_type);
+            self.header.payload_type = payload_type;
+        }
+    }
+
+    /// Returns the name of the codec that is spoken.
+    pub(crate) fn codec(&self) -> &'static str {
+        match self.speech.codec {
+            Codec::Pcmu => "pcmu",
+            Codec::Pcma => "pcma",
+            Codec::G722 => "g722",
+            Codec::Opus(_) => "opus",
+        }
     }
 
     /// Hands out what came since the last time.
     pub(crate) fn listen(&mut self, reader: &mut Reader, mut take: impl FnMut(Came<'_>)) {
-        let (remote, event) = (self.remote, &mut self.event);
+        let (remote, event, speech) = (self.remote, &mut self.event, &mut self.speech);
         reader.receive(&self.port, SWEEP_MAX, |datagram| {
             if remote != Some(datagram.from) {
                 return; // The port was another phone's a moment ago.
             }
             let Some((header, payload)) = Header::parse(datagram.octets) else { return };
+            if header.payload_type == speech.payload_type {
+                return take(Came::Sound(&speech.decode(payload), datagram.at));
+            }
             if header.payload_type != TELEPHONE_EVENT {
-                return take(Came::Sound(payload, datagram.at));
+                return;
             }
             if event.replace(header.timestamp) != Some(header.timestamp) {
                 let key = payload.first().and_then(|&e| "0123456789*#ABCD".chars().nth(e.into()));
@@ -84,19 +170,21 @@ impl Audio {
     /// Sends the next packet: a key, or the samples that follow at `at` in a sound.
     pub(crate) fn speak(&mut self, sample: impl Fn(usize) -> i16) {
         let Some(remote) = self.remote else { return };
-        let payload: [u8; SAMPLES] = std::array::from_fn(|index| linear_to_ulaw(sample(index)));
+        let mut payload = [0; PAYLOAD_MAX];
+        let length = self.speech.encode(sample, &mut payload);
+        let step = self.speech.codec.clock() / 50;
         let mut packet = [0; PACKET_MAX];
         let length = match self.keys.tick() {
             Some((event, age)) => {
-                let down = self.header.timestamp.wrapping_sub(age * SAMPLES as u32);
+                let down = self.header.timestamp.wrapping_sub(age * step);
                 let payload_type = TELEPHONE_EVENT;
                 let header = Header { payload_type, timestamp: down, ..self.header };
                 header.write(&event, &mut packet)
             }
-            None => self.header.write(&payload, &mut packet),
+            None => self.header.write(&payload[..length], &mut packet),
         };
         self.header.sequence = self.header.sequence.wrapping_add(1);
-        self.header.timestamp = self.header.timestamp.wrapping_add(SAMPLES as u32);
+        self.header.timestamp = self.header.timestamp.wrapping_add(step);
         self.header.marker = false;
         let _ = self.port.socket.send_to(&packet[..length], remote);
     }

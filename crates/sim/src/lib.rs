@@ -20,7 +20,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use media::ulaw_to_linear;
 use node::arrival::Reader;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -51,6 +50,9 @@ pub enum State {
     /// It is over, or never came about: with the SIP status where there is one.
     Over(Option<u16>),
 }
+
+/// What a phone speaks of which nothing is said.
+const TELEPHONE: [&str; 2] = ["pcmu", "pcma"];
 
 /// What a phone sends in an endless loop: 8 kHz linear PCM.
 pub type Voice = Arc<[i16]>;
@@ -88,6 +90,7 @@ pub struct Packet {
 #[derive(Debug)]
 struct Shared {
     state: State,
+    codec: Option<&'static str>,
     heard: Vec<i16>,
     packets: Vec<Packet>,
     digits: String,
@@ -140,7 +143,22 @@ impl Phone {
     /// When no socket can be had.
     pub fn call_as(server: SocketAddr, user: &str, from: &str, voice: Voice) -> io::Result<Self> {
         let dialled = Dialled { server, user: user.to_owned(), from: from.to_owned() };
-        Self::start(server.ip(), voice, Some(dialled), Manner::Answers)
+        Self::start(server.ip(), voice, Some(dialled), Manner::Answers, &TELEPHONE)
+    }
+
+    /// Calls as [`Self::call`] does, and offers these codecs, best first: of the names that the setting
+    /// `codecs` has.
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn call_speaking(
+        server: SocketAddr,
+        user: &str,
+        voice: Voice,
+        codecs: &[&str],
+    ) -> io::Result<Self> {
+        let dialled = Dialled { server, user: user.to_owned(), from: "phone".to_owned() };
+        Self::start(server.ip(), voice, Some(dialled), Manner::Answers, codecs)
     }
 
     /// Waits to be called, and answers.
@@ -148,7 +166,7 @@ impl Phone {
     /// # Errors
     /// When no socket can be had.
     pub fn listen(ip: IpAddr, voice: Voice) -> io::Result<Self> {
-        Self::start(ip, voice, None, Manner::Answers)
+        Self::start(ip, voice, None, Manner::Answers, &TELEPHONE)
     }
 
     /// Waits to be called, and rings until it is told to [`Self::answer`] or [`Self::refuse`].
@@ -156,15 +174,22 @@ impl Phone {
     /// # Errors
     /// When no socket can be had.
     pub fn ring(ip: IpAddr, voice: Voice) -> io::Result<Self> {
-        Self::start(ip, voice, None, Manner::Rings)
+        Self::start(ip, voice, None, Manner::Rings, &TELEPHONE)
     }
 
-    fn start(ip: IpAddr, voice: Voice, calls: Option<Dialled>, manner: Manner) -> io::Result<Self> {
+    fn start(
+        ip: IpAddr,
+        voice: Voice,
+        calls: Option<Dialled>,
+        manner: Manner,
+        codecs: &[&str],
+    ) -> io::Result<Self> {
         let signalling = UdpSocket::bind((ip, 0))?;
         signalling.set_nonblocking(true)?;
         let address = signalling.local_addr()?;
         let shared = Shared {
             state: State::Idle,
+            codec: None,
             heard: Vec::new(),
             packets: Vec::new(),
             digits: String::new(),
@@ -178,8 +203,10 @@ impl Phone {
         let mut random = ChaCha12Rng::from_os_rng();
         let mut seed = [0; 32];
         random.fill_bytes(&mut seed);
+        let spoken = codecs.iter().filter_map(|name| sip::Codec::named(name)).collect();
+        let terms = sip::Terms { codecs: spoken, ..sip::Terms::telephone() };
         let line = Line {
-            agent: Agent::new(Config::open(address, seed)),
+            agent: Agent::new(Config { terms, ..Config::open(address, seed) }),
             signalling,
             audio: Audio::open(ip, &mut random)?,
             voice,
@@ -198,6 +225,11 @@ impl Phone {
     /// Returns where the call has come to.
     pub fn state(&self) -> State {
         self.lock().state
+    }
+
+    /// Returns the name of the codec that was agreed on, once it was.
+    pub fn codec(&self) -> Option<&'static str> {
+        self.lock().codec
     }
 
     /// Waits until the call is up; false when it is over first, or does not come about in time.
@@ -417,7 +449,7 @@ impl Line {
         let state = match event {
             Event::Invite(invitation) => {
                 self.call = Some(invitation.call);
-                self.audio.remote = invitation.offer.map(|session| session.audio.address);
+                self.audio.agree(invitation.offer.as_ref());
                 self.agent.ring(invitation.call);
                 if self.manner == Manner::Answers {
                     self.agent.answer(invitation.call, self.audio.address, Instant::now());
@@ -429,7 +461,8 @@ impl Line {
             }
             Event::Ringing(..) => State::Ringing,
             Event::Answered(_, session) => {
-                self.audio.remote = session.map(|session| session.audio.address);
+                self.audio.agree(session.as_deref());
+                self.lock().codec = Some(self.audio.codec());
                 State::Up
             }
             Event::Acknowledged(..) => State::Up,
@@ -457,14 +490,14 @@ impl Line {
         let shared = &self.shared;
         self.audio.listen(reader, |came| {
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            let (payload, at) = match came {
+            let (sound, at) = match came {
                 Came::Key(key) => return shared.digits.push(key),
-                Came::Sound(payload, at) => (payload, at),
+                Came::Sound(sound, at) => (sound, at),
             };
-            let samples = payload.iter().map(|&octet| ulaw_to_linear(octet));
+            let samples = sound.iter().copied();
             if shared.packets.len() < PACKETS_MAX {
                 let power: f32 = samples.clone().map(|sample| f32::from(sample).powi(2)).sum();
-                let loudness = (power / payload.len().max(1) as f32).sqrt();
+                let loudness = (power / sound.len().max(1) as f32).sqrt();
                 shared.packets.push(Packet { at, loudness });
             }
             if shared.heard.len() < HEARD_MAX {

@@ -481,7 +481,7 @@ impl World {
         while let Some(transmit) = node.shard.poll_transmit(now) {
             if transmit.channel == Channel::Rtp {
                 self.summary.frames += 1;
-                node.ears.entry(transmit.leg).or_default().hear(transmit.octets());
+                node.ears.entry(transmit.leg).or_default().hear(transmit.octets);
             }
         }
         let events: Vec<media::Event> = std::iter::from_fn(|| node.shard.poll_event()).collect();

@@ -28,7 +28,7 @@ impl Line {
         for leg in 0..2 {
             shard.handle_command(Command::AddLeg(LegId(leg), Box::new(Self::options(leg))), now);
             let (room, speaks) = (Some(RoomId(1)), Speaks::Everyone);
-            let route = Route { room, speaks, hears: true, room_gain: 1.0 };
+            let route = Route { room, speaks, hears: Hears::Everyone, ..Route::nowhere() };
             shard.handle_command(Command::Route(LegId(leg), route), now);
         }
         let (phone, ear) = (Srtp::new(&key(2)), Srtp::new(&key(1)));
@@ -73,7 +73,7 @@ impl Line {
         self.shard.handle_tick(self.now);
         let (mut heard, mut ports) = (Vec::new(), Vec::new());
         while let Some(transmit) = self.shard.poll_transmit(self.now) {
-            let mut octets = transmit.octets().to_vec();
+            let mut octets = transmit.octets.to_vec();
             match (transmit.leg, transmit.channel) {
                 (LegId(0), Channel::Rtp) => {
                     let length = self.ear.unprotect(&mut octets).unwrap();

@@ -323,7 +323,7 @@ impl<'a> Machine<'a> {
             let to = self.phones.iter().find(|phone| phone.media == transmit.to);
             if let Some(phone) = to.filter(|phone| transmit.channel == Channel::Rtp && !phone.dead)
             {
-                self.ears[phone.index].receive(transmit.octets());
+                self.ears[phone.index].receive(transmit.octets);
             }
         }
         self.ears.iter_mut().for_each(|ear| ear.tick(time));

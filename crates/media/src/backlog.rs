@@ -1,0 +1,175 @@
+//! Packets of a codec that has to be decoded in order: they wait as they came until they are due.
+//!
+//! What is missing when its time has come is filled by the codec: from the next packet, where that
+//! carries it a second time, else by its concealment.
+
+use std::collections::VecDeque;
+
+use crate::codec::{Decoder, PCM_MAX};
+use crate::command::Codec;
+
+/// Most packets that wait: 512 ms of the shortest.
+const PACKETS_MAX: usize = 64;
+/// Ticks after which nothing is concealed any more: the far end is silent.
+const CONCEALED_MAX: usize = 25;
+
+/// A packet that waits.
+#[derive(Debug)]
+struct Packet {
+    position: i64,
+    length: usize,
+    payload: Vec<u8>,
+}
+
+impl Packet {
+    fn end(&self) -> i64 {
+        self.position + self.length as i64
+    }
+}
+
+/// What a step of decoding gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// What the far end sent.
+    Heard,
+    /// What the codec made up.
+    Concealed,
+    /// Nothing: the far end has long been silent.
+    Silence,
+}
+
+/// One leg's packets.
+#[derive(Debug)]
+pub struct Backlog {
+    decoder: Decoder,
+    /// By position.
+    packets: VecDeque<Packet>,
+    /// Room for packets to come.
+    free: Vec<Vec<u8>>,
+    /// The first sample that is not decoded yet.
+    cursor: Option<i64>,
+    /// Steps in a row that were concealed.
+    concealed: usize,
+    /// Samples of a tick.
+    tick: usize,
+}
+
+impl Backlog {
+    pub fn new(codec: Codec) -> Self {
+        Self {
+            decoder: Decoder::new(codec),
+            packets: VecDeque::with_capacity(PACKETS_MAX),
+            free: Vec::with_capacity(PACKETS_MAX),
+            cursor: None,
+            concealed: 0,
+            tick: codec.rate().samples(),
+        }
+    }
+
+    /// Forgets what waits; the decoder goes on.
+    pub fn clear(&mut self) {
+        self.free.extend(self.packets.drain(..).map(|packet| packet.payload));
+        self.cursor = None;
+    }
+
+    /// Returns how many samples a packet holds; nothing where it is none.
+    pub fn samples(&self, payload: &[u8]) -> Option<usize> {
+        self.decoder.samples(payload)
+    }
+
+    /// Keeps a packet; returns whether its time has not passed.
+    pub fn keep(&mut self, position: i64, length: usize, payload: &[u8]) -> bool {
+        let decoded = self.cursor.is_some_and(|cursor| position + length as i64 <= cursor);
+        let place = self.packets.partition_point(|packet| packet.position < position);
+        let known = self.packets.get(place).is_some_and(|packet| packet.position == position);
+        if decoded || known || self.packets.len() >= PACKETS_MAX {
+            return !decoded;
+        }
+        let mut room = self.free.pop().unwrap_or_default();
+        room.clear();
+        room.extend_from_slice(payload);
+        self.packets.insert(place, Packet { position, length, payload: room });
+        true
+    }
+
+    /// Decodes the next piece of what is to be played up to `end`; returns where it belongs, its
+    /// length in `pcm` and what it is, or nothing when all is there.
+    pub fn step(
+        &mut self,
+        play: i64,
+        end: i64,
+        pcm: &mut [i16; PCM_MAX],
+    ) -> Option<(i64, usize, Step)> {
+        while self.packets.front().is_some_and(|packet| packet.end() <= play) {
+            self.drop_front();
+        }
+        let cursor = self.cursor.unwrap_or(play).max(play);
+        self.cursor = Some(cursor);
+        if cursor >= end {
+            return None;
+        }
+        match self.packets.front() {
+            Some(packet) if packet.position <= cursor => Some(self.decode(cursor, pcm)),
+            Some(packet) if packet.position < end => {
+                let gap = (packet.position - cursor) as usize;
+                Some(self.fill(cursor, gap, pcm))
+            }
+            _ => Some(self.conceal(cursor, self.tick, pcm)),
+        }
+    }
+
+    fn decode(&mut self, cursor: i64, pcm: &mut [i16; PCM_MAX]) -> (i64, usize, Step) {
+        let decoded = self.packets.front().map(|packet| {
+            (
+                packet.position,
+                self.decoder.decode(&packet.payload, pcm).filter(|&length| length > 0),
+            )
+        });
+        self.drop_front();
+        let Some((position, Some(length))) = decoded else {
+            return self.conceal(cursor, self.tick, pcm);
+        };
+        self.concealed = 0;
+        self.cursor = Some(cursor.max(position + length as i64));
+        (position, length, Step::Heard)
+    }
+
+    /// Fills the gap before the first packet that waits.
+    fn fill(&mut self, cursor: i64, gap: usize, pcm: &mut [i16; PCM_MAX]) -> (i64, usize, Step) {
+        // The next packet has the last piece of the gap, as long as itself.
+        let (again, length) = self
+            .packets
+            .front()
+            .map_or((&[][..], 0), |packet| (&packet.payload[..], packet.length));
+        if gap > length {
+            return self.conceal(cursor, (gap - length).min(self.tick), pcm);
+        }
+        if gap == length && self.decoder.recover(again, &mut pcm[..gap]) {
+            self.concealed = 0;
+            self.cursor = Some(cursor + gap as i64);
+            return (cursor, gap, Step::Heard);
+        }
+        self.conceal(cursor, gap, pcm)
+    }
+
+    fn conceal(
+        &mut self,
+        cursor: i64,
+        length: usize,
+        pcm: &mut [i16; PCM_MAX],
+    ) -> (i64, usize, Step) {
+        let length = length.min(PCM_MAX);
+        self.cursor = Some(cursor + length as i64);
+        self.concealed += 1;
+        if self.concealed > CONCEALED_MAX {
+            pcm[..length].fill(0);
+            return (cursor, length, Step::Silence);
+        }
+        self.decoder.conceal(&mut pcm[..length]);
+        (cursor, length, Step::Concealed)
+    }
+
+    fn drop_front(&mut self) {
+        self.free.extend(self.packets.pop_front().map(|packet| packet.payload));
+    }
+}

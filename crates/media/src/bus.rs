@@ -1,0 +1,106 @@
+//! The mix of a room at one rate: the voices of that rate as they are, and the sums of the others.
+
+use crate::encoding::Encodings;
+use crate::limiter::Limiter;
+use crate::rate::{Rate, SAMPLES_MAX};
+use crate::resample::Resampler;
+
+/// One rate of a room.
+#[derive(Debug)]
+pub struct Bus {
+    rate: Rate,
+    /// The sum of all who speak at this rate, as wide as it takes.
+    pub sum: Box<[i32]>,
+    /// The sum of all who speak at any.
+    pub mix: Box<[i32]>,
+    /// From the sums of the other rates.
+    resamplers: [Option<Box<Resampler>>; 3],
+    limiter: Limiter,
+    /// The limiter as it was before this tick.
+    pub limiter_before: Limiter,
+    /// What those hear who add nothing themselves, and its encodings.
+    pub common: Box<[i16]>,
+    pub encodings: Encodings,
+    /// Legs of this rate, counted in each tick.
+    pub members: usize,
+}
+
+impl Bus {
+    fn new(rate: Rate) -> Self {
+        let samples = rate.samples();
+        Self {
+            rate,
+            sum: vec![0; samples].into(),
+            mix: vec![0; samples].into(),
+            resamplers: [None, None, None],
+            limiter: Limiter::new(),
+            limiter_before: Limiter::new(),
+            common: vec![0; samples].into(),
+            encodings: Encodings::default(),
+            members: 0,
+        }
+    }
+
+    /// Adds a tick of sound of this rate.
+    pub fn add(&mut self, sound: &[i32]) {
+        for (sum, &sample) in self.sum.iter_mut().zip(sound) {
+            *sum += sample;
+        }
+    }
+}
+
+/// The rates of a room, each there for as long as somebody needs it.
+#[derive(Debug, Default)]
+pub struct Buses([Option<Box<Bus>>; 3]);
+
+impl Buses {
+    /// Returns the bus of a rate.
+    pub fn at(&mut self, rate: Rate) -> &mut Bus {
+        self.0[rate.index()].get_or_insert_with(|| Box::new(Bus::new(rate)))
+    }
+
+    /// Returns the bus of a rate, where there is one.
+    pub fn get(&self, rate: Rate) -> Option<&Bus> {
+        self.0[rate.index()].as_deref()
+    }
+
+    /// Begins a tick: whoever speaks is added after this.
+    pub fn begin(&mut self) {
+        for bus in self.0.iter_mut().flatten() {
+            bus.sum.fill(0);
+            bus.members = 0;
+            bus.encodings.begin();
+        }
+    }
+
+    /// Makes the mixes of all rates; one that has no members is let go, but for `kept`.
+    pub fn close(&mut self, kept: Option<Rate>) {
+        for bus in &mut self.0 {
+            if bus.as_ref().is_some_and(|bus| bus.members == 0 && kept != Some(bus.rate)) {
+                *bus = None;
+            }
+        }
+        for rate in Rate::ALL {
+            let Some(mut bus) = self.0[rate.index()].take() else { continue };
+            bus.mix.copy_from_slice(&bus.sum);
+            for other in Rate::ALL.into_iter().filter(|other| *other != rate) {
+                let resampler = &mut bus.resamplers[other.index()];
+                let Some(other_bus) = &self.0[other.index()] else {
+                    *resampler = None;
+                    continue;
+                };
+                let resampler =
+                    resampler.get_or_insert_with(|| Box::new(Resampler::new(other, rate)));
+                let mut came = [0; SAMPLES_MAX];
+                let came = &mut came[..rate.samples()];
+                resampler.resample(&other_bus.sum, came);
+                for (mix, &sample) in bus.mix.iter_mut().zip(came.iter()) {
+                    *mix += sample;
+                }
+            }
+            bus.limiter_before = bus.limiter;
+            bus.limiter.limit(rate, &bus.mix, &mut bus.common);
+            self.0[rate.index()] = Some(bus);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Who encodes what: one encoder for each distinct mix and codec.
+//!
+//! A codec that has a memory makes it the far end's too, so a leg that begins to hear a mix of its
+//! own takes the memory of the shared encoder along, and one that hears what all hear comes back
+//! only when its own encoder has encoded the same for a while: then both remember alike.
+
+use crate::codec::{Encoder, PAYLOAD_MAX};
+use crate::command::Codec;
+
+/// Ticks of the same sound after which two encoders remember alike: 200 ms.
+const ALIKE_AFTER: u32 = 10;
+
+/// The encoder of what one leg alone hears.
+#[derive(Debug)]
+pub struct Own {
+    encoder: Option<Box<Encoder>>,
+    /// Ticks in a row in which all others heard the same.
+    alike: u32,
+    /// The leg is sent the shared encoding in this tick, and was in the last one.
+    pub shares: bool,
+    pub shared: bool,
+}
+
+impl Own {
+    pub const fn new() -> Self {
+        Self { encoder: None, alike: 0, shares: false, shared: false }
+    }
+
+    /// Says whether the leg hears what all hear in this tick; returns whether it may be sent what
+    /// all are sent.
+    pub fn may_share(&mut self, hears_all: bool, codec: Codec) -> bool {
+        self.shared = self.shares;
+        self.alike = if hears_all { self.alike.saturating_add(1) } else { 0 };
+        self.shares = hears_all
+            && (codec.is_stateless() || self.encoder.is_none() || self.alike > ALIKE_AFTER);
+        self.shares
+    }
+
+    /// Encodes a tick; `shared` is the encoder from which the leg comes.
+    pub fn encode(
+        &mut self,
+        codec: Codec,
+        shared: Option<&Encoder>,
+        frame: &[i16],
+        payload: &mut [u8; PAYLOAD_MAX],
+    ) -> usize {
+        let encoder = self.encoder.get_or_insert_with(|| {
+            Box::new(shared.cloned().unwrap_or_else(|| Encoder::new(codec)))
+        });
+        encoder.encode(frame, payload)
+    }
+}
+
+/// An encoding that all share who hear the common mix.
+#[derive(Debug)]
+struct Shared {
+    codec: Codec,
+    encoder: Box<Encoder>,
+    payload: Box<[u8; PAYLOAD_MAX]>,
+    /// Of this tick, once somebody asked for it.
+    length: Option<usize>,
+}
+
+/// The encodings of a common mix.
+#[derive(Debug, Default)]
+pub struct Encodings(Vec<Shared>);
+
+impl Encodings {
+    /// Begins a tick; what nobody heard in the last one is let go.
+    pub fn begin(&mut self) {
+        self.0.retain_mut(|shared| shared.length.take().is_some());
+    }
+
+    /// Returns the encoder of a codec as it was before this tick, where it has not encoded it yet.
+    pub fn encoder(&self, codec: Codec) -> Option<&Encoder> {
+        let shared = self.0.iter().find(|shared| shared.codec == codec)?;
+        shared.length.is_none().then_some(&shared.encoder)
+    }
+
+    /// Returns the common mix in a codec, encoded at most once in a tick and then counted. The first
+    /// who shares brings its own encoder.
+    pub fn encoded(
+        &mut self,
+        codec: Codec,
+        own: &mut Own,
+        common: &[i16],
+        count: &mut u64,
+    ) -> &[u8] {
+        let brought = own.encoder.take();
+        let place = self.0.iter().position(|shared| shared.codec == codec);
+        let place = place.unwrap_or_else(|| {
+            let encoder = brought.unwrap_or_else(|| Box::new(Encoder::new(codec)));
+            let payload = Box::new([0; PAYLOAD_MAX]);
+            self.0.push(Shared { codec, encoder, payload, length: None });
+            self.0.len() - 1
+        });
+        let Shared { encoder, payload, length, .. } = &mut self.0[place];
+        let length = *length.get_or_insert_with(|| {
+            *count += 1;
+            encoder.encode(common, payload)
+        });
+        &payload[..length]
+    }
+}

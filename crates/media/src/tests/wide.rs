@@ -1,0 +1,324 @@
+//! Rooms of telephones, wide-band phones and Opus together, by ear.
+
+use super::*;
+use crate::codec::{Decoder, Encoder, PAYLOAD_MAX, PCM_MAX};
+use crate::rate::Rate;
+
+const CODECS: [Codec; 4] = [Codec::Pcmu, Codec::Pcma, Codec::G722, OPUS];
+const OPUS: Codec = Codec::Opus(OpusOptions {
+    bitrate: 32_000,
+    fec: false,
+    dtx: false,
+    stereo: false,
+    playback_rate: 48_000,
+});
+
+/// One phone: what it sends and what it has heard.
+struct Phone {
+    codec: Codec,
+    encoder: Encoder,
+    decoder: Decoder,
+    tone: f32,
+    sent: u32,
+    heard: Vec<i16>,
+    silent: bool,
+}
+
+/// Phones of all kinds around one shard.
+struct Mixed {
+    shard: Shard,
+    start: Instant,
+    tick: u32,
+    phones: Vec<Phone>,
+}
+
+impl Mixed {
+    fn new(codecs: &[Codec]) -> Self {
+        let mut mixed =
+            Self { shard: Shard::new(7), start: Instant::now(), tick: 0, phones: Vec::new() };
+        for &codec in codecs {
+            mixed.join(codec);
+        }
+        mixed
+    }
+
+    fn join(&mut self, codec: Codec) {
+        let leg = self.phones.len() as u64;
+        self.phones.push(Phone {
+            codec,
+            encoder: Encoder::new(codec),
+            decoder: Decoder::new(codec),
+            tone: TONES[leg as usize % TONES.len()],
+            sent: 0,
+            heard: Vec::new(),
+            silent: false,
+        });
+        let number = if codec.is_stateless() { 0 } else { 96 };
+        let options = LegOptions { codec, payload_type: number, also: vec![], ..options(leg, 20) };
+        self.command(Command::AddLeg(LegId(leg), Box::new(options)));
+        self.route(leg, Speaks::Everyone, true);
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = self.now();
+        self.shard.handle_command(command, now);
+    }
+
+    fn route(&mut self, leg: u64, speaks: Speaks, hears: bool) {
+        let hears = if hears { Hears::Everyone } else { Hears::Nothing };
+        let route = Route { room: Some(RoomId(1)), speaks, hears, ..Route::nowhere() };
+        self.command(Command::Route(LegId(leg), route));
+    }
+
+    fn now(&self) -> Instant {
+        self.start + TICK * self.tick
+    }
+
+    /// Lets `ms` milliseconds pass; returns what each phone heard in them, at its own rate.
+    fn run(&mut self, ms: u32) -> Vec<Vec<i16>> {
+        self.phones.iter_mut().for_each(|phone| phone.heard.clear());
+        for _ in 0..ms / 20 {
+            let now = self.now();
+            for leg in 0..self.phones.len() {
+                self.speak(leg, now);
+            }
+            self.shard.handle_tick(now);
+            self.tick += 1;
+            let due = self.now() - Duration::from_millis(1);
+            while let Some(transmit) = self.shard.poll_transmit(due) {
+                if transmit.channel == Channel::Rtp {
+                    let (_, payload) = Header::parse(transmit.octets).unwrap();
+                    let phone = &mut self.phones[transmit.leg.0 as usize];
+                    let mut pcm = [0; PCM_MAX];
+                    let length = phone.decoder.decode(payload, &mut pcm).unwrap();
+                    phone.heard.extend(&pcm[..length]);
+                }
+            }
+        }
+        self.phones.iter().map(|phone| phone.heard.clone()).collect()
+    }
+
+    fn speak(&mut self, leg: usize, now: Instant) {
+        let phone = &mut self.phones[leg];
+        let samples = phone.codec.rate().samples();
+        let (start, silent) = (phone.sent as usize * samples, phone.silent);
+        let step = phone.tone / phone.codec.rate().hertz() as f32 * std::f32::consts::TAU;
+        let frame: Vec<i16> = (start..start + samples)
+            .map(|at| if silent { 0 } else { ((at as f32 * step).sin() * 3_000.0) as i16 })
+            .collect();
+        let mut payload = [0; PAYLOAD_MAX];
+        let length = phone.encoder.encode(&frame, &mut payload);
+        let header = Header {
+            marker: false,
+            payload_type: if phone.codec.is_stateless() { 0 } else { 96 },
+            sequence: phone.sent as u16,
+            timestamp: phone.sent * (phone.codec.clock() / 50),
+            ssrc: leg as u32 + 1,
+        };
+        phone.sent += 1;
+        let mut packet = [0; PACKET_MAX];
+        let end = header.write(&payload[..length], &mut packet);
+        let id = LegId(leg as u64);
+        self.shard.handle_datagram(id, Channel::Rtp, address(id.0), &packet[..end], now);
+    }
+
+    /// Asserts who hears whom: one row for each listener, `x` where the speaker is heard.
+    #[track_caller]
+    fn check(&mut self, expected: &[&str]) {
+        let heard = self.run(400);
+        let rows: Vec<String> = heard
+            .iter()
+            .zip(&self.phones)
+            .map(|(sound, phone)| {
+                let rate = phone.codec.rate();
+                let level = |tone: f32| level_at(sound, tone, rate);
+                let audible = |tone: &f32| if level(*tone) > 1_000.0 { 'x' } else { '.' };
+                TONES[..heard.len()].iter().map(audible).collect()
+            })
+            .collect();
+        assert_eq!(rows, expected);
+    }
+}
+
+/// Returns the amplitude of `frequency` in a sound of that rate.
+fn level_at(sound: &[i16], frequency: f32, rate: Rate) -> f32 {
+    let scaled = frequency * 8_000.0 / rate.hertz() as f32;
+    level(sound, scaled)
+}
+
+#[test]
+fn everyone_hears_the_others_and_not_themselves_whatever_they_speak() {
+    let mut mixed = Mixed::new(&CODECS);
+    mixed.run(1_000);
+    mixed.check(&[".xxx", "x.xx", "xx.x", "xxx."]);
+}
+
+#[test]
+fn mute_coach_and_hold_are_heard_across_codecs() {
+    let mut mixed = Mixed::new(&CODECS);
+    mixed.run(400);
+    mixed.route(3, Speaks::Nobody, true);
+    mixed.run(200);
+    mixed.check(&[".xx.", "x.x.", "xx..", "xxx."]);
+    mixed.route(3, Speaks::Only(vec![LegId(0)]), true);
+    mixed.run(200);
+    mixed.check(&[".xxx", "x.x.", "xx..", "xxx."]);
+    mixed.route(3, Speaks::Only(vec![LegId(2)]), true);
+    mixed.run(200);
+    mixed.check(&[".xx.", "x.x.", "xx.x", "xxx."]);
+    mixed.route(3, Speaks::Everyone, true);
+    mixed.route(2, Speaks::Nobody, false);
+    mixed.run(200);
+    mixed.check(&[".x.x", "x..x", "....", "xx.."]);
+}
+
+#[test]
+fn what_is_played_to_all_is_heard_at_every_rate() {
+    let mut mixed = Mixed::new(&CODECS);
+    mixed.phones.iter_mut().for_each(|phone| phone.silent = true);
+    let pcm: Pcm = tone_of(1_000.0);
+    let to = PlayTo::Room(RoomId(1));
+    mixed.command(Command::Play { player: PlayerId(1), to, pcm, loops: None, paused: false });
+    mixed.run(600);
+    for (sound, codec) in mixed.run(400).iter().zip(CODECS) {
+        let level = level_at(sound, 1_000.0, codec.rate());
+        assert!((2_500.0..3_300.0).contains(&level), "{codec:?}: {level}");
+    }
+}
+
+#[test]
+fn what_is_played_to_one_is_heard_by_that_one_at_its_rate() {
+    for leg in 0..CODECS.len() as u64 {
+        let mut mixed = Mixed::new(&CODECS);
+        mixed.phones.iter_mut().for_each(|phone| phone.silent = true);
+        let (pcm, to) = (tone_of(1_000.0), PlayTo::Leg(LegId(leg)));
+        mixed.command(Command::Play { player: PlayerId(1), to, pcm, loops: None, paused: false });
+        mixed.run(600);
+        for (listener, sound) in (0..).zip(mixed.run(400)) {
+            let level = level_at(&sound, 1_000.0, CODECS[listener as usize].rate());
+            assert_eq!(level > 2_000.0, listener == leg, "{listener}: {level}");
+        }
+    }
+}
+
+/// A second of a tone at 8 kHz.
+fn tone_of(hertz: f32) -> Pcm {
+    (0..8_000)
+        .map(|at| ((at as f32 * hertz / 8_000.0 * std::f32::consts::TAU).sin() * 3_000.0) as i16)
+        .collect()
+}
+
+#[test]
+fn a_room_is_recorded_at_8_khz_whatever_is_spoken() {
+    let mut mixed = Mixed::new(&[Codec::G722, CODECS[3]]);
+    mixed.command(Command::Record(RecordingId(1), Source::Room(RoomId(1), None)));
+    mixed.command(Command::Record(RecordingId(2), Source::Tracks(RoomId(1))));
+    mixed.command(Command::Record(RecordingId(3), Source::Leg(LegId(1), Track::Apart)));
+    for leg in 0..2 {
+        mixed.command(Command::Track(RecordingId(2), LegId(leg)));
+    }
+    mixed.run(400);
+    while mixed.shard.poll_recorded().is_some() {}
+    mixed.run(400);
+    let (mut room, mut tracks) = (Vec::new(), [Vec::new(), Vec::new()]);
+    let mut apart = [Vec::new(), Vec::new()];
+    while let Some(tick) = mixed.shard.poll_recorded() {
+        match (tick.recording.0, tick.sound) {
+            (1, Sound::Mix(frame, _)) => room.extend(frame),
+            (2, Sound::Track(number, frame)) => tracks[usize::from(number)].extend(frame),
+            (3, Sound::Mix(left, Some(right))) => {
+                apart[0].extend(left);
+                apart[1].extend(right);
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(room.len(), 3_200);
+    for (sound, expected) in [
+        (&room, [true, true]),
+        (&tracks[0], [true, false]),
+        (&tracks[1], [false, true]),
+        (&apart[0], [false, true]),
+        (&apart[1], [true, false]),
+    ] {
+        let heard = [TONES[0], TONES[1]].map(|tone| level(sound, tone) > 2_000.0);
+        assert_eq!(heard, expected);
+    }
+}
+
+#[test]
+fn listeners_share_one_encoding_for_each_codec() {
+    let mut mixed = Mixed::new(&[Codec::Pcmu; 1]);
+    for _ in 0..3 {
+        CODECS.into_iter().for_each(|codec| mixed.join(codec));
+    }
+    for leg in 1..13 {
+        mixed.route(leg, Speaks::Nobody, true);
+    }
+    mixed.run(1_000);
+    let before = mixed.shard.stats().encoded;
+    mixed.run(400);
+    let encodings = (mixed.shard.stats().encoded - before) as f32 / 20.0;
+    assert_eq!(encodings, 5.0, "four that are shared, and the talker's own");
+}
+
+#[test]
+fn who_leaves_and_rejoins_a_shared_encoding_hears_no_seam() {
+    for codec in [Codec::G722, CODECS[3]] {
+        let mut mixed = Mixed::new(&[Codec::Pcmu, codec, codec]);
+        mixed.phones[1].silent = true;
+        mixed.phones[2].silent = true;
+        mixed.run(2_000);
+        let calm = worst(&mixed.run(1_000)[1], codec);
+        // A word from time to time: its own mix, then the shared one again.
+        let mut heard = Vec::new();
+        for word in 0..10 {
+            mixed.phones[1].silent = word % 2 == 1;
+            heard.extend(mixed.run(400).swap_remove(1));
+        }
+        let changing = worst(&heard, codec);
+        assert!(changing < calm * 3.0 + 60.0, "{codec:?}: {changing} against {calm}");
+    }
+}
+
+/// Returns the greatest part of a piece of 10 ms that is not the first phone's tone.
+fn worst(sound: &[i16], codec: Codec) -> f32 {
+    let rate = codec.rate();
+    let piece = rate.samples() / 2;
+    let step = TONES[0] / rate.hertz() as f32 * std::f32::consts::TAU;
+    let residue = |piece: &[i16]| {
+        // What is left when the best sine of that frequency is taken away.
+        let (mut real, mut imaginary, mut power) = (0.0, 0.0, 0.0);
+        for (index, &sample) in piece.iter().enumerate() {
+            let (sample, phase) = (f32::from(sample), index as f32 * step);
+            real += sample * phase.cos();
+            imaginary += sample * phase.sin();
+            power += sample * sample;
+        }
+        let tone = (real * real + imaginary * imaginary) * 2.0 / piece.len() as f32;
+        ((power - tone).max(0.0) / piece.len() as f32).sqrt()
+    };
+    sound.chunks_exact(piece).map(residue).fold(0.0, f32::max)
+}
+
+#[test]
+fn of_many_who_speak_at_once_the_loudest_are_mixed_and_the_rest_is_counted() {
+    let mut mixed = Mixed::new(&[]);
+    for _ in 0..16 {
+        mixed.join(Codec::G722);
+    }
+    mixed.run(1_000);
+    let before = mixed.shard.stats();
+    mixed.run(400);
+    let after = mixed.shard.stats();
+    assert_eq!((after.encoded - before.encoded) / 20, 12 + 1);
+    assert_eq!((after.unmixed - before.unmixed) / 20, 4);
+    let heard = mixed.shard.audibility(RoomId(1));
+    let silent = heard.iter().filter(|pair| pair.listener == LegId(0) && pair.gain == 0.0).count();
+    assert!((3..=4).contains(&silent), "{silent}");
+    (0..8).for_each(|leg| mixed.route(leg, Speaks::Nobody, true));
+    mixed.run(1_000);
+    let before = mixed.shard.stats().unmixed;
+    mixed.run(400);
+    assert_eq!(mixed.shard.stats().unmixed, before);
+}
