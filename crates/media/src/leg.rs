@@ -466,7 +466,7 @@ impl Leg {
 
     /// Says whether somebody began to speak with this tick's frame, or has stopped.
     pub fn speech(&mut self) -> Option<bool> {
-        self.activity.observe(&self.voice)
+        self.activity.observe(self.options.codec.rate(), &self.voice)
     }
 
     /// Says who has answered, once that can be said with this tick's frame.
