@@ -52,6 +52,12 @@ pub struct Activity {
     before: Option<[i16; PITCH_SAMPLES]>,
 }
 
+impl Default for Activity {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Activity {
     /// Starts silent.
     pub const fn new() -> Self {

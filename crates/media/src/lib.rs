@@ -11,6 +11,7 @@ mod activity;
 mod backlog;
 mod bus;
 mod codec;
+mod comfort;
 mod command;
 mod conceal;
 mod dtmf;
@@ -22,10 +23,12 @@ mod jitter;
 mod latch;
 mod leg;
 mod legs;
+mod level;
 mod limiter;
 mod machine;
 mod mos;
 mod narrowed;
+mod offset;
 mod pacer;
 mod player;
 mod protected;
@@ -44,8 +47,11 @@ mod transmits;
 #[cfg(test)]
 mod tests;
 
-pub use activity::{STARTS_AFTER as SPEECH_STARTS_AFTER, STOPS_AFTER as SPEECH_STOPS_AFTER};
+pub use activity::{
+    Activity, STARTS_AFTER as SPEECH_STARTS_AFTER, STOPS_AFTER as SPEECH_STOPS_AFTER,
+};
 pub use codec::{Decoder, Encoder, PAYLOAD_MAX, PCM_MAX};
+pub use comfort::ComfortNoise;
 pub use command::{
     Audible, Codec, Command, Event, Hears, JITTER_BOUNDS_MS, LOSS_BOUNDS, LegId, LegOptions,
     LegStats, LiveStats, MOS_BOUNDS, OpusOptions, Pcm, PlayTo, PlayerId, RoomId, Route, ShardStats,
@@ -54,7 +60,9 @@ pub use command::{
 pub use g711::{alaw_to_linear, linear_to_alaw, linear_to_ulaw, ulaw_to_linear};
 pub use jitter::{Bounds, DELAY_MAX};
 pub use leg::SILENT_AFTER;
+pub use level::{Dominant, SILENCE, Smoothed, level};
 pub use machine::{Answerer, Detection};
+pub use offset::Offset;
 pub use rate::{Rate, SAMPLES_MAX};
 pub use recording::{Pause, Recorded, RecordingId, Sound, Source, TRACKS_MAX, Track};
 pub use resample::{Resampler, delay as resampling_delay};
