@@ -5,6 +5,7 @@
 //! its seed, and what it found lies in `target/fuzz/`: fixed, it joins the corpus.
 
 mod mutate;
+mod payloads;
 mod runner;
 mod targets;
 

@@ -12,6 +12,8 @@ use sip::{
     Access, Agent, Codec, Config, Credentials, Event, Framer, Message, Session, SrtpPolicy, Terms,
 };
 
+use crate::payloads;
+
 /// One thing that reads what a network sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
@@ -31,12 +33,14 @@ const QUICK: Duration = Duration::from_millis(250);
 const FILE: Duration = Duration::from_secs(2);
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "sip", run: sip_messages, words: SIP_WORDS, cpu_max: QUICK },
     Target { name: "digest", run: digest, words: DIGEST_WORDS, cpu_max: QUICK },
     Target { name: "sdp", run: sdp, words: SDP_WORDS, cpu_max: QUICK },
     Target { name: "rtp", run: rtp, words: &[], cpu_max: QUICK },
     Target { name: "srtp", run: srtp, words: &[], cpu_max: QUICK },
+    Target { name: "g722", run: payloads::g722, words: &[], cpu_max: QUICK },
+    Target { name: "opus", run: payloads::opus, words: &[], cpu_max: QUICK },
     Target { name: "dtmf", run: dtmf, words: &[], cpu_max: QUICK },
     Target { name: "twiml", run: twiml, words: TWIML_WORDS, cpu_max: QUICK },
     Target { name: "form", run: form, words: FORM_WORDS, cpu_max: QUICK },
