@@ -68,7 +68,7 @@ impl Codec {
 /// What the far end wants to be sent in Opus. Source: RFC 7587 section 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OpusOptions {
-    /// Bits in a second, on average: `maxaveragebitrate`.
+    /// Bits in a second, on average, at most: `maxaveragebitrate`; 0 where nothing was said.
     pub bitrate: u32,
     /// Whether lost packets are to be repeated within later ones: `useinbandfec`.
     pub fec: bool,
@@ -81,9 +81,9 @@ pub struct OpusOptions {
 }
 
 impl Default for OpusOptions {
-    /// What holds where nothing is said; the bitrate, which is ours to choose then, is one for speech.
+    /// What holds where nothing is said.
     fn default() -> Self {
-        Self { bitrate: 32_000, fec: false, dtx: false, stereo: false, playback_rate: 48_000 }
+        Self { bitrate: 0, fec: false, dtx: false, stereo: false, playback_rate: 48_000 }
     }
 }
 

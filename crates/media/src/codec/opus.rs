@@ -15,6 +15,13 @@ mod library;
 /// The bitrates that are made, whatever the far end asks for.
 const BITRATE_MIN: u32 = 6_000;
 const BITRATE_MAX: u32 = 64_000;
+/// What is made where it asks for nothing, and by how much more for each percent of loss: a repetition of
+/// speech takes as much as speech, from 10 % on.
+const BITRATE: u32 = 32_000;
+const BITRATE_PER_LOSS: u32 = 3_200;
+/// Less than this is better spent on what is below 8 kHz, where speech is. So is what is left by repetition.
+const FULL_BAND_MIN: u32 = 48_000;
+const WIDE_BAND_HZ: u32 = 16_000;
 /// The effort of an encoder, 0 to 10: above this, little is gained.
 const COMPLEXITY: u8 = 5;
 /// The loss that is assumed where losses are to be repeated and none are known, in percent.
@@ -33,16 +40,39 @@ const UNIT: usize = 120;
 struct Settings {
     bitrate: u32,
     complexity: u8,
-    /// The highest rate in Hz that is heard: 8, 12, 16, 24 or 48 kHz.
-    playback_rate: u32,
+    /// Twice the highest frequency in Hz that is coded.
+    bandwidth: u32,
     fec: bool,
+    /// How much is lost, in percent.
     loss: u8,
     dtx: bool,
+}
+
+impl Settings {
+    fn new(options: &OpusOptions, loss: u8) -> Self {
+        let loss = if options.fec { loss.min(LOSS_MAX) } else { 0 };
+        let bitrate = match options.bitrate {
+            0 => BITRATE + BITRATE_PER_LOSS * u32::from(loss),
+            asked => asked,
+        };
+        let bitrate = bitrate.clamp(BITRATE_MIN, BITRATE_MAX);
+        let full = bitrate >= FULL_BAND_MIN && loss == 0;
+        let bandwidth = if full { Rate::Full.hertz() } else { WIDE_BAND_HZ };
+        Self {
+            bitrate,
+            complexity: COMPLEXITY,
+            bandwidth: bandwidth.min(options.playback_rate),
+            fec: options.fec,
+            loss,
+            dtx: options.dtx,
+        }
+    }
 }
 
 /// What is encoded.
 pub struct Encoder {
     library: library::Encoder,
+    options: OpusOptions,
     settings: Settings,
     /// What was encoded last, the oldest first.
     recent: [[i16; SAMPLES_MAX]; PRIMED],
@@ -57,7 +87,7 @@ impl fmt::Debug for Encoder {
 /// No library lets its state be copied, so the copy hears again what was heard last.
 impl Clone for Encoder {
     fn clone(&self) -> Self {
-        let mut clone = Self::with(self.settings);
+        let mut clone = Self::with(self.options, self.settings.loss);
         for frame in &self.recent {
             clone.encode(frame, &mut [0; super::PAYLOAD_MAX]);
         }
@@ -67,27 +97,21 @@ impl Clone for Encoder {
 
 impl Encoder {
     pub fn new(options: OpusOptions) -> Self {
-        Self::with(Settings {
-            bitrate: options.bitrate.clamp(BITRATE_MIN, BITRATE_MAX),
-            complexity: COMPLEXITY,
-            playback_rate: options.playback_rate,
-            fec: options.fec,
-            loss: if options.fec { LOSS_ASSUMED } else { 0 },
-            dtx: options.dtx,
-        })
+        Self::with(options, LOSS_ASSUMED)
     }
 
-    fn with(settings: Settings) -> Self {
+    fn with(options: OpusOptions, loss: u8) -> Self {
+        let settings = Settings::new(&options, loss);
         let library = library::Encoder::new(&settings);
-        Self { library, settings, recent: [[0; SAMPLES_MAX]; PRIMED] }
+        Self { library, options, settings, recent: [[0; SAMPLES_MAX]; PRIMED] }
     }
 
     /// Sets what is spent on repetition, where the far end asked for it.
     pub fn expect_loss(&mut self, percent: u8) {
-        let loss = if self.settings.fec { percent.min(LOSS_MAX) } else { 0 };
-        if loss != self.settings.loss {
-            self.settings.loss = loss;
-            self.library.expect_loss(loss);
+        let settings = Settings::new(&self.options, percent);
+        if settings != self.settings {
+            self.settings = settings;
+            self.library.set(&settings);
         }
     }
 

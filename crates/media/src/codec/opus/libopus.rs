@@ -9,35 +9,33 @@ pub struct Encoder(opus::Encoder);
 
 impl Encoder {
     pub fn new(settings: &Settings) -> Self {
-        let encoder = opus::Encoder::new(Rate::Full.hertz(), Channels::Mono, Application::Voip)
-            .and_then(|encoder| set(encoder, settings));
-        Self(encoder.expect("each setting is within its bounds"))
+        let made = opus::Encoder::new(Rate::Full.hertz(), Channels::Mono, Application::Voip);
+        let mut encoder = Self(made.expect("48 kHz and one channel are among its settings"));
+        let _ = encoder.0.set_complexity(settings.complexity.into());
+        let _ = encoder.0.set_inband_fec(settings.fec);
+        let _ = encoder.0.set_dtx(settings.dtx);
+        encoder.set(settings);
+        encoder
     }
 
-    pub fn expect_loss(&mut self, percent: u8) {
-        // It refuses more than 100 alone.
-        let _ = self.0.set_packet_loss_perc(percent.into());
+    /// Changes what depends on the loss.
+    pub fn set(&mut self, settings: &Settings) {
+        let bandwidth = match settings.bandwidth {
+            0..12_000 => Bandwidth::Narrowband,
+            12_000..16_000 => Bandwidth::Mediumband,
+            16_000..24_000 => Bandwidth::Wideband,
+            24_000..48_000 => Bandwidth::Superwideband,
+            _ => Bandwidth::Fullband,
+        };
+        // None is refused within its bounds, and within them the settings are.
+        let _ = self.0.set_bitrate(Bitrate::Bits(settings.bitrate as i32));
+        let _ = self.0.set_max_bandwidth(bandwidth);
+        let _ = self.0.set_packet_loss_perc(settings.loss.into());
     }
 
     pub fn encode(&mut self, frame: &[i16; SAMPLES_MAX], payload: &mut [u8]) -> Option<usize> {
         self.0.encode(frame, payload).ok()
     }
-}
-
-fn set(mut encoder: opus::Encoder, settings: &Settings) -> opus::Result<opus::Encoder> {
-    encoder.set_bitrate(Bitrate::Bits(settings.bitrate as i32))?;
-    encoder.set_complexity(settings.complexity.into())?;
-    encoder.set_max_bandwidth(match settings.playback_rate {
-        0..12_000 => Bandwidth::Narrowband,
-        12_000..16_000 => Bandwidth::Mediumband,
-        16_000..24_000 => Bandwidth::Wideband,
-        24_000..48_000 => Bandwidth::Superwideband,
-        _ => Bandwidth::Fullband,
-    })?;
-    encoder.set_inband_fec(settings.fec)?;
-    encoder.set_packet_loss_perc(settings.loss.into())?;
-    encoder.set_dtx(settings.dtx)?;
-    Ok(encoder)
 }
 
 pub struct Decoder(opus::Decoder);

@@ -14,27 +14,29 @@ pub struct Encoder(ropus::Encoder);
 
 impl Encoder {
     pub fn new(settings: &Settings) -> Self {
-        let fec = if settings.fec { InbandFec::Enabled } else { InbandFec::Disabled };
-        let built = ropus::Encoder::builder(Rate::Full.hertz(), Channels::Mono, Application::Voip)
-            .bitrate(Bitrate::Bits(settings.bitrate))
-            .complexity(settings.complexity)
-            .max_bandwidth(match settings.playback_rate {
-                0..12_000 => Bandwidth::Narrowband,
-                12_000..16_000 => Bandwidth::Mediumband,
-                16_000..24_000 => Bandwidth::Wideband,
-                24_000..48_000 => Bandwidth::Superwideband,
-                _ => Bandwidth::Fullband,
-            })
-            .inband_fec(fec)
-            .packet_loss_perc(settings.loss)
-            .dtx(settings.dtx)
-            .build();
-        Self(built.expect("each setting is within its bounds"))
+        let builder =
+            ropus::Encoder::builder(Rate::Full.hertz(), Channels::Mono, Application::Voip)
+                .complexity(settings.complexity)
+                .inband_fec(if settings.fec { InbandFec::Enabled } else { InbandFec::Disabled })
+                .dtx(settings.dtx);
+        let mut encoder = Self(builder.build().expect("each setting is within its bounds"));
+        encoder.set(settings);
+        encoder
     }
 
-    pub fn expect_loss(&mut self, percent: u8) {
-        // It refuses more than 100 alone.
-        let _ = self.0.set_packet_loss_perc(percent);
+    /// Changes what depends on the loss.
+    pub fn set(&mut self, settings: &Settings) {
+        let bandwidth = match settings.bandwidth {
+            0..12_000 => Bandwidth::Narrowband,
+            12_000..16_000 => Bandwidth::Mediumband,
+            16_000..24_000 => Bandwidth::Wideband,
+            24_000..48_000 => Bandwidth::Superwideband,
+            _ => Bandwidth::Fullband,
+        };
+        // None is refused within its bounds, and within them the settings are.
+        let _ = self.0.set_bitrate(Bitrate::Bits(settings.bitrate));
+        let _ = self.0.set_max_bandwidth(bandwidth);
+        let _ = self.0.set_packet_loss_perc(settings.loss);
     }
 
     pub fn encode(&mut self, frame: &[i16; SAMPLES_MAX], payload: &mut [u8]) -> Option<usize> {

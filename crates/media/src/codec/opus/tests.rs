@@ -17,10 +17,11 @@ fn kilobits(packets: &[Vec<u8>]) -> f64 {
 fn the_bitrate_is_what_was_asked_for_within_its_bounds() {
     for (asked, least, most) in [
         (1, 4.0, 9.0),
-        (16_000, 11.0, 19.0),
-        (32_000, 22.0, 37.0),
-        (64_000, 38.0, 72.0),
-        (510_000, 38.0, 72.0),
+        (16_000, 6.0, 19.0),
+        (32_000, 15.0, 37.0),
+        (64_000, 30.0, 72.0),
+        (510_000, 30.0, 72.0),
+        (0, 15.0, 37.0),
     ] {
         let codec = opus(|options| options.bitrate = asked);
         let packets = encoded(&mut Encoder::new(codec), codec, &voice(codec, 100));
@@ -37,7 +38,10 @@ fn no_more_is_coded_than_the_far_end_plays() {
         (24_000, [0..14, 16..28]),
         (48_000, [0..16, 16..32]),
     ] {
-        let codec = opus(|options| options.playback_rate = playback_rate);
+        let codec = opus(|options| {
+            options.playback_rate = playback_rate;
+            options.bitrate = 64_000;
+        });
         for packet in encoded(&mut Encoder::new(codec), codec, &voice(codec, 50)) {
             let config = packet[0] >> 3;
             assert!(
@@ -45,6 +49,23 @@ fn no_more_is_coded_than_the_far_end_plays() {
                 "{playback_rate}: {config}"
             );
         }
+    }
+}
+
+#[test]
+fn what_repeats_takes_more_unless_the_far_end_set_a_bound() {
+    for (asked, made) in [(0, [32_000, 48_000, 64_000]), (24_000, [24_000; 3])] {
+        let mut encoder = super::Encoder::new(OpusOptions {
+            bitrate: asked,
+            fec: true,
+            ..OpusOptions::default()
+        });
+        let settings = [0, 5, 20].map(|percent| {
+            encoder.expect_loss(percent);
+            encoder.settings
+        });
+        assert_eq!(settings.map(|settings| settings.bitrate), made);
+        assert!(settings.iter().all(|settings| settings.bandwidth == WIDE_BAND_HZ));
     }
 }
 
