@@ -15,11 +15,11 @@ use crate::{Answer, Request};
 const LISTEN_MAX_S: u64 = 60;
 
 /// `GET /sidetone/v1/Conferences/{ConferenceSid}/Audibility`: what the mixer does for each pair, and
-/// why where it lets nothing through.
+/// why where it lets nothing through; how loud each is, and who is the dominant speaker.
 pub async fn audibility(request: Request) -> Answer {
     let sid = conference(&request).await?;
-    let pairs = request.node.audibility(sid).await;
-    let pairs = pairs.iter().map(|pair| {
+    let heard = request.node.audibility(sid).await;
+    let pairs = heard.pairs.iter().map(|pair| {
         let audible = pair.gain > 0.0;
         let gain_db = audible.then(|| (20.0 * f64::from(pair.gain).log10() * 10.0).round() / 10.0);
         json!({
@@ -31,7 +31,16 @@ pub async fn audibility(request: Request) -> Answer {
         })
     });
     let pairs: Vec<Value> = pairs.collect();
-    Ok((StatusCode::OK, json!({"conference_sid": sid.to_string(), "pairs": pairs})))
+    let levels = heard.levels.iter();
+    let levels = levels
+        .map(|(call, below)| json!({"call_sid": call.to_string(), "level_db": -i32::from(*below)}));
+    let body = json!({
+        "conference_sid": sid.to_string(),
+        "pairs": pairs,
+        "levels": levels.collect::<Vec<Value>>(),
+        "dominant_speaker": heard.dominant.map(|call| call.to_string()),
+    });
+    Ok((StatusCode::OK, body))
 }
 
 /// `GET /sidetone/v1/Conferences/{ConferenceSid}/Listen?Seconds=10`: what one who is not there

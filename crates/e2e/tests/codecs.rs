@@ -69,6 +69,15 @@ async fn phones_of_every_codec_hear_each_other_through_every_update() {
     let spoken: Vec<&str> = room.phones.iter().map(|phone| phone.codec().unwrap()).collect();
     assert_eq!(spoken, ["pcmu", "pcma", "g722", "opus"]);
     room.check([".xxx", "x.xx", "xx.x", "xxx."]).await;
+    let path = format!("/sidetone/v1/Conferences/{}/Audibility", room.conference);
+    let levels = room.server.get_from_root(&path).await.body["levels"].clone();
+    let levels: Vec<i64> =
+        levels.as_array().unwrap().iter().map(|one| one["level_db"].as_i64().unwrap()).collect();
+    // Tones of -24 dB, whatever they are sent in.
+    assert!(
+        levels.len() == 4 && levels.iter().all(|level| (-26..=-22).contains(level)),
+        "{levels:?}"
+    );
     room.update(3, &[("Muted", "true")]).await;
     room.check([".xx.", "x.x.", "xx..", "xxx."]).await;
     let coached = room.calls[2].clone();

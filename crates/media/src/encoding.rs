@@ -42,13 +42,19 @@ impl Own {
         codec: Codec,
         shared: Option<&Encoder>,
         frame: &[i16],
+        loss: f32,
         payload: &mut [u8; PAYLOAD_MAX],
     ) -> usize {
         let encoder = self.encoder.get_or_insert_with(|| {
             Box::new(shared.cloned().unwrap_or_else(|| Encoder::new(codec)))
         });
+        encoder.expect_loss(percent(loss));
         encoder.encode(frame, payload)
     }
+}
+
+fn percent(loss: f32) -> u8 {
+    (loss * 100.0).clamp(0.0, 100.0) as u8
 }
 
 /// An encoding that all share who hear the common mix.
@@ -59,6 +65,8 @@ struct Shared {
     payload: Box<[u8; PAYLOAD_MAX]>,
     /// Of this tick, once somebody asked for it.
     length: Option<usize>,
+    /// The greatest loss that one reports who was sent it in this tick.
+    loss: f32,
 }
 
 /// The encodings of a common mix.
@@ -84,6 +92,7 @@ impl Encodings {
         codec: Codec,
         own: &mut Own,
         common: &[i16],
+        loss: f32,
         count: &mut u64,
     ) -> &[u8] {
         let brought = own.encoder.take();
@@ -91,14 +100,22 @@ impl Encodings {
         let place = place.unwrap_or_else(|| {
             let encoder = brought.unwrap_or_else(|| Box::new(Encoder::new(codec)));
             let payload = Box::new([0; PAYLOAD_MAX]);
-            self.0.push(Shared { codec, encoder, payload, length: None });
+            self.0.push(Shared { codec, encoder, payload, length: None, loss });
             self.0.len() - 1
         });
-        let Shared { encoder, payload, length, .. } = &mut self.0[place];
-        let length = *length.get_or_insert_with(|| {
-            *count += 1;
-            encoder.encode(common, payload)
-        });
+        let shared = &mut self.0[place];
+        let length = match shared.length {
+            Some(length) => length,
+            None => {
+                *count += 1;
+                // Of those who shared the last one.
+                shared.encoder.expect_loss(percent(std::mem::take(&mut shared.loss)));
+                shared.encoder.encode(common, &mut shared.payload)
+            }
+        };
+        shared.length = Some(length);
+        shared.loss = shared.loss.max(loss);
+        let payload = &shared.payload;
         &payload[..length]
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::activity::Activity;
+use crate::comfort::ComfortNoise;
 use crate::command::{Codec, Hears, LegId, LegOptions, LegStats, Pcm, PlayerId, Route, Speaks};
 use crate::dtmf;
 use crate::edge::Edge;
@@ -10,10 +11,12 @@ use crate::encoding::Own;
 use crate::fade::Fade;
 use crate::jitter::{Jitter, Taken};
 use crate::latch::Latch;
+use crate::level::{self, Smoothed};
 use crate::limiter::Limiter;
 use crate::machine::{Answerer, Detector};
 use crate::mos::Concealed;
 use crate::narrowed::Narrowed;
+use crate::offset::Offset;
 use crate::pacer::Pacer;
 use crate::player::Player;
 use crate::protected::Protected;
@@ -71,6 +74,10 @@ pub struct Leg {
     resampler_in: Option<Box<Resampler>>,
     concealed: Concealed,
     activity: Activity,
+    speaking: bool,
+    level: Smoothed,
+    offset: Offset,
+    comfort: ComfortNoise,
     /// Says who has answered, until it has.
     pub detector: Option<Box<Detector>>,
     keys_in: dtmf::Receiver,
@@ -148,6 +155,10 @@ impl Leg {
             resampler_in: None,
             concealed: Concealed::default(),
             activity: Activity::new(),
+            speaking: false,
+            level: Smoothed::new(),
+            offset: Offset::new(),
+            comfort: ComfortNoise::new(random[1]),
             detector: None,
             keys_in: dtmf::Receiver::default(),
             keys_out: dtmf::Sender::default(),
@@ -275,8 +286,10 @@ impl Leg {
         }
         let Some(codec) = codec else {
             self.jitter.silence();
+            self.comfort.describe(payload);
             return Heard::Sound;
         };
+        self.comfort.stop();
         if codec != self.codec_in {
             self.hear_codec(codec);
         }
@@ -451,6 +464,9 @@ impl Leg {
             }
             concealed
         };
+        self.offset.remove(&mut self.voice);
+        self.comfort.add(self.options.codec.rate(), &mut self.voice);
+        self.level.observe(level::level(&self.voice));
         let scale = samples as u64 / Rate::Narrow.samples() as u64;
         self.stats.concealed_samples += concealed.unwrap_or(0) as u64 / scale;
         self.stats.delay_ms = self.jitter.delay_ms();
@@ -466,7 +482,24 @@ impl Leg {
 
     /// Says whether somebody began to speak with this tick's frame, or has stopped.
     pub fn speech(&mut self) -> Option<bool> {
-        self.activity.observe(self.options.codec.rate(), &self.voice)
+        let changed = self.activity.observe(self.options.codec.rate(), &self.voice);
+        self.speaking = changed.unwrap_or(self.speaking);
+        changed
+    }
+
+    /// Whether somebody speaks.
+    pub fn is_speaking(&self) -> bool {
+        self.speaking
+    }
+
+    /// Returns how loud the leg is, where all are to hear it.
+    pub fn spoken_level(&self) -> Option<Smoothed> {
+        self.speaks_now.then_some(self.level)
+    }
+
+    /// Returns how loud the leg is, in dB below overload.
+    pub fn level(&self) -> u8 {
+        self.level.get()
     }
 
     /// Says who has answered, once that can be said with this tick's frame.

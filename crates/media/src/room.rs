@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::bus::Buses;
 use crate::command::{LegId, TapId};
 use crate::edge::Whisper;
+use crate::level::{Dominant, Smoothed};
 use crate::player::Player;
 use crate::rate::Rate;
 use crate::recording::{Recorder, Waiting};
@@ -45,6 +46,9 @@ pub struct Room {
     /// What one leg alone hears of another, in this tick.
     pub whispers: Vec<Whisper>,
     pub lag: Lag,
+    /// Those who speak in this tick, and how loud; and who of them is the one to look at.
+    pub speaking: Vec<(LegId, Smoothed)>,
+    pub dominant: Dominant,
     /// More speak than are mixed.
     pub crowded: bool,
     /// How loud those are who want to speak, while the loudest are chosen.

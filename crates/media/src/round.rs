@@ -42,6 +42,7 @@ impl Round<'_> {
     pub fn room(&mut self, room: &mut Room, legs: &mut Legs) {
         room.begin();
         self.gather(room, legs);
+        room.dominant.observe(room.speaking.drain(..));
         self.play(room);
         room.close();
         self.record_room(room, legs);
@@ -77,10 +78,16 @@ impl Round<'_> {
     fn gather(&mut self, room: &mut Room, legs: &mut Legs) {
         *self.unmixed += talkers::choose(room, legs) as u64;
         let apart = room.records_apart();
+        room.speaking.clear();
         for index in 0..room.members.len() {
             let place = room.members[index];
             let Some(leg) = legs.at_mut(place) else { continue };
             self.listen(leg);
+            if leg.is_speaking()
+                && let Some(level) = leg.spoken_level()
+            {
+                room.speaking.push((leg.id, level));
+            }
             let bus = room.buses.at(leg.rate());
             bus.members += 1;
             if leg.speaks_now {
@@ -142,10 +149,10 @@ impl Round<'_> {
     }
 
     fn send_shared(&mut self, room: &mut Room, leg: &mut Leg) {
-        let codec = leg.options.codec;
+        let (codec, loss) = (leg.options.codec, leg.stats.remote_loss);
         let bus = room.buses.at(codec.rate());
         self.record(leg, &bus.common);
-        let payload = bus.encodings.encoded(codec, &mut leg.own, &bus.common, self.encoded);
+        let payload = bus.encodings.encoded(codec, &mut leg.own, &bus.common, loss, self.encoded);
         self.transmit(leg, payload);
     }
 
@@ -200,7 +207,7 @@ impl Round<'_> {
         *self.encoded += 1;
         let mut payload = [0; PAYLOAD_MAX];
         let shared = room.and_then(|room| room.buses.get(rate)?.encodings.encoder(codec));
-        let length = leg.own.encode(codec, shared, frame, &mut payload);
+        let length = leg.own.encode(codec, shared, frame, leg.stats.remote_loss, &mut payload);
         self.transmit(leg, &payload[..length]);
     }
 

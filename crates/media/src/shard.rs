@@ -325,6 +325,16 @@ impl Shard {
         pairs
     }
 
+    /// Says how loud each leg of a room is, in dB below overload (0 to 127), and who is the dominant
+    /// speaker.
+    pub fn levels(&self, room: RoomId) -> (Vec<(LegId, u8)>, Option<LegId>) {
+        let Some(room) = self.rooms.get(&room) else { return (Vec::new(), None) };
+        let legs = room.members.iter().filter_map(|&place| self.legs.at(place));
+        let mut levels: Vec<(LegId, u8)> = legs.map(|leg| (leg.id, leg.level())).collect();
+        levels.sort();
+        (levels, room.dominant.get())
+    }
+
     /// Returns what became of one leg's packets.
     pub fn leg_stats(&self, id: LegId) -> Option<LegStats> {
         self.legs.get(id).map(|leg| leg.stats)
@@ -433,6 +443,7 @@ impl Shard {
             let pending = leg.pending.take();
             if let Some(room) = leg.route.room.and_then(|room| self.rooms.get_mut(&room)) {
                 room.members.retain(|&member| member != place);
+                room.dominant.forget(id);
             }
             leg.edges.clear();
             leg.voice_fade = Fade::at(0.0);

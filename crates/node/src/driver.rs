@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::assets::Assets;
+use crate::audibility::Audibility;
 use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written};
 use crate::directory::Directory;
 use crate::media_thread::{self, Lateness};
@@ -34,7 +35,7 @@ use crate::recovery::Closing;
 use crate::speech::{self, Speaker};
 use crate::streams::{Arrived, Streams};
 use crate::trunks::{Trunk, TrunkQuestion};
-use crate::{Pair, Stats, now};
+use crate::{Stats, now};
 
 /// Media commands that wait for the next tick.
 const MEDIA_MAX: usize = 65_536;
@@ -59,7 +60,7 @@ pub enum Request {
     Recognised(CallSid, RecordingSid, Result<Recognised, Failure>),
     RecognisedPartly(CallSid, RecordingSid, Option<Recognised>),
     RecordingEnded(RecordingSid, RecordingEnd),
-    Audibility(ConferenceSid, oneshot::Sender<Vec<Pair>>),
+    Audibility(ConferenceSid, oneshot::Sender<Audibility>),
     OpenTap(ConferenceSid, oneshot::Sender<Option<TapId>>),
     ReadTap(TapId, oneshot::Sender<Vec<i16>>),
     CloseTap(TapId),
@@ -399,9 +400,9 @@ impl Driver {
         }
     }
 
-    fn audibility(&self, conference: ConferenceSid, reply: oneshot::Sender<Vec<Pair>>) {
+    fn audibility(&self, conference: ConferenceSid, reply: oneshot::Sender<Audibility>) {
         let Some(room) = self.core.room_of(conference) else {
-            return drop(reply.send(Vec::new()));
+            return drop(reply.send(Audibility::default()));
         };
         // The shard is asked by the queue that brings it its commands, so it answers from a state
         // that the exchange's words below belong to.
@@ -410,12 +411,8 @@ impl Driver {
         let hearing = self.core.hearing(conference);
         let names: BTreeMap<LegId, CallSid> = self.core.legs().clone();
         tokio::spawn(async move {
-            let pairs = answer.await.unwrap_or_default();
-            let mixed = pairs.iter().filter_map(|pair| {
-                let key = (*names.get(&pair.listener)?, *names.get(&pair.speaker)?);
-                Some((key, *pair))
-            });
-            let _ = reply.send(Pair::of(hearing, mixed.collect()));
+            let mixed = answer.await.unwrap_or_default();
+            let _ = reply.send(Audibility::of(hearing, &mixed, |leg| names.get(leg).copied()));
         });
     }
 

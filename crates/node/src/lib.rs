@@ -8,6 +8,7 @@
 mod accounts;
 pub mod arrival;
 mod assets;
+mod audibility;
 mod bins;
 mod census;
 mod config;
@@ -54,17 +55,15 @@ mod trunk_calls;
 mod trunks;
 mod wired;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use exchange::{Hearing, Silence};
-use media::{Audible, ShardStats};
+use media::ShardStats;
 use model::{
-    Account, CallSid, Callback, CallbackSid, CallbackState, Change, ConferenceSid, Now,
+    Account, Callback, CallbackSid, CallbackState, Change, ConferenceSid, Now,
     RecordingSid, Timestamp,
 };
 use rand_chacha::ChaCha12Rng;
@@ -73,6 +72,7 @@ use store::Store;
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot, watch};
 
 pub use crate::accounts::{ACCOUNTS_MAX, Accounts};
+pub use crate::audibility::{Audibility, Pair};
 pub use crate::census::Census;
 pub use crate::config::{API_CONCURRENCY, Config, Limits, StartError};
 pub use crate::core::{
@@ -132,44 +132,6 @@ const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
 /// How long the last callbacks get for their first attempt when the server stops.
 pub const FLUSH_LIMIT: Duration = Duration::from_millis(1_500);
-
-/// Who hears whom, as the mixer has it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pair {
-    /// Who hears.
-    pub listener: CallSid,
-    /// Who is heard.
-    pub speaker: CallSid,
-    /// Linear; 0.0 is not at all.
-    pub gain: f32,
-    /// Why not at all; empty where the speaker is heard.
-    pub reasons: Vec<&'static str>,
-}
-
-impl Pair {
-    /// Joins what the exchange wants with what the mixer does.
-    fn of(hearing: Vec<Hearing>, mut mixed: BTreeMap<(CallSid, CallSid), Audible>) -> Vec<Self> {
-        let mut pairs = Vec::new();
-        for Hearing { listener, speaker, reasons } in hearing {
-            let mixed = mixed.remove(&(listener, speaker));
-            let gain = mixed.map_or(0.0, |mixed| mixed.gain);
-            let reasons = match gain {
-                gain if gain > 0.0 => Vec::new(),
-                _ if mixed.is_some_and(|mixed| mixed.limited) => vec!["speaker_limit"],
-                // The mixer has yet to open its sound.
-                _ if reasons.is_empty() => vec!["joining"],
-                _ => reasons.into_iter().map(Silence::as_str).collect(),
-            };
-            pairs.push(Self { listener, speaker, gain, reasons });
-        }
-        // Who is no participant any more is mixed until it has faded.
-        pairs.extend(mixed.into_iter().map(|((listener, speaker), Audible { gain, .. })| {
-            let reasons = if gain > 0.0 { Vec::new() } else { vec!["leaving"] };
-            Self { listener, speaker, gain, reasons }
-        }));
-        pairs
-    }
-}
 
 /// What the metrics show.
 #[derive(Debug, Clone, Default)]
@@ -346,7 +308,7 @@ impl Handle {
     }
 
     /// Says who hears whom.
-    pub async fn audibility(&self, conference: ConferenceSid) -> Vec<Pair> {
+    pub async fn audibility(&self, conference: ConferenceSid) -> Audibility {
         self.ask(|reply| driver::Request::Audibility(conference, reply)).await.unwrap_or_default()
     }
 

@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use media::{
-    Audible, Channel, Command, Event, LegId, RecordingId, RoomId, Shard, ShardStats, TICK, TapId,
-};
+use media::{Channel, Command, Event, LegId, RecordingId, RoomId, Shard, ShardStats, TICK, TapId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::arrival::{Port, Reader};
+use crate::audibility::Mixed;
 use crate::recorder::Ring;
 
 /// Datagrams that one socket may deliver in one sweep: a flood waits, or is lost, in the kernel.
@@ -33,7 +32,7 @@ pub enum Input {
     /// For the shard.
     Command(Command),
     /// Who hears whom.
-    Audibility(RoomId, oneshot::Sender<Vec<Audible>>),
+    Audibility(RoomId, oneshot::Sender<Mixed>),
     /// What a tap has heard since the last time.
     ReadTap(TapId, oneshot::Sender<Vec<i16>>),
     /// The sums.
@@ -164,7 +163,7 @@ fn take(
             shard.handle_command(command, Instant::now());
         }
         // Whoever asked may have gone.
-        Input::Audibility(room, reply) => drop(reply.send(shard.audibility(room))),
+        Input::Audibility(room, reply) => drop(reply.send(Mixed::of(shard, room))),
         Input::ReadTap(tap, reply) => {
             let mut heard = Vec::new();
             shard.poll_tap(tap, &mut heard);

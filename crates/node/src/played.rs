@@ -25,6 +25,7 @@ use webhook::{Client, Overrides};
 
 use crate::accounts::Accounts;
 use crate::assets::Assets;
+use crate::audibility::{Audibility, Mixed};
 use crate::core::{Brought, Core, Input, PortPairs, Settings, Ticket, Written};
 use crate::debugger::{About, Debugger};
 use crate::delivery::{Note, ROWS_MAX};
@@ -34,7 +35,7 @@ use crate::own::Own;
 use crate::recorder::{Layout, Tape};
 use crate::speech::Speaker;
 use crate::stock::NumberRange;
-use crate::{API_CONCURRENCY, COMMANDS_MAX, Guard, Handle, Pair, Retention, StartError, Stats};
+use crate::{API_CONCURRENCY, COMMANDS_MAX, Guard, Handle, Retention, StartError, Stats};
 
 /// How a node is set up that is to be played.
 #[derive(Debug, Clone)]
@@ -270,13 +271,11 @@ impl Played {
                 let _ = done.send(());
             }
             Request::Audibility(conference, reply) => {
-                let mixed = core.room_of(conference).map(|room| shard.audibility(room));
-                let of = |leg: &LegId| core.legs().get(leg).copied();
-                let mixed = mixed
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|pair| Some(((of(&pair.listener)?, of(&pair.speaker)?), pair)));
-                let _ = reply.send(Pair::of(core.hearing(conference), mixed.collect()));
+                let room = core.room_of(conference);
+                let mixed = room.map_or_else(Mixed::default, |room| Mixed::of(shard, room));
+                let call_of = |leg: &LegId| core.legs().get(leg).copied();
+                let audibility = Audibility::of(core.hearing(conference), &mixed, call_of);
+                let _ = reply.send(audibility);
             }
             Request::Stats(reply) => {
                 let stats = Stats {
