@@ -18,10 +18,10 @@ fn the_bitrate_is_what_was_asked_for_within_its_bounds() {
     for (asked, least, most) in [
         (1, 4.0, 9.0),
         (16_000, 6.0, 19.0),
-        (32_000, 12.0, 37.0),
-        (64_000, 30.0, 72.0),
-        (510_000, 30.0, 72.0),
-        (0, 12.0, 37.0),
+        (32_000, 10.0, 37.0),
+        (64_000, 20.0, 72.0),
+        (510_000, 20.0, 72.0),
+        (0, 10.0, 37.0),
     ] {
         let codec = opus(|options| options.bitrate = asked);
         let packets = encoded(&mut Encoder::new(codec), codec, &voice(codec, 100));
