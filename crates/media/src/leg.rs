@@ -25,6 +25,7 @@ use crate::recording::Recorder;
 use crate::resample::Resampler;
 use crate::rtcp;
 use crate::rtp::Header;
+use crate::source::Source;
 use crate::talkers::Loudness;
 
 /// A leg that should be sending and has not for this long is reported.
@@ -34,28 +35,6 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(60);
 const COMFORT_NOISE: u8 = 13;
 /// Players on one leg.
 pub const PLAYERS_MAX: usize = 16;
-
-/// What came from the far end, counted as RFC 3550 appendix A has it.
-#[derive(Debug, Default)]
-struct Source {
-    ssrc: u32,
-    base: u16,
-    cycles: u32,
-    highest: u16,
-    received: u64,
-    transit: Option<i64>,
-    jitter: f32,
-    /// Expected and received at the last report.
-    reported: (u64, u64),
-    last_report: Option<(u32, Instant)>,
-}
-
-impl Source {
-    fn expected(&self) -> u64 {
-        let extended = u64::from(self.cycles) + u64::from(self.highest);
-        (extended + 1).saturating_sub(u64::from(self.base))
-    }
-}
 
 /// One call's media.
 #[derive(Debug)]
@@ -325,35 +304,13 @@ impl Leg {
             if self.source.is_some() {
                 self.jitter.reset();
             }
-            let start = header.sequence;
-            self.source = Some(Source {
-                ssrc: header.ssrc,
-                base: start,
-                highest: start,
-                ..Source::default()
-            });
+            self.source = Some(Source::new(header));
         }
         let Some(source) = &mut self.source else { return };
-        let ahead = header.sequence.wrapping_sub(source.highest);
-        if ahead < 0x8000 {
-            if header.sequence < source.highest {
-                source.cycles = source.cycles.wrapping_add(0x1_0000);
-            }
-            source.highest = header.sequence;
-        }
-        source.received += 1;
-        let clock = i64::from(self.codec_in.clock() / crate::RATE);
-        let now = crate::samples_in(at.saturating_duration_since(self.epoch)) * clock;
-        let transit = now - i64::from(header.timestamp);
-        if let Some(last) = source.transit {
-            // A jump of the clock is not jitter.
-            let second = self.codec_in.clock() as f32;
-            let step = ((transit - last).unsigned_abs() as f32).min(second);
-            source.jitter += (step - source.jitter) / 16.0;
-        }
-        source.transit = Some(transit);
-        self.stats.jitter_ms = source.jitter / (8 * clock) as f32;
-        self.stats.rx_lost = source.expected().saturating_sub(source.received);
+        let clock = self.codec_in.clock();
+        source.count(header, clock, at.saturating_duration_since(self.epoch));
+        self.stats.jitter_ms = source.jitter_ms(clock);
+        self.stats.rx_lost = source.lost();
     }
 
     /// Takes one RTCP datagram; says whether it is the far end's, as far as that can be told.
@@ -389,21 +346,7 @@ impl Leg {
 
     /// Writes a report; returns its length.
     pub fn report(&mut self, packet: &mut [u8], now: Instant) -> usize {
-        let block = self.source.as_mut().map(|source| {
-            let (expected, received) = (source.expected(), source.received);
-            let (expected_then, received_then) = source.reported;
-            source.reported = (expected, received);
-            let in_interval = expected.saturating_sub(expected_then);
-            let lost = in_interval.saturating_sub(received.saturating_sub(received_then));
-            rtcp::Block {
-                ssrc: source.ssrc,
-                fraction_lost: (lost * 256).checked_div(in_interval).unwrap_or(0).min(255) as u8,
-                lost: expected.saturating_sub(received).min(0x7f_ffff) as u32,
-                highest: source.cycles.wrapping_add(u32::from(source.highest)),
-                jitter: source.jitter as u32,
-                last_report: source.last_report,
-            }
-        });
+        let block = self.source.as_mut().map(Source::report);
         let sent = rtcp::Sent {
             ssrc: self.ssrc,
             timestamp: self.timestamp,

@@ -40,6 +40,7 @@ mod round;
 mod rtcp;
 mod rtp;
 mod shard;
+mod source;
 mod srtp;
 mod talkers;
 mod transmits;

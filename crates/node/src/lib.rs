@@ -63,8 +63,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use media::ShardStats;
 use model::{
-    Account, Callback, CallbackSid, CallbackState, Change, ConferenceSid, Now,
-    RecordingSid, Timestamp,
+    Account, Callback, CallbackSid, CallbackState, Change, ConferenceSid, Now, RecordingSid,
+    Timestamp,
 };
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};

@@ -105,7 +105,7 @@ fn a_protected_leg_is_heard_and_hears_under_its_own_keys() {
         assert_eq!(ports, [PHONE]);
         loud += usize::from(heard.iter().all(|&sample| (7_000..9_000).contains(&sample.abs())));
     }
-    assert!(loud > 380, "{loud} of 400 frames");
+    assert!(loud > 225, "{loud} of 240 frames");
     assert_eq!(line.shard.stats().total.rx_unproven, 0);
 }
 
