@@ -72,22 +72,62 @@ impl Concealer {
         self.history[length - new..].copy_from_slice(&samples[samples.len() - new..]);
     }
 
-    /// Returns the lag at which the past resembles itself most. Pitch is low: of a wide signal, one
-    /// sample in each at 8 kHz tells enough.
+    /// Returns the lag at which the past resembles itself most.
+    ///
+    /// Pitch is low: of a wide signal, one sample in each at 8 kHz tells enough, also of the lags between
+    /// those at 8 kHz.
     fn period(&self) -> usize {
-        let (length, longest) = (self.history.len(), LAGS.end * self.scale);
-        let recent = &self.history[length - longest..];
-        let likeness = |lag: usize| {
-            let earlier = &self.history[length - longest - lag..length - lag];
-            let dot = |a: &[i16], b: &[i16]| -> f32 {
-                let pairs = a.iter().zip(b).step_by(self.scale);
-                pairs.map(|(&a, &b)| f32::from(a) * f32::from(b)).sum()
-            };
-            dot(recent, earlier) / dot(earlier, earlier).max(1.0).sqrt()
+        let scale = self.scale;
+        let slow = |first: usize| -> [i16; 2 * LAGS.end] {
+            std::array::from_fn(|index| self.history[first + index * scale] >> SPARE)
         };
-        let lags = LAGS.map(|lag| lag * self.scale);
-        lags.max_by(|&a, &b| likeness(a).total_cmp(&likeness(b))).unwrap_or(longest)
+        let lag = likest(&slow(scale - 1)) * scale;
+        if scale == 1 {
+            return lag;
+        }
+        let recent = slow(scale - 1);
+        let recent = &recent[LAGS.end..];
+        let likeness = |lag: usize| {
+            let first = LAGS.end * scale + scale - 1 - lag;
+            let earlier: [i16; LAGS.end] =
+                std::array::from_fn(|index| self.history[first + index * scale] >> SPARE);
+            likeness(product(recent, &earlier), product(&earlier, &earlier))
+        };
+        let longest = LAGS.end * scale;
+        let near =
+            (lag - scale + 1..(lag + scale).min(longest + 1)).map(|lag| (likeness(lag), lag));
+        near.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(lag, |(_, lag)| lag)
     }
+}
+
+/// Bits that a sample loses before it is multiplied, so that a sum of products fits.
+const SPARE: u32 = 4;
+
+/// Returns the lag by which the second half of `past`, at 8 kHz, is most like what was before.
+///
+/// Integers are summed: the processor takes many of them at once, and a room of many legs may lose a
+/// packet of each in one tick.
+fn likest(past: &[i16; 2 * LAGS.end]) -> usize {
+    let square = |index: usize| i32::from(past[index]) * i32::from(past[index]);
+    let (half, end) = (LAGS.end, 2 * LAGS.end);
+    let mut power: i32 = (half - LAGS.start..end - LAGS.start).map(square).sum();
+    let mut best = (f32::MIN, LAGS.end);
+    for lag in LAGS {
+        let like = likeness(product(&past[half..], &past[half - lag..end - lag]), power);
+        if like > best.0 {
+            best = (like, lag);
+        }
+        power += square(half - lag - 1) - square(end - lag - 1);
+    }
+    best.1
+}
+
+fn likeness(product: i32, power: i32) -> f32 {
+    product as f32 / (power.max(1) as f32).sqrt()
+}
+
+fn product(one: &[i16], other: &[i16]) -> i32 {
+    one.iter().zip(other).map(|(&one, &other)| i32::from(one) * i32::from(other)).sum()
 }
 
 #[cfg(test)]
