@@ -66,12 +66,19 @@ fn octets(frame: &[i16], payload: &mut [u8], encode: impl Fn(i16) -> u8) -> usiz
     frame.len().min(payload.len())
 }
 
+fn linear(payload: &[u8], out: &mut [i16], decode: impl Fn(u8) -> i16) {
+    for (sample, &octet) in out.iter_mut().zip(payload) {
+        *sample = decode(octet);
+    }
+}
+
 /// One stream that comes to us. It is always decoded to one channel.
 #[derive(Debug)]
 pub struct Decoder(Decoding);
 
 enum Decoding {
-    G711(fn(u8) -> i16, Concealer),
+    Pcmu(Concealer),
+    Pcma(Concealer),
     G722(Box<g722::Decoder>, Concealer),
     Opus(Box<opus::Decoder>),
 }
@@ -79,7 +86,8 @@ enum Decoding {
 impl fmt::Debug for Decoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::G711(..) => "G711",
+            Self::Pcmu(_) => "Pcmu",
+            Self::Pcma(_) => "Pcma",
             Self::G722(..) => "G722",
             Self::Opus(_) => "Opus",
         })
@@ -91,8 +99,8 @@ impl Decoder {
     pub fn new(codec: Codec) -> Self {
         let concealer = || Concealer::at(codec.rate());
         Self(match codec {
-            Codec::Pcmu => Decoding::G711(g711::ulaw_to_linear, concealer()),
-            Codec::Pcma => Decoding::G711(g711::alaw_to_linear, concealer()),
+            Codec::Pcmu => Decoding::Pcmu(concealer()),
+            Codec::Pcma => Decoding::Pcma(concealer()),
             Codec::G722 => Decoding::G722(Box::new(g722::Decoder::new()), concealer()),
             Codec::Opus(_) => Decoding::Opus(Box::new(opus::Decoder::new())),
         })
@@ -102,7 +110,7 @@ impl Decoder {
     /// holds more than [`PCM_MAX`].
     pub fn samples(&self, payload: &[u8]) -> Option<usize> {
         let samples = match &self.0 {
-            Decoding::G711(..) => payload.len(),
+            Decoding::Pcmu(_) | Decoding::Pcma(_) => payload.len(),
             Decoding::G722(..) => payload.len() * g722::SAMPLES_PER_OCTET,
             Decoding::Opus(_) => opus::samples(payload)?,
         };
@@ -116,10 +124,12 @@ impl Decoder {
         let samples = self.samples(payload)?;
         let out = out.get_mut(..samples)?;
         match &mut self.0 {
-            Decoding::G711(decode, concealer) => {
-                for (sample, &octet) in out.iter_mut().zip(payload) {
-                    *sample = decode(octet);
-                }
+            Decoding::Pcmu(concealer) => {
+                linear(payload, out, g711::ulaw_to_linear);
+                concealer.received(out);
+            }
+            Decoding::Pcma(concealer) => {
+                linear(payload, out, g711::alaw_to_linear);
                 concealer.received(out);
             }
             Decoding::G722(g722, concealer) => {
@@ -139,7 +149,7 @@ impl Decoder {
     /// Returns false, and does nothing, where it repeats nothing.
     pub fn recover(&mut self, next: &[u8], out: &mut [i16]) -> bool {
         match &mut self.0 {
-            Decoding::G711(..) | Decoding::G722(..) => false,
+            Decoding::Pcmu(_) | Decoding::Pcma(_) | Decoding::G722(..) => false,
             Decoding::Opus(opus) => opus.recover(next, out),
         }
     }
@@ -147,7 +157,9 @@ impl Decoder {
     /// Fills `out` in place of sound that was lost: what was heard goes on, and fades.
     pub fn conceal(&mut self, out: &mut [i16]) {
         match &mut self.0 {
-            Decoding::G711(_, concealer) | Decoding::G722(_, concealer) => concealer.conceal(out),
+            Decoding::Pcmu(concealer)
+            | Decoding::Pcma(concealer)
+            | Decoding::G722(_, concealer) => concealer.conceal(out),
             Decoding::Opus(opus) => opus.conceal(out),
         }
     }

@@ -5,9 +5,12 @@
 //!
 //! Source: ITU-T G.722, mode 1; names of the blocks and tables as in its section 6.
 
-/// Half of the mirror filters, which are symmetric. Table 4.
-const QMF: [i32; 12] = [3, -11, -11, 53, 12, -156, 32, 362, -210, -805, 951, 3_876];
-const QMF_TAPS: usize = 24;
+/// What the mirror filters, which are symmetric, multiply the older and the newer samples of each pair by.
+/// Table 4.
+const QMF_OLDER: [i32; PAIRS] = [3, -11, 12, 32, -210, 951, 3_876, -805, 362, -156, 53, -11];
+const QMF_NEWER: [i32; PAIRS] = [-11, 53, -156, 362, -805, 3_876, 951, -210, 32, 12, -11, 3];
+/// Pairs of samples that they remember.
+const PAIRS: usize = 12;
 
 /// Decision levels of the lower band's quantizer. Table 14.
 const Q6: [i32; 29] = [
@@ -192,16 +195,32 @@ fn saturated(value: i32) -> i32 {
     value.clamp(i16::MIN.into(), i16::MAX.into())
 }
 
-/// Sums of the products of the filter with every second sample: with the older and the newer of each pair.
-fn mirrored(signal: &[i32; QMF_TAPS]) -> (i32, i32) {
-    let (mut older, mut newer) = (0, 0);
-    for (index, pair) in signal.chunks_exact(2).enumerate() {
-        let place = 2 * index;
-        let tap = |place: usize| QMF[place.min(QMF_TAPS - 1 - place)];
-        older += pair[0] * tap(place);
-        newer += pair[1] * tap(place + 1);
+/// What the mirror filter of one end remembers: the older and the newer samples of the last pairs.
+#[derive(Debug, Clone)]
+struct Mirror {
+    older: [i32; PAIRS],
+    newer: [i32; PAIRS],
+}
+
+impl Mirror {
+    fn new() -> Self {
+        Self { older: [0; PAIRS], newer: [0; PAIRS] }
     }
-    (older, newer)
+
+    /// Takes a pair; returns the filter's sums over the older and over the newer samples.
+    fn push(&mut self, older: i32, newer: i32) -> (i32, i32) {
+        for (line, sample) in [(&mut self.older, older), (&mut self.newer, newer)] {
+            line.copy_within(1.., 0);
+            line[PAIRS - 1] = sample;
+        }
+        let sum = |line: [i32; PAIRS], taps: [i32; PAIRS]| -> i32 {
+            line.iter()
+                .zip(taps)
+                .map(|(sample, tap)| sample.wrapping_mul(tap))
+                .fold(0, i32::wrapping_add)
+        };
+        (sum(self.older, QMF_OLDER), sum(self.newer, QMF_NEWER))
+    }
 }
 
 /// Samples of an octet.
@@ -211,20 +230,18 @@ pub const SAMPLES_PER_OCTET: usize = 2;
 #[derive(Debug, Clone)]
 pub struct Encoder {
     bands: Bands,
-    signal: [i32; QMF_TAPS],
+    mirror: Mirror,
 }
 
 impl Encoder {
     pub fn new() -> Self {
-        Self { bands: Bands::new(), signal: [0; QMF_TAPS] }
+        Self { bands: Bands::new(), mirror: Mirror::new() }
     }
 
     /// Writes an octet for each pair of samples; returns how many.
     pub fn encode(&mut self, samples: &[i16], octets: &mut [u8]) -> usize {
         for (octet, pair) in octets.iter_mut().zip(samples.chunks_exact(2)) {
-            self.signal.copy_within(2.., 0);
-            self.signal[QMF_TAPS - 2..].copy_from_slice(&[pair[0].into(), pair[1].into()]);
-            let (older, newer) = mirrored(&self.signal);
+            let (older, newer) = self.mirror.push(pair[0].into(), pair[1].into());
             let low = ((newer + older) >> 14).clamp(BAND_MIN, BAND_MAX);
             let high = ((newer - older) >> 14).clamp(BAND_MIN, BAND_MAX);
             *octet = self.bands.encode(low, high);
@@ -237,21 +254,19 @@ impl Encoder {
 #[derive(Debug, Clone)]
 pub struct Decoder {
     bands: Bands,
-    signal: [i32; QMF_TAPS],
+    mirror: Mirror,
 }
 
 impl Decoder {
     pub fn new() -> Self {
-        Self { bands: Bands::new(), signal: [0; QMF_TAPS] }
+        Self { bands: Bands::new(), mirror: Mirror::new() }
     }
 
     /// Writes a pair of samples for each octet; returns how many samples.
     pub fn decode(&mut self, octets: &[u8], samples: &mut [i16]) -> usize {
         for (pair, &octet) in samples.chunks_exact_mut(2).zip(octets) {
             let (low, high) = self.bands.decode(octet);
-            self.signal.copy_within(2.., 0);
-            self.signal[QMF_TAPS - 2..].copy_from_slice(&[low + high, low - high]);
-            let (older, newer) = mirrored(&self.signal);
+            let (older, newer) = self.mirror.push(low + high, low - high);
             pair.copy_from_slice(&[newer, older].map(|sum| saturated(sum >> 11) as i16));
         }
         octets.len().min(samples.len() / 2) * 2
