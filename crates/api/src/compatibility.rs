@@ -74,7 +74,7 @@ static PARAMETERS: &[Row] = &[
     (AVAILABLE, &["Beta"], Verdict::Differs("no number of the stock is new")),
     (&["GET AvailablePhoneNumbers"], &["PageSize", "Page", "PageToken"], Verdict::Differs("checked; all are on the first page")),
     (&["POST SIP/Domains", "POST SIP/Domains/{Sid}"],
-        &["EmergencyCallingEnabled", "Secure", "ByocTrunkSid", "EmergencyCallerSid"], KEPT),
+        &["EmergencyCallingEnabled", "ByocTrunkSid", "EmergencyCallerSid"], KEPT),
     (&["POST Messages"], &["MaxPrice", "PersistentAction", "SendAt", "ContentVariables", "MessageIntent"], Verdict::Not),
     (&["POST Messages"], &[
         "StatusCallback", "ApplicationSid", "ProvideFeedback", "Attempt", "ValidityPeriod", "ForceDelivery",

@@ -70,7 +70,8 @@ use paths::{Found, Resource};
 use recordings::Below;
 
 pub use form::read_form;
-pub use listen::{CONNECTIONS_MAX, Tls, serve};
+pub use listen::{CONNECTIONS_MAX, serve};
+pub use node::Tls;
 pub use stats::{DURATION_BOUNDS_S, RouteStats, Stats};
 pub use used::Used;
 

@@ -1,7 +1,7 @@
 //! The accept loop: how many may be connected, and how long they may take to ask.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,12 +9,12 @@ use axum::extract::{ConnectInfo, Request};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use node::Tls;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tower_service::Service;
 
 use crate::head_clock::HeadClock;
@@ -29,26 +29,6 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(100);
 const HEAD_MAX: usize = 64 * 1024;
 /// How long to wait when the system has no socket left.
 const NO_SOCKET_PAUSE: Duration = Duration::from_millis(50);
-
-/// What a server shows to those who speak TLS; another can be put in its place while it runs.
-#[derive(Debug, Clone)]
-pub struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
-
-impl Tls {
-    /// Takes what is shown at first.
-    pub fn new(config: ServerConfig) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(config))))
-    }
-
-    /// Shows another certificate to those who come from now on.
-    pub fn set(&self, config: ServerConfig) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-    }
-
-    fn acceptor(&self) -> TlsAcceptor {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)).into()
-    }
-}
 
 /// Serves `router` on `listener` for as long as this is awaited, by TLS where that is given; its connections end with it.
 pub async fn serve(listener: TcpListener, router: Router, tls: Option<Tls>) {

@@ -17,6 +17,9 @@ pub fn print(ready: &Value, node: &Handle, data: &Path, demo: bool) {
     println!("  account  {sid}");
     println!("  token    {token}");
     println!("  SIP      {}", text("sip_uri"));
+    if node.sip_tls().is_some() {
+        println!("           {}", text("sips_uri"));
+    }
     println!("  admin    {}\n", text("admin_url"));
     println!("Phone:  dial sip:NAME@{sip} with any softphone to join the conference NAME, or");
     println!("        register it as NAME at {sip}, and programs reach it as client:NAME.");

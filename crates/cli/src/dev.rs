@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use node::{Config, Delivery, Guard, Limits, Node, Retention};
 
+use crate::tls::Files;
 use crate::{banner, config, demo, phones, server};
 
 /// What may be fetched, called and dialled beyond the public internet.
@@ -22,6 +23,12 @@ pub struct Arguments {
     /// Where SIP listens.
     #[arg(long, default_value = "127.0.0.1:5060")]
     sip: SocketAddr,
+    /// Where SIP over TLS listens, as `127.0.0.1:5061`; its certificate is made in the data folder.
+    #[arg(long)]
+    sip_tls: Option<SocketAddr>,
+    /// Authorities, in PEM, that are believed beside the system's where SIP over TLS is spoken to others.
+    #[arg(long, value_name = "FILE")]
+    sip_tls_ca_file: Option<PathBuf>,
     /// Where health and metrics are served.
     #[arg(long, default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
@@ -118,11 +125,21 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
     server::outlive_full_files()?;
     let http = server::listen(arguments.http, "--http").await?;
     let admin_listener = server::listen(arguments.admin, "--admin").await?;
-    let sip = match arguments.advertise {
-        Some(_) if arguments.sip.ip().is_loopback() => {
-            SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), arguments.sip.port())
+    let beyond = |at: SocketAddr| match arguments.advertise {
+        Some(_) if at.ip().is_loopback() => {
+            SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), at.port())
         }
-        _ => arguments.sip,
+        _ => at,
+    };
+    let sip = beyond(arguments.sip);
+    let sip_tls = match arguments.sip_tls.map(beyond) {
+        Some(address) => {
+            let names: Vec<IpAddr> =
+                arguments.advertise.into_iter().chain([address.ip()]).collect();
+            let files = Files::of_dev(&arguments.data, &names)?;
+            Some(files.sip_tls(address, arguments.sip_tls_ca_file.as_deref())?)
+        }
+        None => None,
     };
     let virtual_phones = match arguments.no_virtual_phones {
         true => None,
@@ -131,6 +148,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
     let config = Config {
         data: arguments.data.clone(),
         sip,
+        sip_tls,
         rtp_ports: arguments.rtp_ports,
         advertise: arguments.advertise,
         sip_auth: arguments.sip_auth,

@@ -110,6 +110,13 @@ impl Running {
                 Err(told) => tracing::error!(told, "the certificate stays as it was"),
             }
         }
+        let shown = self.settings.node.sip_tls.as_ref().map(|tls| &tls.server);
+        if let (Some(shown), Some(files)) = (shown, &settings.sip_tls) {
+            match files.read_for_sip() {
+                Ok(config) => shown.set(config),
+                Err(told) => tracing::error!(told, "the certificate for SIP stays as it was"),
+            }
+        }
         self.node.set_limits(&settings.node.limits).await;
         self.node.set_retention(settings.node.retention.clone());
         if settings.node.trunks != self.settings.node.trunks {

@@ -60,6 +60,7 @@ pub fn ready(
         "account_sid": node.account().sid.to_string(),
         "auth_token": node.account().auth_token,
         "sip_uri": format!("sip:{}", node.sip()),
+        "sips_uri": node.sip_tls().map(|at| format!("sips:{at}")),
         "admin_url": format!("http://{admin}"),
         "console_url": null,
         "rtp_ports": format!("{first}-{last}"),

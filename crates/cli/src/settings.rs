@@ -24,6 +24,8 @@ pub struct Settings {
     pub drain_limit: Duration,
     /// Where the API's certificate is; none: it is served without TLS.
     pub tls: Option<Files>,
+    /// Where the certificate for SIP is; none: it is spoken without TLS alone.
+    pub sip_tls: Option<Files>,
     /// Where to write that everything listens.
     pub ready_file: Option<PathBuf>,
 }
@@ -47,19 +49,15 @@ impl Settings {
                 Err(told) => faults.push(told),
             }
         }
-        let tls = match (values.path("tls.certificate_file"), values.path("tls.key_file")) {
-            (Some(certificate), Some(key)) => Some(Files { certificate, key }),
-            (None, None) => None,
-            _ => {
-                let told = "tls.certificate_file and tls.key_file are set together, or neither";
-                faults.push(told.to_owned());
-                None
-            }
-        };
         let trunks = trunks::trunks(config).unwrap_or_else(|told| {
             faults.extend(told);
             Vec::new()
         });
+        let tls = files(values, "tls", &mut faults);
+        let (sip_files, sip_tls) = sip_tls(values, &mut faults);
+        if let Some(trunk) = trunks.iter().find(|trunk| trunk.speaks_tls() && sip_tls.is_none()) {
+            faults.push(format!("trunks: {}: uri: TLS needs sip_tls.address", trunk.name));
+        }
         let srtp = values.text("srtp").unwrap_or_default();
         let terms = node::terms(values.list("codecs"), srtp).unwrap_or_else(|told| {
             faults.push(told);
@@ -77,6 +75,7 @@ impl Settings {
             sip: values.address("sip"),
             rtp_ports: ports.expect("it was checked when it was read"),
             advertise: values.ip("advertise"),
+            sip_tls,
             sip_auth: true,
             sip_md5_alone: values.text("sip_digest") == Some("md5"),
             voice_url: values.text("voice_url").map(str::to_owned),
@@ -112,8 +111,43 @@ impl Settings {
             node,
             drain_limit: values.time("drain_limit").unwrap_or_default(),
             tls,
+            sip_tls: sip_files,
             ready_file: values.path("ready_file"),
         })
+    }
+}
+
+/// Returns where a section's certificate is.
+fn files(values: &Values, section: &str, faults: &mut Vec<String>) -> Option<Files> {
+    let [certificate, key] = ["certificate_file", "key_file"].map(|of| format!("{section}.{of}"));
+    match (values.path(&certificate), values.path(&key)) {
+        (Some(certificate), Some(key)) => Some(Files { certificate, key }),
+        (None, None) => None,
+        _ => {
+            faults.push(format!("{certificate} and {key} are set together, or neither"));
+            None
+        }
+    }
+}
+
+/// Returns where the certificate for SIP is, and what SIP over TLS is made of.
+fn sip_tls(values: &Values, faults: &mut Vec<String>) -> (Option<Files>, Option<node::SipTls>) {
+    let files = files(values, "sip_tls", faults);
+    let listens = values.text("sip_tls.address").is_some();
+    if listens != files.is_some() {
+        let told = "sip_tls.address is set together with its certificate_file and key_file";
+        faults.push(told.to_owned());
+    }
+    let made = files.as_ref().filter(|_| listens).map(|files| {
+        let authorities = values.path("sip_tls.ca_file");
+        files.sip_tls(values.address("sip_tls.address"), authorities.as_deref())
+    });
+    match made.transpose() {
+        Ok(made) => (files, made),
+        Err(told) => {
+            faults.push(told);
+            (None, None)
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use webhook::Guard;
 use crate::phones::VirtualPhones;
 use crate::retention::Retention;
 use crate::stock::NumberRange;
+use crate::tls::SipTls;
 use crate::trunks::Trunk;
 use crate::wall;
 
@@ -67,6 +68,8 @@ pub struct Config {
     pub twiml_bins: Option<PathBuf>,
     /// Who recognises speech: an http address, or a command with its arguments; none: nobody.
     pub recogniser: Option<String>,
+    /// SIP over TLS; none: it is not spoken.
+    pub sip_tls: Option<SipTls>,
     /// What is spoken with phones, and whether sound is encrypted: see [`crate::terms`].
     pub terms: sip::Terms,
 }
@@ -108,6 +111,18 @@ pub enum StartError {
     /// Anything else.
     #[error("{0}")]
     Other(String),
+}
+
+/// Lets this process have as many files and sockets as the system allows it: each call needs two.
+pub fn raise_open_files() {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            // Where it may not, calls beyond are refused when their sockets cannot be had.
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+        }
+    }
 }
 
 /// Binds UDP and TCP to the same port. Any free port must be free for both.

@@ -5,6 +5,8 @@
 //! each [`Input`] with the time and carries out every [`Output`] in order: `driver.rs` with real
 //! ones, `sim` with ones that do not exist.
 
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,18 +17,19 @@ use exchange::{
     PlayId, Recognise, Recognised, RecordingEnd, Refusal, Reply, Room, Sound,
 };
 use media::{LegId, PlayTo, PlayerId, RecordingId, RoomId};
-use model::{Account, AccountSid, CallSid, Callback, Change, ConferenceSid, Now, RecordingSid};
+use model::{AccountSid, CallSid, Callback, Change, ConferenceSid, Now, RecordingSid};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sip::{Agent, CallId, Ended, Peer, Transmit};
 
+pub use self::settings::Settings;
 use crate::directory::Directory;
 use crate::dispatch::After;
 use crate::draining::{Stopping, begins_call};
 use crate::hearing::Heard;
 use crate::parting::PARTING_LIMIT;
 use crate::recorder::Layout;
-use crate::target::Target;
+use crate::target::{Names, Target};
 use crate::trunks::{Trunk, TrunkQuestion, Trunks};
 
 /// One command that waits for its answer, by the number that its maker gave it.
@@ -188,35 +191,6 @@ pub trait PortPairs: Send {
     fn open(&mut self, leg: LegId) -> Option<u16>;
 }
 
-/// What the core is told about the node that it runs.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Whose node it is.
-    pub account: Account,
-    /// Where phones reach it; its address is the media's too.
-    pub sip: SocketAddr,
-    /// Whether callers on loopback must prove who they are, as all others must.
-    pub sip_auth: bool,
-    /// Whether phones are offered MD5 alone.
-    pub sip_md5_alone: bool,
-    /// Asked what to do with a call that comes in to what has no address of its own.
-    pub voice_url: Option<String>,
-    /// Whether, without such an address, a call joins the conference of the name that it is for.
-    pub names_are_rooms: bool,
-    /// What may be dialled beyond the public internet.
-    pub guard: webhook::Guard,
-    /// Where the API is reached, without a slash at its end.
-    pub api_url: String,
-    /// Whether conferences are recorded in two channels.
-    pub dual_conference_recordings: bool,
-    /// Whether somebody recognises speech.
-    pub recognises: bool,
-    /// Where numbers ring that nobody serves; none: they are refused.
-    pub virtual_phones: Option<SocketAddr>,
-    /// What is spoken with phones, and whether sound is encrypted.
-    pub terms: sip::Terms,
-}
-
 /// One call's names on both sides.
 #[derive(Debug, Clone)]
 pub(crate) struct Wired {
@@ -272,6 +246,8 @@ pub struct Core {
     pub(crate) overloaded: bool,
     pub(crate) directory: Directory,
     pub(crate) trunks: Trunks,
+    /// The names by which addresses were found that are reached by TLS.
+    pub(crate) proven: Names,
 }
 
 impl std::fmt::Debug for Core {
@@ -310,6 +286,7 @@ impl Core {
             agent: Agent::new(sip::Config {
                 access: Some(access),
                 terms: settings.terms.clone(),
+                tls: settings.sip_tls,
                 ..open
             }),
             settings,
@@ -336,6 +313,7 @@ impl Core {
             overloaded: false,
             directory: Directory::default(),
             trunks: Trunks::default(),
+            proven: Names::default(),
         }
     }
 
@@ -439,6 +417,11 @@ impl Core {
     /// Returns the room in which a conference is mixed.
     pub fn room_of(&self, conference: ConferenceSid) -> Option<RoomId> {
         self.rooms.get(&Room::Conference(conference)).copied()
+    }
+
+    /// Returns the name that an address has to prove that is reached by TLS; none: its address.
+    pub fn name_of(&self, address: SocketAddr) -> Option<&str> {
+        self.proven.of(address)
     }
 
     /// Returns whose each leg is.

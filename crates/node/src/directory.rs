@@ -100,6 +100,11 @@ impl Directory {
         self.domains.get(host).map(|(line, _)| line)
     }
 
+    /// Whether a SIP domain is reached by TLS alone, and its calls are encrypted.
+    pub fn is_secure(&self, host: &str) -> bool {
+        self.domains.get(host).is_some_and(|(_, access)| access.secure)
+    }
+
     /// Returns who may call and register under each domain.
     pub fn access(&self) -> BTreeMap<String, sip::Domain> {
         self.domains.iter().map(|(name, (_, access))| (name.clone(), access.clone())).collect()

@@ -367,6 +367,7 @@ impl Core {
         let Some((effect, target)) = self.dialling.remove(&call) else { return };
         let Effect::Dial { to, .. } = &effect else { return };
         let peer = target.peer(addresses, self.settings.guard, self.settings.sip.ip());
+        self.proven.note(&target, peer);
         let found = peer.map(|peer| (to.clone(), peer));
         self.invite_unless_trunk(effect, found, now);
     }
@@ -384,7 +385,7 @@ impl Core {
 
     /// Calls a Request-URI at an address, unless the call was taken back meanwhile.
     fn invite(&mut self, effect: Effect, target: Option<(String, Peer)>, now: Now) {
-        let Effect::Dial { call, from, display_name, auth, .. } = effect else { return };
+        let Effect::Dial { call, to, from, display_name, auth, .. } = effect else { return };
         if !self.exchange.has_call(call) {
             return;
         }
@@ -392,9 +393,9 @@ impl Core {
         let Some((uri, peer)) = target.filter(|_| self.open(call, id)) else {
             return self.event(Event::CallFailed { call, status: 404 }, now);
         };
-        let media = self.calls[&call].media;
+        let offered = sip::Offered { media: self.calls[&call].media, srtp: self.srtp_for(&to) };
         let name = display_name.as_deref();
-        self.agent.invite(id, &uri, peer, (&from, name), media, now.instant);
+        self.agent.invite(id, &uri, peer, (&from, name), offered, now.instant);
         if let Some(sip_call_id) = self.agent.call_id(id).map(str::to_owned) {
             self.event(Event::CallDialled { call, sip_call_id }, now);
         }

@@ -16,7 +16,7 @@ use media::{LegId, Shard, ShardStats, TapId};
 use model::{AccountSid, CallSid, ConferenceSid, RecordingSid};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use sip::{Peer, Transmit, Transport};
+use sip::{Transmit, Transport};
 use store::{Committed, Store};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
@@ -33,7 +33,8 @@ use crate::recogniser::Recogniser;
 use crate::recorder::{self, Recorder};
 use crate::recovery::Closing;
 use crate::speech::{self, Speaker};
-use crate::streams::{Arrived, Streams};
+use crate::streams::{self, Arrived, Streams};
+use crate::tls::SipTls;
 use crate::trunks::{Trunk, TrunkQuestion};
 use crate::{Stats, now};
 
@@ -79,6 +80,8 @@ pub struct Parts {
     pub speaker: Arc<Speaker>,
     pub socket: UdpSocket,
     pub listener: TcpListener,
+    /// Where SIP over TLS listens, and what it shows.
+    pub secured: Option<(TcpListener, SipTls)>,
     pub requests: mpsc::Sender<Request>,
     pub callbacks: mpsc::UnboundedSender<Owed>,
     /// What the last process left to do.
@@ -103,6 +106,7 @@ struct Driver {
     speaker: Arc<Speaker>,
     socket: UdpSocket,
     streams: Streams,
+    secured: Option<Streams>,
     requests: mpsc::Sender<Request>,
     callbacks: mpsc::UnboundedSender<Owed>,
     media: SyncSender<media_thread::Input>,
@@ -153,7 +157,10 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
     random.fill_bytes(&mut seed);
     let listens = parts.socket.local_addr()?.ip();
     let ports = OpenPorts { ports: Ports::new(listens, parts.rtp_ports), media: media.clone() };
-    let (streams, arrived) = Streams::start(parts.listener);
+    let (arriving, arrived) = streams::arrivals();
+    let streams = Streams::start(parts.listener, None, arriving.clone());
+    let secured =
+        parts.secured.map(|(listener, tls)| Streams::start(listener, Some(tls), arriving));
     let mut core = Core::new(parts.settings, seed, Box::new(ports));
     core.handle(Input::Directory(Box::new(parts.directory)), now());
     core.know_trunk_days(parts.trunk_days);
@@ -179,6 +186,7 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
         speaker: parts.speaker,
         socket: parts.socket,
         streams,
+        secured,
         requests: parts.requests,
         callbacks: parts.callbacks,
         media,
@@ -375,7 +383,14 @@ impl Driver {
         match transmit.transport {
             // A full buffer is loss; SIP repeats what matters.
             Transport::Udp => drop(self.socket.try_send_to(&transmit.octets, transmit.to)),
-            Transport::Tcp => self.streams.send(transmit.to, transmit.octets),
+            Transport::Tcp => self.streams.send(transmit.to, None, transmit.octets),
+            // Without it, what is lost here is as lost as in a network.
+            Transport::Tls => {
+                let name = self.core.name_of(transmit.to);
+                if let Some(secured) = &self.secured {
+                    secured.send(transmit.to, name, transmit.octets);
+                }
+            }
         }
     }
 
@@ -447,10 +462,9 @@ async fn resolve(name: &str) -> Vec<IpAddr> {
 }
 
 fn input(arrived: Arrived) -> Input {
-    let peer = |address| Peer { address, transport: Transport::Tcp };
     match arrived {
-        Arrived::Message(from, octets) => Input::Message(peer(from), octets),
-        Arrived::TooLarge(from, head) => Input::TooLarge(peer(from), head),
+        Arrived::Message(from, octets) => Input::Message(from, octets),
+        Arrived::TooLarge(from, head) => Input::TooLarge(from, head),
     }
 }
 

@@ -51,6 +51,7 @@ mod streams;
 mod target;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod trunk_calls;
 mod trunks;
 mod wired;
@@ -69,12 +70,13 @@ use model::{
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use store::Store;
+use tokio::net::TcpListener;
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot, watch};
 
 pub use crate::accounts::{ACCOUNTS_MAX, Accounts};
 pub use crate::audibility::{Audibility, Pair};
 pub use crate::census::Census;
-pub use crate::config::{API_CONCURRENCY, Config, Limits, StartError};
+pub use crate::config::{API_CONCURRENCY, Config, Limits, StartError, raise_open_files};
 pub use crate::core::{
     BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written,
 };
@@ -87,6 +89,7 @@ pub use crate::recorder::{Layout, Tape};
 pub use crate::recovery::{Closing, close};
 pub use crate::retention::Retention;
 pub use crate::stock::{Locality, NumberRange, NumberType, fictional_numbers};
+pub use crate::tls::{SipTls, Tls};
 pub use crate::trunks::{Trunk, TrunkQuestion, TrunkStats};
 pub use crate::wired::{CODECS, mixed, srtp_policy, terms};
 pub use delivery::{Note, Outbox, ROWS_MAX};
@@ -174,6 +177,7 @@ pub struct Handle {
     phones: Option<Phones>,
     speaker: Arc<speech::Speaker>,
     sip: SocketAddr,
+    sip_tls: Option<SocketAddr>,
     api_url: Arc<str>,
     recordings: PathBuf,
     open_recordings: bool,
@@ -290,6 +294,11 @@ impl Handle {
     /// Returns where SIP listens.
     pub fn sip(&self) -> SocketAddr {
         self.sip
+    }
+
+    /// Returns where SIP listens for TLS, where it does.
+    pub fn sip_tls(&self) -> Option<SocketAddr> {
+        self.sip_tls
     }
 
     /// Returns where the API is reached, without a slash at its end.
@@ -433,6 +442,14 @@ impl Node {
         let (socket, listener) = config::bind(config.sip)
             .await
             .map_err(io(format!("SIP at {}", config.sip), "--sip"))?;
+        let secured = match &config.sip_tls {
+            Some(tls) => Some(
+                TcpListener::bind(tls.address)
+                    .await
+                    .map_err(io(format!("SIP over TLS at {}", tls.address), "--sip-tls"))?,
+            ),
+            None => None,
+        };
         let store = Store::open(&config.data)?;
         let lock = config::lock(&config.data)?;
         let account = config::first_account(&store, config.account.as_ref()).await?;
@@ -445,6 +462,10 @@ impl Node {
             recovery::close_what_was_alive(&store, seed, &config.api_url, &recordings).await?;
         let bound = socket.local_addr().map_err(io("SIP".to_owned(), "--sip"))?;
         let sip = SocketAddr::new(config.advertise.unwrap_or(bound.ip()), bound.port());
+        let bound_tls = secured.as_ref().map(TcpListener::local_addr).transpose();
+        let bound_tls = bound_tls.map_err(io("SIP over TLS".to_owned(), "--sip-tls"))?;
+        let sip_tls =
+            bound_tls.map(|at| SocketAddr::new(config.advertise.unwrap_or(at.ip()), at.port()));
         let client = webhook::Client::new(config.guard)
             .map_err(|failure| StartError::Other(failure.to_string()))?;
         let (requests, inbox) = mpsc::channel(COMMANDS_MAX);
@@ -465,6 +486,7 @@ impl Node {
             recognises: config.recogniser.is_some(),
             virtual_phones: config.virtual_phones.as_ref().map(|virtual_ones| virtual_ones.sip),
             terms: config.terms,
+            sip_tls,
         };
         let speaker = Arc::new(speech::Speaker::new(&config.data));
         let own = own::Own {
@@ -481,6 +503,7 @@ impl Node {
             speaker: Arc::clone(&speaker),
             socket,
             listener,
+            secured: secured.zip(config.sip_tls),
             requests: requests.clone(),
             callbacks: callbacks.clone(),
             closing,
@@ -507,6 +530,7 @@ impl Node {
             phones: config.virtual_phones.map(|virtual_ones| virtual_ones.phones),
             speaker,
             sip,
+            sip_tls,
             api_url,
             recordings,
             open_recordings,
@@ -517,18 +541,6 @@ impl Node {
         };
         tokio::spawn(retention::run(node.clone(), wanted));
         Ok(node)
-    }
-}
-
-/// Lets this process have as many files and sockets as the system allows it: each call needs two.
-pub fn raise_open_files() {
-    #[cfg(target_os = "linux")]
-    {
-        use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-            // Where it may not, calls beyond are refused when their sockets cannot be had.
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
-        }
     }
 }
 

@@ -94,6 +94,15 @@ impl Core {
         Some(self.agent.binding(&format!("{}@{host}", sip::user_of(uri))))
     }
 
+    /// Returns whether a call to this address is to be encrypted, where that is said of it alone: by the domain
+    /// of ours that it is in, or by itself.
+    pub(crate) fn srtp_for(&self, to: &str) -> Option<sip::SrtpPolicy> {
+        let says = to.split(['?', ' ']).next().unwrap_or(to).split(';').skip(1);
+        let secured = says.into_iter().any(|one| one.eq_ignore_ascii_case("secure=true"))
+            || self.directory.is_secure(&sip::host_of(to));
+        secured.then_some(sip::SrtpPolicy::Mandatory)
+    }
+
     /// Lets a call that we make to a line of our own pass where callers must prove who they are.
     pub(crate) fn prove_ourselves(&self, effect: &mut Effect) {
         let account = &self.settings.account;

@@ -161,6 +161,7 @@ impl Played {
             recognises: false,
             virtual_phones: None,
             terms: sip::Terms::telephone(),
+            sip_tls: None,
         };
         let speaker = Arc::new(Speaker::new(&config.data));
         let stage = Arc::new(Stage {
@@ -180,6 +181,7 @@ impl Played {
             stock: config.stock.into(),
             messages: true,
             sip: config.sip,
+            sip_tls: None,
             api_url: config.api_url.into(),
             recordings,
             open_recordings: false,

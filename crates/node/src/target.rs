@@ -3,6 +3,7 @@
 //! Source: RFC 3261 sections 18.1 and 19.1, RFC 3263 section 4.2: names have addresses; service
 //! records are not asked for.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use sip::{Peer, Transport};
@@ -10,13 +11,17 @@ use webhook::Guard;
 
 /// Where SIP listens when an address does not say.
 const PORT: u16 = 5_060;
+/// The same by TLS.
+const TLS_PORT: u16 = 5_061;
+/// Names of addresses that are remembered; the ones after that have to prove their addresses.
+const NAMES_MAX: usize = 10_000;
 
 /// A SIP address as far as it says where to send to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub host: Host,
     pub port: u16,
-    transport: Transport,
+    pub transport: Transport,
 }
 
 /// What stands for a machine.
@@ -28,17 +33,23 @@ pub enum Host {
 }
 
 impl Target {
-    /// Reads `sip:user@host:port;transport=tcp`, of which only the host is needed.
+    /// Reads `sip:user@host:port;transport=tcp` or `sips:host`, of which only the host is needed.
     pub fn parse(uri: &str) -> Option<Self> {
         let (scheme, rest) = uri.split_once(':')?;
-        if !scheme.eq_ignore_ascii_case("sip") {
+        let is_sips = scheme.eq_ignore_ascii_case("sips");
+        if !is_sips && !scheme.eq_ignore_ascii_case("sip") {
             return None;
         }
         let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
         let host = host.split('?').next()?;
         let (address, parameters) = host.split_once(';').unwrap_or((host, ""));
-        let over_tcp = parameters.split(';').any(|one| one.eq_ignore_ascii_case("transport=tcp"));
-        let transport = if over_tcp { Transport::Tcp } else { Transport::Udp };
+        let says = |wanted: &str| parameters.split(';').any(|one| one.eq_ignore_ascii_case(wanted));
+        let transport = match () {
+            () if is_sips || says("transport=tls") => Transport::Tls,
+            () if says("transport=tcp") => Transport::Tcp,
+            () => Transport::Udp,
+        };
+        let usual = if transport == Transport::Tls { TLS_PORT } else { PORT };
         let (host, port) = match address.strip_prefix('[') {
             Some(rest) => {
                 let (host, port) = rest.split_once(']')?;
@@ -50,7 +61,7 @@ impl Target {
                 (Host::parse(host)?, port)
             }
         };
-        let port = port.map_or(Some(PORT), |port| port.parse().ok().filter(|&port| port != 0))?;
+        let port = port.map_or(Some(usual), |port| port.parse().ok().filter(|&port| port != 0))?;
         Some(Self { host, port, transport })
     }
 
@@ -65,6 +76,27 @@ impl Target {
     pub fn reached(&self, addresses: &[IpAddr], ours: IpAddr) -> Option<Peer> {
         let &ip = addresses.iter().find(|ip| ip.is_ipv4() == ours.is_ipv4())?;
         Some(Peer { address: SocketAddr::new(ip, self.port), transport: self.transport })
+    }
+}
+
+/// By which names addresses were found that are reached by TLS.
+#[derive(Debug, Default)]
+pub(crate) struct Names(BTreeMap<SocketAddr, String>);
+
+impl Names {
+    /// Notes where a target was found.
+    pub fn note(&mut self, target: &Target, peer: Option<Peer>) {
+        if let (Host::Name(name), Some(peer)) = (&target.host, peer)
+            && peer.transport == Transport::Tls
+            && (self.0.len() < NAMES_MAX || self.0.contains_key(&peer.address))
+        {
+            self.0.insert(peer.address, name.clone());
+        }
+    }
+
+    /// Returns the name of an address.
+    pub fn of(&self, address: SocketAddr) -> Option<&str> {
+        self.0.get(&address).map(String::as_str)
     }
 }
 
@@ -90,6 +122,9 @@ mod tests {
         check("sip:a:pass@127.0.0.1;transport=TCP?x=y", "127.0.0.1", 5_060, Transport::Tcp);
         check("sip:a;b=c?d@127.0.0.1:5080", "127.0.0.1", 5_080, Transport::Udp);
         check("sip:a@[::1]:5080;lr", "::1", 5_080, Transport::Udp);
+        check("sips:a@pbx.example.org", "pbx.example.org", 5_061, Transport::Tls);
+        check("sips:a@127.0.0.1:5080;transport=tcp", "127.0.0.1", 5_080, Transport::Tls);
+        check("sip:a@127.0.0.1;transport=tls", "127.0.0.1", 5_061, Transport::Tls);
         check("sip:a@pbx.example.org:5080", "pbx.example.org", 5_080, Transport::Udp);
     }
 

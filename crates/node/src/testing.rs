@@ -45,6 +45,7 @@ pub fn core(now: Now) -> Core {
         recognises: false,
         virtual_phones: None,
         terms: sip::Terms::telephone(),
+        sip_tls: None,
     };
     Core::new(settings, [1; 32], Box::new(Ports))
 }

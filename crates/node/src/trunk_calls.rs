@@ -126,6 +126,9 @@ impl Core {
         now: Now,
     ) {
         let found = self.trunks.found(trunk, addresses, self.settings.sip.ip());
+        if let Some((target, peer)) = self.trunks.place(trunk) {
+            self.proven.note(target, peer);
+        }
         let id = self.agent.new_call();
         match self.trunks.question(trunk, asked, id).filter(|_| found) {
             Some(question) => self.agent.ask(id, question, now.instant),

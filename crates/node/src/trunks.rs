@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use exchange::{Effect, Outside, TrunkRules};
 use model::{AccountSid, CallSid, Now, TrunkDay};
-use sip::{CallId, Network, Peer, Proof, SrtpPolicy};
+use sip::{CallId, Network, Peer, Proof, SrtpPolicy, Transport};
 
 use crate::target::{Host, Target};
 
@@ -66,6 +66,12 @@ impl Trunk {
     /// Whether an address is one that a trunk's calls can go to.
     pub fn can_be_called(uri: &str) -> bool {
         Target::parse(uri).is_some()
+    }
+
+    /// Whether it is called by TLS.
+    pub fn speaks_tls(&self) -> bool {
+        let target = self.uri.as_deref().and_then(Target::parse);
+        target.is_some_and(|target| target.transport == Transport::Tls)
     }
 }
 
@@ -230,7 +236,8 @@ impl Line {
         let uri = self.trunk.uri.as_deref()?;
         let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
         let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-        Some(format!("sip:{user}@{host}"))
+        let scheme = if uri.starts_with("sips:") { "sips" } else { "sip" };
+        Some(format!("{scheme}:{user}@{host}"))
     }
 
     fn digits(&self, number: &str) -> String {
@@ -471,6 +478,12 @@ impl Trunks {
         line.peer.is_some()
     }
 
+    /// Returns a trunk's target, and where it was found.
+    pub(crate) fn place(&self, trunk: usize) -> Option<(&Target, Option<Peer>)> {
+        let line = self.lines.get(trunk)?;
+        Some((line.target.as_ref()?, line.peer))
+    }
+
     /// Makes a question to a trunk whose answer is expected under this number.
     pub(crate) fn question(
         &mut self,
@@ -497,7 +510,7 @@ impl Trunks {
         let (cseq, call_id) = (line.cseq, line.call_id.clone());
         line.cseq = line.cseq.wrapping_add(2) % (1 << 30);
         let identity = line.uri_of(&user)?;
-        let uri = line.uri_of("")?.replacen("sip:@", "sip:", 1);
+        let uri = line.uri_of("")?.replacen(":@", ":", 1);
         let proof = line.trunk.proof.clone();
         Some(sip::Question { uri, peer, identity, expires_s, user, call_id, cseq, proof })
     }

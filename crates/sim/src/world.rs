@@ -422,6 +422,7 @@ impl World {
             recognises: false,
             virtual_phones: None,
             terms: sip::Terms::telephone(),
+            sip_tls: None,
         };
         let ports = Box::new(self.ports.clone());
         let mut core = Core::new(settings, self.random.seed(), ports);

@@ -61,6 +61,19 @@ pub enum Transport {
     Udp,
     /// In a stream.
     Tcp,
+    /// In a stream that nobody reads along.
+    Tls,
+}
+
+impl Transport {
+    /// Returns its name in `Via`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        }
+    }
 }
 
 /// The far end of a transport.
@@ -94,6 +107,8 @@ pub struct Access {
 pub struct Config {
     /// What goes into `Contact` and `Via`.
     pub address: SocketAddr,
+    /// The same for those who speak TLS; none: nobody does.
+    pub tls: Option<SocketAddr>,
     /// Draws tags and branches.
     pub seed: [u8; 32],
     /// Who must prove who they are; `None`: nobody.
@@ -105,7 +120,7 @@ pub struct Config {
 impl Config {
     /// Makes the settings of an agent that lets everyone in.
     pub fn open(address: SocketAddr, seed: [u8; 32]) -> Self {
-        Self { address, seed, access: None, terms: Terms::telephone() }
+        Self { address, tls: None, seed, access: None, terms: Terms::telephone() }
     }
 }
 
@@ -419,12 +434,24 @@ impl Agent {
         self.transmits.push_back(Transmit { to: address, transport, octets });
     }
 
-    pub(crate) fn contact(&self, peer: Peer) -> String {
-        let transport = match peer.transport {
-            Transport::Udp => "",
-            Transport::Tcp => ";transport=tcp",
+    /// Returns the address that who speaks by this transport is to use.
+    pub(crate) fn address(&self, transport: Transport) -> SocketAddr {
+        match transport {
+            Transport::Udp | Transport::Tcp => self.config.address,
+            Transport::Tls => self.config.tls.unwrap_or(self.config.address),
+        }
+    }
+
+    /// Returns where we are, for who asks by a peer; `sips` is whether each hop is to be TLS.
+    /// Source: RFC 3261 sections 12.1.1 and 8.1.1.8.
+    pub(crate) fn contact(&self, peer: Peer, sips: bool) -> String {
+        let (scheme, transport) = match peer.transport {
+            Transport::Udp => ("sip", ""),
+            Transport::Tcp => ("sip", ";transport=tcp"),
+            Transport::Tls if sips => ("sips", ""),
+            Transport::Tls => ("sip", ";transport=tls"),
         };
-        format!("<sip:sidetone@{}{transport}>", self.config.address)
+        format!("<{scheme}:sidetone@{}{transport}>", self.address(peer.transport))
     }
 
     pub(crate) fn token(&mut self) -> String {

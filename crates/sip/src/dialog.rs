@@ -41,6 +41,9 @@ pub struct Dialog {
     pub(crate) version: u64,
     #[serde(default)]
     pub(crate) timer: Option<SessionTimer>,
+    /// Whether each hop is to be TLS.
+    #[serde(default)]
+    pub(crate) sips: bool,
 }
 
 impl Dialog {

@@ -4,7 +4,7 @@
 
 use std::net::Ipv6Addr;
 
-use crate::message::{Message, Start, uri_of};
+use crate::message::{Message, Start, scheme_is_sips, uri_of};
 
 /// Largest CSeq number. Source: RFC 3261 section 8.1.1.5.
 const CSEQ_MAX: u32 = 0x7FFF_FFFF;
@@ -44,7 +44,7 @@ fn uri_fault(uri: &str) -> Option<u16> {
     if uri.contains(['<', '>', '"', ' ']) {
         return Some(400);
     }
-    if !scheme.eq_ignore_ascii_case("sip") {
+    if !scheme.eq_ignore_ascii_case("sip") && !scheme_is_sips(uri) {
         return Some(416);
     }
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);

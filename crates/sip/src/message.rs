@@ -256,6 +256,11 @@ fn parse_start(line: &str) -> Result<Start, ParseError> {
     Ok(Start::Request { method: method.to_owned(), uri: uri.to_owned() })
 }
 
+/// Whether an address wants each hop to be TLS.
+pub(crate) fn scheme_is_sips(uri: &str) -> bool {
+    uri.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("sips"))
+}
+
 /// Returns the address inside a `From`, `To`, `Contact` or route: without name and parameters.
 pub fn uri_of(value: &str) -> &str {
     match (value.find('<'), value.find('>')) {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::agent::*;
 use crate::call::State;
 use crate::digest::Proof;
-use crate::message::{Message, Start, parameter_after_address};
+use crate::message::{Message, Start, parameter_after_address, scheme_is_sips};
 use crate::transaction::Kind;
 
 /// A request outside of calls; its answer comes as [`Event::Replied`].
@@ -35,11 +35,9 @@ impl Agent {
     /// Asks; `id` is a new number of [`Self::new_call`].
     pub fn ask(&mut self, id: CallId, question: Question, now: Instant) {
         let method = if question.expires_s.is_some() { "REGISTER" } else { "OPTIONS" };
-        let (us, branch, tag) = (self.config.address, self.branch(), self.token());
-        let by = match question.peer.transport {
-            Transport::Udp => "UDP",
-            Transport::Tcp => "TCP",
-        };
+        let transport = question.peer.transport;
+        let (us, by) = (self.address(transport), transport.name());
+        let (branch, tag) = (self.branch(), self.token());
         let start = Start::Request { method: method.to_owned(), uri: question.uri.clone() };
         let mut request = Message { start, headers: Vec::new(), body: Vec::new() };
         let to = if question.expires_s.is_some() { &question.identity } else { &question.uri };
@@ -52,7 +50,7 @@ impl Agent {
         request.push("User-Agent", "Sidetone");
         match question.expires_s {
             Some(expires_s) => {
-                let contact = self.contact(question.peer);
+                let contact = self.contact(question.peer, scheme_is_sips(&question.uri));
                 request.push("Contact", contact.replacen("sidetone", &question.user, 1));
                 request.push("Expires", expires_s.to_string());
             }
@@ -74,8 +72,9 @@ impl Agent {
 
     /// Tells what came of a question: of a registration, for how many seconds it holds.
     pub(crate) fn replied(&mut self, id: CallId, message: &Message) {
-        let ours = format!("@{}", self.config.address);
-        let mut contacts = message.values("Contact").filter(|contact| contact.contains(&ours));
+        let ours = [Transport::Udp, Transport::Tls].map(|by| format!("@{}", self.address(by)));
+        let is_ours = |contact: &&str| ours.iter().any(|ours| contact.contains(ours));
+        let mut contacts = message.values("Contact").filter(is_ours);
         let own = contacts.next().and_then(|contact| parameter_after_address(contact, "expires"));
         let seconds = own.or(message.header("Expires")).and_then(|text| text.trim().parse().ok());
         self.tell(Event::Replied(id, message.status(), seconds));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::agent::*;
 use crate::call::{host_of, user_of};
 use crate::deadline::Timer;
-use crate::message::{Message, parameter_after_address, uri_of};
+use crate::message::{Message, parameter_after_address, scheme_is_sips, uri_of};
 use crate::transaction::Key;
 
 /// Longest registration that is granted.
@@ -68,7 +68,7 @@ impl Agent {
         let tag = self.token();
         let to = uri_of(message.header("To").unwrap_or_default());
         let is_sip = to.split(':').next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip"));
-        let user = if is_sip { user_of(to) } else { String::new() };
+        let user = if is_sip || scheme_is_sips(to) { user_of(to) } else { String::new() };
         // Each domain has users of its own.
         let host = host_of(to);
         let user = match self.domains.contains_key(&host) {

@@ -64,8 +64,8 @@ impl Agent {
             response.push("Require", "100rel");
             response.push("RSeq", call.rseq.to_string());
         }
-        let (peer, rseq) = (call.dialog.peer, call.rseq);
-        response.push("Contact", self.contact(peer));
+        let (peer, rseq, sips) = (call.dialog.peer, call.rseq, call.dialog.sips);
+        response.push("Contact", self.contact(peer, sips));
         response.push("Allow", ALLOW);
         if !required {
             return self.provisional(&key, &response, now);

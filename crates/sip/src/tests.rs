@@ -18,6 +18,7 @@ mod registrar;
 mod reliable;
 mod restarts;
 mod session_timer;
+mod tls;
 
 /// An agent and the time, for phones that are made of text at port 9.
 struct World {

@@ -10,7 +10,7 @@ use crate::agent::*;
 use crate::call::{Call, State};
 use crate::dialog::Dialog;
 use crate::headers::{headers, special};
-use crate::message::{Message, Start};
+use crate::message::{Message, Start, scheme_is_sips};
 use crate::reliable::{FORKS_MAX, routes};
 use crate::sdp::SrtpPolicy;
 use crate::session_timer::{self, SESSION_EXPIRES_S};
@@ -58,6 +58,7 @@ impl Agent {
             origin: self.random.next_u64() >> 1,
             version: 0,
             timer: None,
+            sips: scheme_is_sips(uri),
         };
         let mut invite = self.make_request(&dialog, "INVITE", dialog.cseq);
         session_timer::ask(&mut invite, SESSION_EXPIRES_S, "");
@@ -68,7 +69,8 @@ impl Agent {
         let Offered { media, srtp } = media.into();
         let srtp = srtp.unwrap_or(self.config.terms.srtp);
         let mut call = Call::new(state, dialog, invite, self.config.terms.with(srtp));
-        if srtp == SrtpPolicy::Mandatory {
+        let hidden = call.dialog.peer.transport == Transport::Tls;
+        if srtp == SrtpPolicy::Mandatory || srtp == SrtpPolicy::Optional && hidden {
             call.draw(&mut self.random);
         }
         call.media = Some(media);
@@ -474,11 +476,8 @@ impl Agent {
     }
 
     pub(crate) fn make_request(&mut self, dialog: &Dialog, method: &str, cseq: u32) -> Message {
-        let (us, branch) = (self.config.address, self.branch());
-        let by = match dialog.peer.transport {
-            Transport::Udp => "UDP",
-            Transport::Tcp => "TCP",
-        };
+        let transport = dialog.peer.transport;
+        let (us, branch, by) = (self.address(transport), self.branch(), transport.name());
         let tag = dialog.remote_tag.as_ref().map_or_else(String::new, |tag| format!(";tag={tag}"));
         let start = Start::Request { method: method.to_owned(), uri: dialog.target.clone() };
         let mut request = Message { start, headers: Vec::new(), body: Vec::new() };
@@ -493,7 +492,7 @@ impl Agent {
         }
         request.push("User-Agent", "Sidetone");
         if matches!(method, "INVITE" | "UPDATE") {
-            request.push("Contact", self.contact(dialog.peer));
+            request.push("Contact", self.contact(dialog.peer, dialog.sips));
             request.push("Allow", ALLOW);
             request.push("Supported", SUPPORTED.join(", "));
         }

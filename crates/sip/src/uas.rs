@@ -17,10 +17,13 @@ use crate::domain::Gateway;
 use crate::gate;
 use crate::guard::source_of;
 use crate::headers::special;
-use crate::message::{Message, uri_of};
+use crate::message::{Message, Start, scheme_is_sips, uri_of};
 use crate::sdp::{Session, SrtpPolicy, Terms};
 use crate::session_timer::{self, Judged, MIN_SE_S};
 use crate::transaction::{Key, mark_source, merged, server_key};
+
+/// Says why a domain that is reached by TLS alone refuses the others.
+const TLS_DEMANDED: &str = "399 sidetone \"TLS is demanded: sips, or transport=tls\"";
 
 impl Agent {
     /// Tells a caller that it rings here.
@@ -76,7 +79,8 @@ impl Agent {
         let Some(key) = call.server.clone() else { return };
         let mut response = call.invite.response(status, Some(&call.dialog.local_tag));
         if let Some((body, judged)) = accepted {
-            self.accept(&mut response, call.dialog.peer, &judged);
+            let contact = self.contact(call.dialog.peer, call.dialog.sips);
+            accept(&mut response, contact, &judged);
             response.push("Content-Type", "application/sdp");
             response.body = body;
         }
@@ -84,14 +88,6 @@ impl Agent {
             response.push("Retry-After", RETRY_AFTER_S.to_string());
         }
         self.finish(&key, &response, now);
-    }
-
-    /// Writes what a 2xx to INVITE or UPDATE says of us.
-    pub(crate) fn accept(&self, response: &mut Message, peer: Peer, judged: &Judged) {
-        response.push("Contact", self.contact(peer));
-        response.push("Allow", ALLOW);
-        response.push("Supported", SUPPORTED.join(", "));
-        session_timer::grant(response, judged);
     }
 
     pub(crate) fn request(
@@ -205,6 +201,12 @@ impl Agent {
             return false;
         }
         let source = source_of(from.address);
+        let named = if method == "REGISTER" { message.header("To").map(uri_of) } else { Some(uri) };
+        let domain = named.and_then(|named| self.domains.get(&host_of(named)));
+        if domain.is_some_and(|domain| domain.secure) && from.transport != Transport::Tls {
+            self.reply_with(from, message, 403, &[("Warning", TLS_DEMANDED)]);
+            return true;
+        }
         let Some(known) = self.asked(from, message, method, uri) else {
             self.reply_with(from, message, 403, &[]);
             return true;
@@ -356,6 +358,7 @@ impl Agent {
             origin: self.random.next_u64() >> 1,
             version: 0,
             timer: None,
+            sips: is_sips(message),
         }
     }
 
@@ -374,6 +377,14 @@ impl Agent {
             self.tell(Event::Ended(id, Ended::HungUp));
         }
     }
+}
+
+/// Writes what a 2xx to INVITE or UPDATE says of us.
+pub(crate) fn accept(response: &mut Message, contact: String, judged: &Judged) {
+    response.push("Contact", contact);
+    response.push("Allow", ALLOW);
+    response.push("Supported", SUPPORTED.join(", "));
+    session_timer::grant(response, judged);
 }
 
 /// Returns why an INVITE cannot be taken, and the header that says what could be.
@@ -420,6 +431,11 @@ fn invitation(call: CallId, message: &Message, to: &str) -> Invitation {
         headers: special(message),
         gateway: None,
     }
+}
+
+/// Whether a request wants each hop to be TLS.
+fn is_sips(request: &Message) -> bool {
+    matches!(&request.start, Start::Request { uri, .. } if scheme_is_sips(uri))
 }
 
 fn without_tag(value: &str) -> String {

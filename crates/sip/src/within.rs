@@ -12,6 +12,7 @@ use crate::call::{Call, State};
 use crate::message::Message;
 use crate::session_timer::{self, Judged, MIN_SE_S};
 use crate::transaction::Key;
+use crate::uas::accept;
 
 impl Agent {
     /// Returns the call whose dialog a request is in.
@@ -178,7 +179,8 @@ impl Agent {
         if !response.body.is_empty() {
             response.push("Content-Type", "application/sdp");
         }
-        self.accept(&mut response, from, &judged);
+        let sips = self.calls.get(&id).is_some_and(|call| call.dialog.sips);
+        accept(&mut response, self.contact(from, sips), &judged);
         self.finish(key, &response, now);
         let up = self.calls.get(&id).is_some_and(|call| call.state == State::Up);
         if up {

@@ -1,0 +1,117 @@
+//! TLS: how we are spoken to by it, and names that are reached in no other way.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+const OURS: u16 = 5_061;
+
+/// An agent that is reached by TLS as well.
+fn world() -> World {
+    let config = Config { tls: Some(at(OURS)), ..Config::open(at(1), [1; 32]) };
+    World { agent: Agent::new(config), now: Instant::now() }
+}
+
+fn by_tls(port: u16) -> Peer {
+    Peer { address: at(port), transport: Transport::Tls }
+}
+
+/// Hands a message over that came by TLS; returns what is sent, all of it by TLS.
+fn says(world: &mut World, message: &str) -> Vec<Message> {
+    let message = message.replace("SIP/2.0/UDP", "SIP/2.0/TLS");
+    world.agent.handle_message(by_tls(9), message.as_bytes(), world.now);
+    let sent = std::iter::from_fn(|| world.agent.poll_transmit());
+    sent.map(|transmit| {
+        assert_eq!((transmit.to, transmit.transport), (at(9), Transport::Tls));
+        Message::parse(&transmit.octets).unwrap()
+    })
+    .collect()
+}
+
+/// Calls in by TLS under a scheme; returns the `Contact` of our answer, and the `Via` of our BYE.
+fn called(scheme: &str) -> (String, String) {
+    let mut world = world();
+    let invite =
+        request("INVITE", 1, "", "", SDP).replace("INVITE sip:", &format!("INVITE {scheme}:"));
+    assert_eq!(lines(&says(&mut world, &invite)), ["100"]);
+    let Some(Event::Invite(invitation)) = world.event() else { panic!("no invitation") };
+    world.agent.answer(invitation.call, at(5_000), world.now);
+    let answer = Message::parse(&world.agent.poll_transmit().unwrap().octets).unwrap();
+    let tag = answer.tag("To").unwrap().to_owned();
+    assert_eq!(lines(&says(&mut world, &request("ACK", 1, &tag, "", ""))), [""; 0]);
+    world.agent.hang_up(invitation.call, world.now);
+    let bye = world.agent.poll_transmit().unwrap();
+    assert_eq!(bye.transport, Transport::Tls);
+    let bye = Message::parse(&bye.octets).unwrap();
+    let header = |message: &Message, name: &str| message.header(name).unwrap().to_owned();
+    (header(&answer, "Contact"), header(&bye, "Via"))
+}
+
+#[test]
+fn who_speaks_tls_is_told_where_tls_is() {
+    let (contact, via) = called("sip");
+    assert_eq!(contact, "<sip:sidetone@127.0.0.1:5061;transport=tls>");
+    assert!(via.starts_with("SIP/2.0/TLS 127.0.0.1:5061;"), "{via}");
+    assert_eq!(called("sips").0, "<sips:sidetone@127.0.0.1:5061>");
+}
+
+#[test]
+fn we_show_keys_where_nobody_reads_along_and_do_without_them_if_we_must() {
+    let mut world = world();
+    let id = world.agent.new_call();
+    world.agent.invite(id, "sips:bob@127.0.0.1:9", by_tls(9), ("us", None), at(5_000), world.now);
+    let transmit = world.agent.poll_transmit().unwrap();
+    let invite = Message::parse(&transmit.octets).unwrap();
+    let offer = text(&invite);
+    assert_eq!(transmit.transport, Transport::Tls);
+    assert_eq!(invite.header("Contact"), Some("<sips:sidetone@127.0.0.1:5061>"));
+    assert!(offer.contains("m=audio 5000 RTP/AVP 0 8 101\r\na=crypto:1 "), "{offer}");
+    says(&mut world, &reply(&invite, "200 OK", "bob", "", SDP));
+    let Some(Event::Answered(_, Some(session))) = world.event() else { panic!("no answer") };
+    assert_eq!(session.audio.protection, None);
+}
+
+#[test]
+fn a_secure_domain_takes_tls_with_encryption_and_nothing_else() {
+    let mut world = world();
+    let alice = Credentials { user: "alice".to_owned(), password: "secret".to_owned() };
+    let domain = Domain {
+        asks_networks: true,
+        networks: vec![Network { address: at(9).ip(), prefix: 32 }],
+        registrars: vec![alice],
+        secure: true,
+        ..Domain::default()
+    };
+    world.agent.set_domains(BTreeMap::from([("house.example".to_owned(), domain)]));
+    let to = |text: String| text.replace("sip:room@127.0.0.1:1", "sip:room@house.example");
+    let register = |cseq| to(request("REGISTER", cseq, "", "", "")).replace("room@", "alice@");
+    for plain in [to(request("INVITE", 1, "", "", SDP)), register(2)] {
+        let refused = world.says(&plain).pop().unwrap();
+        assert_eq!(refused.status(), 403);
+        assert!(refused.header("Warning").unwrap().contains("TLS is demanded"));
+    }
+    let refused = says(&mut world, &to(request("INVITE", 3, "", "", SDP))).pop().unwrap();
+    assert_eq!(refused.status(), 488);
+    assert!(refused.header("Warning").unwrap().contains("SRTP is demanded"));
+    let keys =
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n";
+    let protected = SDP.replace("RTP/AVP", "RTP/SAVP") + keys;
+    assert_eq!(lines(&says(&mut world, &to(request("INVITE", 4, "", "", &protected)))), ["100"]);
+    assert_eq!(
+        lines(&says(&mut world, &register(5))),
+        ["401"],
+        "who comes by TLS is asked who it is"
+    );
+    // Other names go on as they were.
+    assert_eq!(lines(&world.says(&request("INVITE", 6, "", "", SDP))), ["100"]);
+}
+
+#[test]
+fn a_phone_registers_by_tls_and_is_called_where_it_came_from() {
+    let mut world = world();
+    let register =
+        request("REGISTER", 1, "", "", "").replace("sip:room@127.0.0.1:1", "sips:alice@127.0.0.1");
+    assert_eq!(lines(&says(&mut world, &register)), ["200"]);
+    let (_, peer) = world.agent.binding("alice").unwrap();
+    assert_eq!(peer, by_tls(9));
+}
