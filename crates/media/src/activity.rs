@@ -6,6 +6,7 @@
 
 use std::ops::RangeInclusive;
 
+use crate::level::power;
 use crate::rate::Rate;
 
 /// Frames of speech until somebody speaks: 200 ms.
@@ -75,7 +76,7 @@ impl Activity {
 
     /// Takes one frame at `rate`; returns whether speech has begun or ended with it.
     pub fn observe(&mut self, rate: Rate, frame: &[i16]) -> Option<bool> {
-        let loudness = loudness(frame);
+        let loudness = power(frame).sqrt();
         let loud = loudness > (self.noise() * ABOVE_NOISE).max(FAINTEST);
         self.remember(loudness);
         self.loud = if loud { self.loud + 1 } else { 0 };
@@ -125,12 +126,6 @@ impl Activity {
         (self.speaking, self.against, self.voiced, self.before) = (false, 0, 0, None);
         Some(false)
     }
-}
-
-/// Returns the root of the mean square.
-fn loudness(frame: &[i16]) -> f32 {
-    let power: f32 = frame.iter().map(|&sample| f32::from(sample) * f32::from(sample)).sum();
-    (power / frame.len().max(1) as f32).sqrt()
 }
 
 /// Whether a frame is more than hum.
