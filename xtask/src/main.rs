@@ -119,7 +119,7 @@ mod tests {
         check(
             "test",
             Some(
-                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk twilio-cli sip-phones tests used schema fuzz readme-walk docs-walk",
+                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk twilio-cli sip-phones tests used mp3 schema fuzz readme-walk docs-walk",
             ),
         );
         check("test --fast", Some("format clippy tests-fast stop"));

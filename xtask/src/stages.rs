@@ -28,6 +28,7 @@ pub const TEST: &[Stage] = &[
     Stage { name: "sip-phones", run: tools::sip_phones },
     Stage { name: "tests", run: tests },
     Stage { name: "used", run: used::check },
+    Stage { name: "mp3", run: mp3 },
     Stage { name: "schema", run: schema::borders },
     Stage { name: "fuzz", run: fuzz },
     Stage { name: "readme-walk", run: walk::readme },
@@ -170,6 +171,13 @@ fn tests(shell: &Shell) -> Result<String, String> {
     let used = shell.path(used::FILE);
     let _ = std::fs::remove_file(&used);
     shell.run_with(&line, &[("SIDETONE_USED", &used.to_string_lossy())]).map(|()| String::new())
+}
+
+/// The server with an MP3 encoder, which no other stage builds.
+fn mp3(shell: &Shell) -> Result<String, String> {
+    tools::make(shell)?;
+    let line = ["cargo", "test", "--workspace", "--locked", "--features", "e2e/mp3-lame"];
+    shell.run(&[&line[..], &["--test", "mp3"]].concat()).map(|()| String::new())
 }
 
 fn pages(shell: &Shell) -> Result<String, String> {

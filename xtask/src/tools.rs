@@ -55,6 +55,8 @@ const NODE: DebianTool =
     DebianTool { program: "node", package: "nodejs", version: "", ask: &["node", "--version"] };
 const NPM: DebianTool =
     DebianTool { program: "npm", package: "npm", version: "", ask: &["npm", "--version"] };
+const MAKE: DebianTool =
+    DebianTool { program: "make", package: "make", version: "", ask: &["make", "--version"] };
 
 /// Where the packages of the Twilio SDKs are pinned.
 const SDK: &str = "crates/e2e/sdk";
@@ -170,6 +172,11 @@ pub fn sip_phones(shell: &Shell) -> Result<String, String> {
     } else {
         Err(failures.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("; "))
     }
+}
+
+/// Brings `make`, which LAME is built by.
+pub fn make(shell: &Shell) -> Result<String, String> {
+    debian_tool(shell, &MAKE)
 }
 
 /// Sees to it that a program is there; another version than the pinned one is used, and said.

@@ -315,6 +315,11 @@ pub fn binary() -> &'static Path {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
         let built = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--locked", "--workspace", "--bin", "sidetone"])
+            .args(if cfg!(feature = "mp3-lame") {
+                &["--features", "sidetone/mp3-lame"][..]
+            } else {
+                &[]
+            })
             .current_dir(root)
             .status()
             .unwrap();
