@@ -1,0 +1,129 @@
+//! Calls whose sound is encrypted, with baresip at the far end, and with strangers at the port.
+
+#![allow(clippy::unwrap_used)]
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use e2e::{Answer, Baresip, Server, hears, level, until};
+use sim::Phone;
+
+/// Strength of every tone.
+const AMPLITUDE: f64 = 3_000.0;
+/// What baresip says, and what bob says.
+const BARESIP: u32 = 500;
+const BOB: u32 = 700;
+
+/// Starts baresip as `alice` at a server, whose sound is encrypted as `mediaenc` has it, or not at all.
+fn baresip(server: &str, mediaenc: &str, more: &str, commands: &[String]) -> Baresip {
+    let account = format!("<sip:alice@{server}>;regint=60;mediaenc={mediaenc}");
+    let more = format!("module srtp.so\n{more}");
+    Baresip::start(&account, (BARESIP, AMPLITUDE), &more, commands)
+}
+
+async fn listed(server: &Server, path: &str, list: &str) -> usize {
+    let Answer { body, .. } = server.get(path).await;
+    body[list].as_array().map_or(0, Vec::len)
+}
+
+/// Waits until baresip hears a tone, or no longer does.
+async fn baresip_hears(baresip: &Baresip, hertz: u32) {
+    until(&format!("baresip hears {hertz} Hz; it says {}", baresip.log()), async || {
+        let before = baresip.heard().len();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        level(&baresip.heard()[before..], hertz) > 500.0
+    })
+    .await;
+}
+
+/// Returns a number of the metrics.
+async fn metric(server: &Server, name: &str) -> u64 {
+    let (_, text) = server.admin("/metrics").await;
+    let line = text.lines().find(|line| line.starts_with(&format!("sidetone_{name} ")));
+    line.and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn baresip_calls_in_encrypted_and_strangers_change_nothing() {
+    let server = Server::start(&[]).await;
+    let call = format!("/dial sip:room@{}", server.sip());
+    let baresip = baresip(&server.sip().to_string(), "srtp-mand", "", &[call]);
+    let bob = Phone::call(server.sip(), "room", sim::tone(BOB)).unwrap();
+    hears(&bob, BARESIP, true).await;
+    baresip_hears(&baresip, BOB).await;
+    // Whoever knows every port and throws garbage at it is not heard, and draws nothing away; nor at those of other
+    // tests that run meanwhile.
+    let (first, last) = server.ready("rtp_ports").split_once('-').map(ends).unwrap();
+    let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let mut packet = [0xd5; 172];
+    packet[..12].copy_from_slice(&[0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7]);
+    for _ in 0..3 {
+        for port in first..=last.min(first + 64) {
+            let _ = stranger.send_to(&packet, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        }
+    }
+    until("they are counted", async || metric(&server, "rtp_unproven_total").await > 0).await;
+    hears(&bob, BARESIP, true).await;
+    baresip_hears(&baresip, BOB).await;
+    assert!(stranger.recv(&mut packet).is_err(), "something was sent to the stranger");
+}
+
+fn ends((first, last): (&str, &str)) -> (u16, u16) {
+    (first.parse().unwrap(), last.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_encryption_is_demanded_baresip_is_called_encrypted_and_plain_phones_are_refused() {
+    let server = Server::start(&["--srtp", "mandatory"]).await;
+    let baresip = baresip(&server.sip().to_string(), "srtp", "", &[]);
+    let form = [("To", "client:alice"), ("From", "sidetone"), ("Beep", "false")];
+    until("it has registered", async || {
+        server.post("/Conferences/room/Participants.json", &form).await.status == 201
+    })
+    .await;
+    until("it is in the room", async || {
+        listed(&server, "/Calls.json?Status=in-progress", "calls").await == 1
+    })
+    .await;
+    let refused = Phone::call(server.sip(), "room", sim::tone(BOB)).unwrap();
+    assert!(refused.wait_over(Duration::from_secs(30)), "a plain phone was let in");
+    let other = self::baresip(
+        &server.sip().to_string(),
+        "srtp-mand",
+        "",
+        &[format!("/dial sip:room@{}", server.sip())],
+    );
+    baresip_hears(&baresip, BARESIP).await;
+    baresip_hears(&other, BARESIP).await;
+}
+
+/// Starts a server that speaks TLS, and returns the lines by which baresip believes it.
+async fn by_tls(flags: &[&str]) -> (Server, String, String) {
+    let flags = [&["--sip-tls", "127.0.0.1:0"], flags].concat();
+    let server = Server::start(&flags).await;
+    let tls = server.ready("sips_uri").strip_prefix("sips:").unwrap().to_owned();
+    let authority = server.data().join("sip-tls.pem");
+    (server, tls, format!("sip_cafile {}\n", authority.display()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn baresip_registers_and_calls_by_tls_and_is_called_by_the_same_connection() {
+    let (server, tls, believes) = by_tls(&["--srtp", "mandatory"]).await;
+    let address = format!("{tls};transport=tls");
+    let call = format!("/dial sip:room@{address}");
+    let alice = baresip(&address, "srtp-mand", &believes, &[]);
+    let form = [("To", "client:alice"), ("From", "sidetone"), ("Beep", "false")];
+    until("it has registered", async || {
+        server.post("/Conferences/room/Participants.json", &form).await.status == 201
+    })
+    .await;
+    let other = Baresip::start(
+        &format!("<sip:other@{address}>;regint=0;mediaenc=srtp-mand"),
+        (BOB, AMPLITUDE),
+        &format!("module srtp.so\n{believes}"),
+        &[call],
+    );
+    baresip_hears(&alice, BOB).await;
+    baresip_hears(&other, BARESIP).await;
+}
