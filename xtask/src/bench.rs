@@ -2,6 +2,7 @@
 //! `docs/performance.md`.
 
 mod api;
+mod sound;
 
 use std::fmt::Write;
 
@@ -30,8 +31,13 @@ const REQUESTS: Part = Part {
     end: "<!-- bench-api: end -->\n",
     measure: api::measure,
 };
-/// Calls and requests.
-pub const ALL: &[Part] = &[CALLS, REQUESTS];
+const SOUND: Part = Part {
+    begin: "<!-- bench-sound: written by `cargo xtask bench --write` -->\n",
+    end: "<!-- bench-sound: end -->\n",
+    measure: sound::measure,
+};
+/// Calls, requests, and what sound costs by itself.
+pub const ALL: &[Part] = &[CALLS, REQUESTS, SOUND];
 /// Requests.
 pub const API: &[Part] = &[REQUESTS];
 

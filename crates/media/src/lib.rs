@@ -62,6 +62,7 @@ pub use g711::{alaw_to_linear, linear_to_alaw, linear_to_ulaw, ulaw_to_linear};
 pub use jitter::{Bounds, DELAY_MAX};
 pub use leg::SILENT_AFTER;
 pub use level::{Dominant, SILENCE, Smoothed, level};
+pub use limiter::{LOOK_AHEAD, Limiter, look_ahead};
 pub use machine::{Answerer, Detection};
 pub use offset::Offset;
 pub use rate::{Rate, SAMPLES_MAX};

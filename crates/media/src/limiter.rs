@@ -40,6 +40,12 @@ pub const fn look_ahead(rate: Rate) -> usize {
     rate.samples() / BLOCKS
 }
 
+impl Default for Limiter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Limiter {
     /// Starts transparent, after silence.
     pub const fn new() -> Self {
