@@ -16,7 +16,7 @@ pub const STOPS_AFTER: u32 = 40;
 /// What is fainter is no speech: the root of the mean square, -45 dB below full scale.
 const FAINTEST: f32 = 184.0;
 /// How much louder than its noise speech is.
-const ABOVE_NOISE: f32 = 3.0;
+const ABOVE_NOISE: f32 = 3.5;
 /// Frames of each span over which the faintest one is kept, and the spans: 4 s, in which speech pauses.
 const SPAN: u32 = 25;
 const SPANS: usize = 8;
