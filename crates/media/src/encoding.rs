@@ -42,13 +42,15 @@ impl Own {
         codec: Codec,
         shared: Option<&Encoder>,
         frame: &[i16],
-        loss: f32,
+        loss: Option<f32>,
         payload: &mut [u8; PAYLOAD_MAX],
     ) -> usize {
         let encoder = self.encoder.get_or_insert_with(|| {
             Box::new(shared.cloned().unwrap_or_else(|| Encoder::new(codec)))
         });
-        encoder.expect_loss(percent(loss));
+        if let Some(loss) = loss {
+            encoder.expect_loss(percent(loss));
+        }
         encoder.encode(frame, payload)
     }
 }
@@ -65,8 +67,8 @@ struct Shared {
     payload: Box<[u8; PAYLOAD_MAX]>,
     /// Of this tick, once somebody asked for it.
     length: Option<usize>,
-    /// The greatest loss that one reports who was sent it in this tick.
-    loss: f32,
+    /// The greatest loss that one reports who was sent it in this tick; none: nobody reports.
+    loss: Option<f32>,
 }
 
 /// The encodings of a common mix.
@@ -92,7 +94,7 @@ impl Encodings {
         codec: Codec,
         own: &mut Own,
         common: &[i16],
-        loss: f32,
+        loss: Option<f32>,
         count: &mut u64,
     ) -> &[u8] {
         let brought = own.encoder.take();
@@ -109,12 +111,17 @@ impl Encodings {
             None => {
                 *count += 1;
                 // Of those who shared the last one.
-                shared.encoder.expect_loss(percent(std::mem::take(&mut shared.loss)));
+                if let Some(loss) = shared.loss.take() {
+                    shared.encoder.expect_loss(percent(loss));
+                }
                 shared.encoder.encode(common, &mut shared.payload)
             }
         };
         shared.length = Some(length);
-        shared.loss = shared.loss.max(loss);
+        shared.loss = match (shared.loss, loss) {
+            (Some(known), Some(loss)) => Some(known.max(loss)),
+            (known, loss) => known.or(loss),
+        };
         let payload = &shared.payload;
         &payload[..length]
     }

@@ -46,6 +46,8 @@ pub struct Leg {
     pub latch: Latch,
     pub latch_rtcp: Option<std::net::SocketAddr>,
     source: Option<Source>,
+    /// The far end says what it loses.
+    reports: bool,
     /// What the far end sends just now.
     codec_in: Codec,
     jitter: Jitter,
@@ -129,6 +131,7 @@ impl Leg {
             latch: Latch::new(options.remote),
             latch_rtcp: None,
             source: None,
+            reports: false,
             codec_in: options.codec,
             jitter: Jitter::new(options.codec, options.bounds),
             resampler_in: None,
@@ -336,6 +339,7 @@ impl Leg {
         }
         if let Some(loss) = heard.loss {
             self.stats.remote_loss = loss;
+            self.reports = true;
         }
         if let Some((last, held)) = heard.echo {
             let now = (rtcp::ntp(self.epoch, at) >> 16) as u32;
@@ -503,6 +507,11 @@ impl Leg {
         for edge in &mut self.edges {
             edge.fade.to(0.0);
         }
+    }
+
+    /// Returns how much of what it is sent the far end says it loses, 0 to 1; nothing where it says nothing.
+    pub fn reported_loss(&self) -> Option<f32> {
+        self.reports.then_some(self.stats.remote_loss)
     }
 
     /// Counts a packet that was sent.

@@ -149,7 +149,7 @@ impl Round<'_> {
     }
 
     fn send_shared(&mut self, room: &mut Room, leg: &mut Leg) {
-        let (codec, loss) = (leg.options.codec, leg.stats.remote_loss);
+        let (codec, loss) = (leg.options.codec, leg.reported_loss());
         let bus = room.buses.at(codec.rate());
         self.record(leg, &bus.common);
         let payload = bus.encodings.encoded(codec, &mut leg.own, &bus.common, loss, self.encoded);
@@ -206,8 +206,9 @@ impl Round<'_> {
         self.record(leg, frame);
         *self.encoded += 1;
         let mut payload = [0; PAYLOAD_MAX];
+        let loss = leg.reported_loss();
         let shared = room.and_then(|room| room.buses.get(rate)?.encodings.encoder(codec));
-        let length = leg.own.encode(codec, shared, frame, leg.stats.remote_loss, &mut payload);
+        let length = leg.own.encode(codec, shared, frame, loss, &mut payload);
         self.transmit(leg, &payload[..length]);
     }
 
