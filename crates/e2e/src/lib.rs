@@ -18,7 +18,7 @@ mod recorded;
 mod server;
 mod wait;
 
-pub use baresip::Baresip;
+pub use baresip::{Baresip, Speech};
 pub use command::{Running, Typed, typed};
 pub use ears::{Ear, level, spoken, tone};
 pub use foreign::{brought, digest, foreign, sipp, valid_signatures, valid_signatures_by_node};
