@@ -18,6 +18,8 @@ pub enum Silence {
     Held,
     /// The speaker coaches, and somebody else.
     Coaching,
+    /// One of them hears few alone, or is heard by few alone, and the other is not among these.
+    Sidebar,
 }
 
 impl Silence {
@@ -29,6 +31,7 @@ impl Silence {
             Self::Muted => "muted",
             Self::Held => "held",
             Self::Coaching => "coaching",
+            Self::Sidebar => "sidebar",
         }
     }
 }
@@ -74,6 +77,7 @@ fn reasons(started: bool, listener: &Participant, speaker: &Participant) -> Vec<
         (speaker.record.muted, Silence::Muted),
         (speaker.record.hold || listener.record.hold, Silence::Held),
         (coaches_another, Silence::Coaching),
+        (speaker.is_kept_from(listener), Silence::Sidebar),
     ]
     .into_iter()
     .filter_map(|(holds, reason)| holds.then_some(reason))

@@ -555,7 +555,7 @@ impl Over {
 
 /// Wires a call into the room of a `<Dial>`.
 fn connect(bridge: CallSid, call: CallSid, speaks: Speaks, hears: bool, ctx: &mut Context<'_>) {
-    let route = Route { room: Some(Room::Bridge(bridge)), speaks, hears, ducked: false };
+    let route = Route::plain(Some(Room::Bridge(bridge)), speaks, Hears::all(hears));
     ctx.push(Effect::Route { call, route });
 }
 

@@ -1,5 +1,6 @@
 //! What is asked of the exchange, and why it may refuse.
 
+use std::fmt;
 use std::time::Duration;
 
 use model::{
@@ -7,6 +8,7 @@ use model::{
     RecordingSid,
 };
 
+use crate::edges::{EdgeChanges, Edges};
 use crate::machine::MachineDetection;
 use crate::recording::{Recorded, RecordingChange, RecordingKey, RecordingOptions};
 
@@ -44,6 +46,15 @@ impl ParticipantKey {
     }
 }
 
+impl fmt::Display for ParticipantKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(call) => call.fmt(f),
+            Self::Label(label) => f.write_str(label),
+        }
+    }
+}
+
 /// What the REST API asks. Refused whole or done whole.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
@@ -77,6 +88,17 @@ pub enum Command {
         participant: ParticipantKey,
         /// What is to change.
         changes: Box<ParticipantChanges>,
+    },
+    /// Sets how loud a participant is, whom it hears, and by whom it is heard.
+    UpdateEdges {
+        /// Whose conference.
+        account: AccountSid,
+        /// Which conference.
+        conference: ConferenceSid,
+        /// Which participant.
+        participant: ParticipantKey,
+        /// What is to change.
+        changes: Box<EdgeChanges>,
     },
     /// Kicks a participant.
     RemoveParticipant {
@@ -172,6 +194,8 @@ pub enum Reply {
     Call(Box<Call>),
     /// The participant as it is now.
     Participant(Box<Participant>),
+    /// A participant, and how it is heard and hears now.
+    Edges(CallSid, Box<Edges>),
     /// The conference as it is now.
     Conference(Box<Conference>),
     /// The recording as it is now.

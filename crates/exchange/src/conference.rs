@@ -18,7 +18,7 @@ use crate::participants::{LeaveReason, Participant};
 use crate::program::{Client, Outcome, Program};
 use crate::{
     Audience, ConferenceCallback, ConferenceKey, Document, Effect, Failure, Fetched, JoinOptions,
-    Recorded, RecordingOptions, Refusal, Reply, Sound,
+    ParticipantKey, Recorded, RecordingOptions, Refusal, Reply, Sound,
 };
 
 /// Most participants of one conference. Source: Twilio, `maxParticipants`.
@@ -101,6 +101,8 @@ pub(crate) struct Conference {
     pub(crate) labels: BTreeMap<String, CallSid>,
     /// Who is coached, by whom.
     pub(crate) coaches: BTreeSet<(CallSid, CallSid)>,
+    /// Who hears few alone, or is heard by few alone.
+    pub(crate) sidebars: BTreeSet<CallSid>,
     /// Whether somebody has named the region.
     pub(crate) region_named: bool,
     pub(crate) max_participants: u32,
@@ -139,6 +141,15 @@ impl Conference {
         let mut members: Vec<_> = self.members.iter().map(|(sid, p)| (p.arrival, *sid)).collect();
         members.sort_unstable();
         members.into_iter().map(|(_, sid)| sid).collect()
+    }
+
+    /// Returns who takes part under this SID or label.
+    pub(crate) fn call_of(&self, key: &ParticipantKey) -> Option<CallSid> {
+        let call = match key {
+            ParticipantKey::Call(call) => Some(*call),
+            ParticipantKey::Label(label) => self.labels.get(label).copied(),
+        };
+        call.filter(|call| self.members.contains_key(call))
     }
 
     /// Who coaches this participant.
@@ -195,6 +206,7 @@ impl World {
             members: BTreeMap::new(),
             labels: BTreeMap::new(),
             coaches: BTreeSet::new(),
+            sidebars: BTreeSet::new(),
             region_named: false,
             max_participants: options.max_participants.min(PARTICIPANTS_MAX),
             callback: options.status_callback.clone(),
@@ -223,11 +235,8 @@ impl World {
         conference.record.status = ConferenceStatus::InProgress;
         conference.record.date_updated = ctx.now.wall;
         callbacks::conference_started(conference, ctx);
-        let members = conference.in_order();
         self.touch_conference(sid);
-        for call in members {
-            self.settle(sid, call, ctx);
-        }
+        self.settle_all(sid, ctx);
         self.record_conference(sid, ctx);
     }
 

@@ -5,6 +5,7 @@ use model::{
     RecordingTrack,
 };
 
+use crate::edges::Gain;
 use crate::recording::{PauseBehavior, RecordingEnd};
 use crate::{Document, Instructions, StatusCallback};
 
@@ -215,7 +216,7 @@ pub enum Speaks {
     Nobody,
     /// To all who hear the conference.
     Everyone,
-    /// To these alone: a coach.
+    /// To these alone: a coach, or one in a sidebar.
     Only(Vec<CallSid>),
 }
 
@@ -228,6 +229,24 @@ pub enum Room {
     Bridge(CallSid),
 }
 
+/// What a call hears of its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hears {
+    /// Nothing.
+    Nothing,
+    /// All who speak to everyone, and what is played to all.
+    Everyone,
+    /// What is played to all, and nobody but those who speak to it by a way of its own.
+    Played,
+}
+
+impl Hears {
+    /// Everyone, or nothing.
+    pub const fn all(hears: bool) -> Self {
+        if hears { Self::Everyone } else { Self::Nothing }
+    }
+}
+
 /// How a call's sound is wired, from the next tick on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -235,10 +254,21 @@ pub struct Route {
     pub room: Option<Room>,
     /// Who hears it.
     pub speaks: Speaks,
-    /// Whether it hears the room.
-    pub hears: bool,
+    /// Who hears it besides, by a way of its own: those who hear a few alone.
+    pub besides: Vec<CallSid>,
+    /// How loud those hear it.
+    pub gain: Gain,
+    /// What it hears of the room.
+    pub hears: Hears,
     /// Whether the room is turned down by 12 dB under an announcement.
     pub ducked: bool,
+}
+
+impl Route {
+    /// A way like this in which all who hear the call hear it as it is.
+    pub fn plain(room: Option<Room>, speaks: Speaks, hears: Hears) -> Self {
+        Self { room, speaks, besides: Vec::new(), gain: Gain::default(), hears, ducked: false }
+    }
 }
 
 /// Who hears a sound.

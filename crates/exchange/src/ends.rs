@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::exchange::{Touched, World};
 use crate::participants::LeaveReason;
 use crate::program::Program;
-use crate::{Effect, Failure, Gone, Recorded, Route, Speaks};
+use crate::{Effect, Failure, Gone, Hears, Recorded, Route, Speaks};
 
 impl World {
     /// Ends a call from our side.
@@ -107,7 +107,7 @@ impl World {
 
     /// Wires a call back to nobody but itself.
     pub(crate) fn unroute(sid: CallSid, ctx: &mut Context<'_>) {
-        let route = Route { room: None, speaks: Speaks::Nobody, hears: false, ducked: false };
+        let route = Route::plain(None, Speaks::Nobody, Hears::Nothing);
         ctx.push(Effect::Route { call: sid, route });
     }
 }

@@ -92,6 +92,9 @@ impl Exchange {
             Command::UpdateParticipant { account, conference, participant, changes } => {
                 world.update_participant(account, conference, &participant, *changes, ctx)
             }
+            Command::UpdateEdges { account, conference, participant, changes } => {
+                world.update_edges(account, conference, &participant, *changes, ctx)
+            }
             Command::RemoveParticipant { account, conference, participant } => {
                 world.remove_participant(account, conference, &participant, ctx)
             }

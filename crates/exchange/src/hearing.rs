@@ -29,21 +29,25 @@ impl World {
         let Some(conference) = self.conferences.get_mut(&sid) else { return };
         let Some(entry) = self.calls.get(&call) else { return };
         let started = conference.is_started();
-        let is_reachable = |coached: &CallSid| {
-            let coached = conference.members.get(coached);
-            coached.is_some_and(|coached| coached.is_connected() && !coached.record.hold)
-        };
-        let coached = conference.members.get(&call).and_then(|member| member.record.call_to_coach);
-        let coached = coached.filter(is_reachable);
+        let heard_by = conference.heard_by(call);
         let record = &conference.record;
         let Some(participant) = conference.members.get_mut(&call) else { return };
         let client = |owner| participant_client(entry, record, owner);
-        if participant.settle(started, coached, client, ctx) {
+        if participant.settle(started, heard_by, client, ctx) {
             self.touch_participant(call);
         }
     }
 
-    /// Wires a participant and those who coach it.
+    /// Wires all, in the order in which they came.
+    pub(crate) fn settle_all(&mut self, sid: ConferenceSid, ctx: &mut Context<'_>) {
+        let Some(conference) = self.conferences.get(&sid) else { return };
+        for call in conference.in_order() {
+            self.settle(sid, call, ctx);
+        }
+    }
+
+    /// Wires a participant and those whose voice goes to it by a way of its own: who coach it, and who are in a
+    /// sidebar with it.
     pub(crate) fn settle_around(
         &mut self,
         sid: ConferenceSid,
@@ -52,6 +56,10 @@ impl World {
     ) {
         self.settle(sid, call, ctx);
         self.settle_coaches(sid, call, ctx);
+        let Some(conference) = self.conferences.get(&sid) else { return };
+        for speaker in conference.heard_apart(call) {
+            self.settle(sid, speaker, ctx);
+        }
     }
 
     /// Wires those who coach a participant, or coached one that has left.
@@ -184,12 +192,12 @@ impl World {
 }
 
 impl Participant {
-    /// Brings wiring, music and announcements in line with the flags; `coached` is whom it coaches,
-    /// if that one hears. Returns whether anything changed that a restart needs to know.
+    /// Brings wiring, music and announcements in line with the flags; `heard_by` is who
+    /// hears it if it speaks at all, and who does so by a way of its own. Returns whether anything changed that a restart needs to know.
     pub(crate) fn settle(
         &mut self,
         started: bool,
-        coached: Option<CallSid>,
+        heard_by: (Speaks, Vec<CallSid>),
         client: impl Fn(Owner) -> Client,
         ctx: &mut Context<'_>,
     ) -> bool {
@@ -215,7 +223,7 @@ impl Participant {
         if let Some((_, program)) = &mut self.music {
             changed |= program.pause(announcing, ctx);
         }
-        let route = self.wiring(started, announcing, coached);
+        let route = self.wiring(started, announcing, heard_by);
         let is_there = self.is_connected() || self.rings_aloud() || self.route.is_some();
         if is_there && self.route.as_ref() != Some(&route) {
             ctx.push(Effect::Route { call, route: route.clone() });
@@ -231,20 +239,21 @@ impl Participant {
     }
 
     /// Says how this participant is to be wired, given all that is known now.
-    fn wiring(&self, started: bool, ducked: bool, coached: Option<CallSid>) -> Route {
+    fn wiring(&self, started: bool, ducked: bool, heard_by: (Speaks, Vec<CallSid>)) -> Route {
         let record = &self.record;
         let present = (self.is_connected() || self.rings_aloud()) && !record.hold;
-        let speaks = if !present || !started || record.muted {
-            Speaks::Nobody
-        } else if record.coaching && record.call_to_coach.is_some() {
-            coached.map_or(Speaks::Nobody, |coached| Speaks::Only(vec![coached]))
-        } else {
-            Speaks::Everyone
-        };
+        let is_silent = !present || !started || record.muted;
+        let (speaks, besides) = if is_silent { (Speaks::Nobody, Vec::new()) } else { heard_by };
         Route {
             room: Some(Room::Conference(record.conference)),
             speaks,
-            hears: self.is_connected() && !record.hold,
+            besides,
+            gain: self.edges.gain,
+            hears: match self.edges.hears_only {
+                _ if !self.hears_the_room() => Hears::Nothing,
+                Some(_) => Hears::Played,
+                None => Hears::Everyone,
+            },
             ducked,
         }
     }

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::exchange::{Touched, World};
 use crate::participants::{Participant, check_coached, default_music};
 use crate::{
-    ConferenceKey, CreateParticipant, Effect, Failure, JoinOptions, Refusal, Reply, Sound,
+    ConferenceKey, CreateParticipant, Edges, Effect, Failure, JoinOptions, Refusal, Reply, Sound,
 };
 
 /// What the receiver of a conference's events hears of where the API does not say.
@@ -181,6 +181,7 @@ impl World {
             sounds_early: false,
             speaking: false,
             jitter_buffer_size: options.jitter_buffer_size,
+            edges: Edges::default(),
             route: None,
         };
         conference.members.insert(call, participant);

@@ -17,7 +17,7 @@ use crate::dial::ANSWERED;
 use crate::exchange::{Touched, World};
 use crate::program::Program;
 use crate::{
-    Beep, Document, Effect, ParticipantChanges, ParticipantKey, Refusal, Reply, Route, Sound,
+    Beep, Document, Edges, Effect, ParticipantChanges, ParticipantKey, Refusal, Reply, Route, Sound,
 };
 
 /// The music of who waits or is held where nothing else was asked for. Source: Twilio, `waitUrl`.
@@ -71,6 +71,8 @@ pub(crate) struct Participant {
     /// Whether its receiver was told that it speaks.
     pub(crate) speaking: bool,
     pub(crate) jitter_buffer_size: Option<String>,
+    /// How it is heard and hears beside what its flags say.
+    pub(crate) edges: Edges,
     /// How it was last wired.
     pub(crate) route: Option<Route>,
 }
@@ -118,7 +120,7 @@ impl World {
         Some((sid, participant))
     }
 
-    fn find_participant(
+    pub(crate) fn find_participant(
         &self,
         account: AccountSid,
         sid: ConferenceSid,
@@ -129,12 +131,7 @@ impl World {
             .get(&sid)
             .filter(|conference| conference.record.account == account)
             .ok_or(Refusal::ConferenceNotFound)?;
-        let call = match key {
-            ParticipantKey::Call(call) => Some(*call),
-            ParticipantKey::Label(label) => conference.labels.get(label).copied(),
-        };
-        call.filter(|call| conference.members.contains_key(call))
-            .ok_or(Refusal::ParticipantNotFound)
+        conference.call_of(key).ok_or(Refusal::ParticipantNotFound)
     }
 
     /// `POST .../Participants/{CallSid or label}.json`: checked whole, then done at one instant;
@@ -251,6 +248,9 @@ impl World {
         } else {
             if was_connected && participant.beep.on_exit {
                 Self::beep(conference, Sound::ExitBeep, ctx);
+            }
+            for call in self.leave_sidebars(sid, participant) {
+                self.settle(sid, call, ctx);
             }
             self.settle_coaches(sid, participant.record.call, ctx);
         }

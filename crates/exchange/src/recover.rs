@@ -13,6 +13,7 @@ use crate::bridge::{Dialled, DialledState};
 use crate::call::{Call, Origin};
 use crate::conference::{Announcements, Conference};
 use crate::context::Context;
+use crate::edges::EdgesState;
 use crate::enqueue::{Queued, QueuedState};
 use crate::exchange::{Touched, World};
 use crate::limits::Dialout;
@@ -79,7 +80,9 @@ impl Exchange {
             let record = &participant.record;
             conference.labels.extend(record.label.clone().map(|label| (label, record.call)));
             conference.coaches.extend(participant.edge());
-            conference.members.insert(record.call, participant);
+            let call = record.call;
+            conference.members.insert(call, participant);
+            conference.note_sidebar(call);
         }
         for (record, state) in alive.recordings {
             let state = read(&record.sid, &state)?;
@@ -107,6 +110,7 @@ impl Exchange {
         for conference in world.conferences.values() {
             let _ = writeln!(text, "{:?} {}", conference.record, conference_state(conference, now));
             let _ = writeln!(text, "{:?} {:?}", conference.labels, conference.coaches);
+            let _ = writeln!(text, "{:?}", conference.sidebars);
             for member in conference.members.values() {
                 let _ = writeln!(text, "{:?} {}", member.record, participant_state(member, now));
             }
@@ -375,6 +379,7 @@ impl ConferenceState {
             members: BTreeMap::new(),
             labels: BTreeMap::new(),
             coaches: BTreeSet::new(),
+            sidebars: BTreeSet::new(),
             region_named: self.region_named,
             max_participants: self.max_participants,
             callback: self.callback,
@@ -398,6 +403,8 @@ struct ParticipantState {
     jitter_buffer_size: Option<String>,
     music: Option<(Music, Position)>,
     announcements: AnnouncementsState,
+    #[serde(default)]
+    edges: EdgesState,
 }
 
 pub(crate) fn participant_state(participant: &Participant, now: Now) -> String {
@@ -411,6 +418,7 @@ pub(crate) fn participant_state(participant: &Participant, now: Now) -> String {
         jitter_buffer_size: participant.jitter_buffer_size.clone(),
         music: music.map(|(kind, program)| (*kind, program.position(now))),
         announcements: AnnouncementsState::of(&participant.announcements, now),
+        edges: EdgesState::of(&participant.edges),
     })
 }
 
@@ -428,6 +436,7 @@ impl ParticipantState {
             sounds_early: false,
             speaking: false,
             jitter_buffer_size: self.jitter_buffer_size,
+            edges: self.edges.restored(),
             route: None,
         }
     }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use exchange::{Hearing, Silence};
+use exchange::{Edges, Hearing, ParticipantKey, Refusal, Silence};
 use media::{Audible, LegId, RoomId, Shard};
-use model::CallSid;
+use model::{AccountSid, CallSid, ConferenceSid};
+
+use crate::core::Core;
 
 /// What is heard in a conference.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -49,6 +51,20 @@ impl Audibility {
             levels: levels.filter_map(|(leg, level)| Some((call_of(leg)?, *level))).collect(),
             dominant: mixed.dominant.as_ref().and_then(call_of),
         }
+    }
+}
+
+/// Whose edges are asked for.
+#[derive(Debug)]
+pub struct EdgesAsked {
+    pub account: AccountSid,
+    pub conference: ConferenceSid,
+    pub participant: ParticipantKey,
+}
+
+impl EdgesAsked {
+    pub(crate) fn answer(&self, core: &Core) -> Result<(CallSid, Edges), Refusal> {
+        core.exchange.edges(self.account, self.conference, &self.participant)
     }
 }
 

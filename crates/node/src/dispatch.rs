@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange::{Audience, Effect, Event, Failure, PlayId, Refusal, Reply, Room, Sound, Speaks};
+use exchange::{
+    Audience, Effect, Event, Failure, Hears, PlayId, Refusal, Reply, Room, Sound, Speaks,
+};
 use media::{PlayTo, PlayerId, RoomId};
 use model::{AccountSid, CallSid, Callback, Change, ConferenceStatus, Now};
 use sip::Peer;
@@ -262,8 +264,14 @@ impl Core {
             Speaks::Only(calls) => media::Speaks::Only(calls.iter().filter_map(leg_of).collect()),
         };
         let room_gain = if route.ducked { DUCKED } else { 1.0 };
-        let hears = if route.hears { media::Hears::Everyone } else { media::Hears::Nothing };
-        let route = media::Route { room, speaks, hears, room_gain, ..media::Route::nowhere() };
+        let hears = match route.hears {
+            Hears::Nothing => media::Hears::Nothing,
+            Hears::Everyone => media::Hears::Everyone,
+            Hears::Played => media::Hears::Played,
+        };
+        let besides = route.besides.iter().filter_map(leg_of).collect();
+        let gain = route.gain.linear();
+        let route = media::Route { room, speaks, besides, gain, hears, room_gain };
         self.media(media::Command::Route(wired.leg, route));
     }
 

@@ -10,7 +10,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use exchange::{
-    Command, Failure, FetchId, PlayId, Recognised, RecordingEnd, Refusal, Reply, Sound,
+    Command, Edges, Failure, FetchId, PlayId, Recognised, RecordingEnd, Refusal, Reply, Sound,
 };
 use media::{LegId, Shard, ShardStats, TapId};
 use model::{AccountSid, CallSid, ConferenceSid, RecordingSid};
@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::assets::Assets;
-use crate::audibility::Audibility;
+use crate::audibility::{Audibility, EdgesAsked};
 use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written};
 use crate::directory::Directory;
 use crate::media_thread::{self, Lateness};
@@ -62,6 +62,7 @@ pub enum Request {
     RecognisedPartly(CallSid, RecordingSid, Option<Recognised>),
     RecordingEnded(RecordingSid, RecordingEnd),
     Audibility(ConferenceSid, oneshot::Sender<Audibility>),
+    Edges(EdgesAsked, oneshot::Sender<Result<(CallSid, Edges), Refusal>>),
     OpenTap(ConferenceSid, oneshot::Sender<Option<TapId>>),
     ReadTap(TapId, oneshot::Sender<Vec<i16>>),
     CloseTap(TapId),
@@ -273,6 +274,7 @@ impl Driver {
                 self.core.handle(Input::RecordingEnded(recording, end), now());
             }
             Request::Audibility(conference, reply) => self.audibility(conference, reply),
+            Request::Edges(asked, reply) => drop(reply.send(asked.answer(&self.core))),
             Request::OpenTap(conference, reply) => {
                 let _ = reply.send(self.core.open_tap(conference));
             }

@@ -64,8 +64,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use media::ShardStats;
 use model::{
-    Account, Callback, CallbackSid, CallbackState, Change, ConferenceSid, Now, RecordingSid,
-    Timestamp,
+    Account, CallSid, Callback, CallbackSid, CallbackState, Change, ConferenceSid, Now,
+    RecordingSid, Timestamp,
 };
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -74,6 +74,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot, watch};
 
 pub use crate::accounts::{ACCOUNTS_MAX, Accounts};
+use crate::audibility::EdgesAsked;
 pub use crate::audibility::{Audibility, Pair};
 pub use crate::census::Census;
 pub use crate::config::{API_CONCURRENCY, Config, Limits, StartError, raise_open_files};
@@ -94,7 +95,8 @@ pub use crate::trunks::{Trunk, TrunkQuestion, TrunkStats};
 pub use crate::wired::{CODECS, mixed, srtp_policy, terms};
 pub use delivery::{Note, Outbox, ROWS_MAX};
 pub use exchange::{
-    Beep, ConferenceCallback, DEFAULT_MUSIC_URL, MachineDetection, PARTICIPANTS_MAX,
+    Beep, ConferenceCallback, DEFAULT_MUSIC_URL, EdgeChanges, Edges, Gain, MachineDetection,
+    PARTICIPANTS_MAX,
 };
 pub use exchange::{
     CallChanges, Command, ConferenceKey, CreateCall, CreateParticipant, Dialling, Document, End,
@@ -319,6 +321,21 @@ impl Handle {
     /// Says who hears whom.
     pub async fn audibility(&self, conference: ConferenceSid) -> Audibility {
         self.ask(|reply| driver::Request::Audibility(conference, reply)).await.unwrap_or_default()
+    }
+
+    /// Returns who a participant is, and how it is heard and hears beside what its flags say.
+    ///
+    /// # Errors
+    /// Where there is no such participant of this account, or the server is on its way down.
+    pub async fn edges(
+        &self,
+        account: AccountSid,
+        conference: ConferenceSid,
+        participant: ParticipantKey,
+    ) -> Result<(CallSid, Edges), Refusal> {
+        let asked = EdgesAsked { account, conference, participant };
+        let answer = self.ask(|reply| driver::Request::Edges(asked, reply)).await;
+        answer.unwrap_or(Err(Refusal::ShuttingDown))
     }
 
     /// Returns what one who is not there would hear of a conference, from now on for so long.

@@ -279,6 +279,7 @@ impl Played {
                 let audibility = Audibility::of(core.hearing(conference), &mixed, call_of);
                 let _ = reply.send(audibility);
             }
+            Request::Edges(asked, reply) => drop(reply.send(asked.answer(core))),
             Request::Stats(reply) => {
                 let stats = Stats {
                     media: shard.stats(),

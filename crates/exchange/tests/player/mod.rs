@@ -207,6 +207,12 @@ impl Player {
                 participant: self.key(who),
                 changes: Box::new(self.changes(fields)),
             },
+            ["sidebar", who, room, ref fields @ ..] => Command::UpdateEdges {
+                account,
+                conference: self.room(room),
+                participant: self.key(who),
+                changes: Box::new(words::edges(fields, |who| self.key(who))),
+            },
             ["add", who, "to", room, ref fields @ ..] => self.add(who, room, fields),
             ["dial", who, ref fields @ ..] => self.dial(who, fields, line),
             ["redirect", who, "to", url] => {

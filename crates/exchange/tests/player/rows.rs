@@ -127,7 +127,7 @@ impl Rows {
                         |e| matches!(e, Effect::Write(Change::Queue(queue)) if queue.sid == *sid)
                     )
             ),
-            Reply::Done => {}
+            Reply::Edges(..) | Reply::Done => {}
         }
     }
 

@@ -63,7 +63,11 @@ impl Player {
                     self.calls.insert(who.to_owned(), record.call);
                 }
             }
-            Reply::Conference(_) | Reply::Queue(_) | Reply::Recording(_) | Reply::Done => {}
+            Reply::Conference(_)
+            | Reply::Queue(_)
+            | Reply::Recording(_)
+            | Reply::Edges(..)
+            | Reply::Done => {}
         }
         self.rows.assert_shows(reply, effects);
     }
@@ -231,9 +235,23 @@ impl Player {
                 format!("speaks to {} alone", few.join(", "))
             }
         };
-        let hears =
-            if route.hears { format!("hears {others}") } else { "hears no room".to_owned() };
-        format!("{speaks}, {hears}{}", if route.ducked { " turned down" } else { "" })
+        let hears = match route.hears {
+            Hears::Everyone => format!("hears {others}"),
+            Hears::Played => format!("hears few of {others}"),
+            Hears::Nothing => "hears no room".to_owned(),
+        };
+        let besides: Vec<String> = route.besides.iter().map(|call| self.who(*call)).collect();
+        let besides = if besides.is_empty() {
+            String::new()
+        } else {
+            format!(" and to {}", besides.join(", "))
+        };
+        let gain = match route.gain.db() {
+            0.0 => String::new(),
+            gain => format!(" at {gain} dB"),
+        };
+        let ducked = if route.ducked { " turned down" } else { "" };
+        format!("{speaks}{besides}{gain}, {hears}{ducked}")
     }
 
     fn written(&mut self, change: Change) -> Option<String> {

@@ -70,3 +70,13 @@ pub fn dialling(who: &str, fields: &[&str]) -> Dialling {
         ..Dialling::default()
     }
 }
+
+/// Reads a request for a sidebar; `key` says who is meant by a name.
+pub fn edges(fields: &[&str], key: impl Fn(&str) -> ParticipantKey) -> EdgeChanges {
+    let few = |name| {
+        let names = field(fields, name)?.split(',').filter(|who| !who.is_empty());
+        Some(names.map(&key).collect())
+    };
+    let gain = field(fields, "Gain").map(|db| Gain::from_db(db.parse().unwrap()).unwrap());
+    EdgeChanges { gain, hears_only: few("HearsOnly"), heard_only_by: few("HeardOnlyBy") }
+}

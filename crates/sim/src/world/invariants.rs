@@ -297,6 +297,9 @@ impl World {
                 rows.recordings.get(&record.sid).map(|(row, _)| row == &**record)
             }
             Ok(Reply::Queue(sid)) => Some(rows.queues.contains_key(sid)),
+            Ok(Reply::Edges(call, _)) => {
+                Some(rows.participants.values().any(|(row, _)| row.call == *call))
+            }
             Ok(Reply::Done) => Some(match asked {
                 Asked::Delete(call) => !rows.calls.contains_key(call),
                 Asked::Remove(conference, call) => {
