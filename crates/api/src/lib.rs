@@ -15,6 +15,7 @@ pub mod compatibility;
 mod conferences;
 mod dates;
 mod dialling;
+mod edges;
 mod error;
 mod events;
 mod feed;
@@ -342,6 +343,7 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
         Resource::QueueMembers => queues::members(request).await,
         Resource::QueueMember => queues::member(request).await,
         Resource::Audibility => sidetone::audibility(request).await,
+        Resource::Edges => edges::one(request).await,
         Resource::Timeline => timeline::all(request).await,
         Resource::RecordingTimeline => tracks::timeline(request).await,
         Resource::Listen => sidetone::listen(request).await,

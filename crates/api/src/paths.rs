@@ -55,6 +55,7 @@ pub enum Resource {
     QueueMembers,
     QueueMember,
     Audibility,
+    Edges,
     Timeline,
     RecordingTimeline,
     Listen,
@@ -104,8 +105,9 @@ const OURS: [&str; 2] = ["sidetone", "v1"];
 static ACCOUNTS: Path = built("Accounts", "GP", Resource::Accounts);
 static ACCOUNT: Path = built("Accounts/{AccountSid}", "GP", Resource::Account);
 
-static OUR_PATHS: [Path; 10] = [
+static OUR_PATHS: [Path; 11] = [
     built("sidetone/v1/Conferences/{ConferenceSid}/Audibility", "G", Resource::Audibility),
+    built("sidetone/v1/Conferences/{ConferenceSid}/Participants/{CallSid}", "GP", Resource::Edges),
     built("sidetone/v1/Conferences/{ConferenceSid}/Timeline", "G", Resource::Timeline),
     built("sidetone/v1/Conferences/{ConferenceSid}/Listen", "G", Resource::Listen),
     built("sidetone/v1/Recordings/{Sid}/Timeline", "G", Resource::RecordingTimeline),
