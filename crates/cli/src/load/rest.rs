@@ -1,7 +1,7 @@
 //! What is asked of a server by REST before it is measured.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
@@ -13,6 +13,9 @@ use crate::running::Running;
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Participants that are found.
 const FOUND_MAX: usize = 500;
+/// How long is looked for the first one, and how often.
+const FOUND_WITHIN: Duration = Duration::from_secs(10);
+const FOUND_AGAIN: Duration = Duration::from_millis(100);
 
 /// The account of a running server.
 #[derive(Debug)]
@@ -68,11 +71,22 @@ impl Rest {
         self.client.request(method, format!("{}{path}", self.root)).basic_auth(sid, Some(token))
     }
 
-    /// Finds participants of a load who say nothing.
+    /// Finds participants of a load who say nothing: a call that is up may be on its way into its room.
     ///
     /// # Errors
     /// One line, when the server does not answer.
     pub async fn participants(&self, plan: &Plan) -> Result<Vec<Silent>, String> {
+        let until = Instant::now() + FOUND_WITHIN;
+        loop {
+            let found = self.find(plan).await?;
+            if !found.is_empty() || Instant::now() >= until {
+                return Ok(found);
+            }
+            tokio::time::sleep(FOUND_AGAIN).await;
+        }
+    }
+
+    async fn find(&self, plan: &Plan) -> Result<Vec<Silent>, String> {
         let silent: BTreeMap<String, String> = (0..plan.legs)
             .filter(|&leg| plan.is_silent(leg))
             .map(|leg| (format!("leg{leg}"), plan.room(leg)))
