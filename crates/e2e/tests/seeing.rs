@@ -203,8 +203,15 @@ async fn every_metric_has_help_a_type_and_bounded_labels() {
             if words[1] == "TYPE" {
                 assert!(!typed.contains(&words[2]), "{} twice", words[2]);
                 typed.push(words[2]);
-                let unit =
-                    ["_total", "_seconds", "_microseconds", "_milliseconds", "_ratio", "_batches"];
+                let unit = [
+                    "_total",
+                    "_seconds",
+                    "_microseconds",
+                    "_milliseconds",
+                    "_ratio",
+                    "_batches",
+                    "_score",
+                ];
                 let counted = [
                     "calls",
                     "conferences",
