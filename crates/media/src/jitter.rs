@@ -181,11 +181,11 @@ impl Jitter {
                 backlog.keep(position, length, payload)
             }
             None => {
-                let decode = match codec {
-                    Codec::Pcma => g711::alaw_to_linear,
-                    _ => g711::ulaw_to_linear,
-                };
-                self.write(position, payload, |&octet| decode(octet));
+                // Each by itself, so that no call is made for an octet.
+                match codec {
+                    Codec::Pcma => self.write(position, payload, |&o| g711::alaw_to_linear(o)),
+                    _ => self.write(position, payload, |&o| g711::ulaw_to_linear(o)),
+                }
                 true
             }
         };
@@ -402,7 +402,7 @@ fn stretch(sound: &[i16], frame: &mut [i16]) {
         let bend = 3.0 * (b - a) - 2.0 * slope_a - slope_b;
         let twist = 2.0 * (a - b) + slope_a + slope_b;
         let value = ((twist * weight + bend) * weight + slope_a) * weight + a;
-        *out = value.round() as i16;
+        *out = crate::leg::saturate(crate::rounded(value));
     }
 }
 
