@@ -159,9 +159,9 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a coach whose participant left is heard by all",
-        file: "crates/exchange/src/hearing.rs",
-        old: "coached.map_or(Speaks::Nobody, |coached|",
-        new: "coached.map_or(Speaks::Everyone, |coached|",
+        file: "crates/exchange/src/edges.rs",
+        old: "listener(&coached).map_or(Speaks::Nobody,",
+        new: "listener(&coached).map_or(Speaks::Everyone,",
         package: "exchange",
         test: SCRIPTS,
         shows: "a coach whose participant leaves is heard by nobody",
