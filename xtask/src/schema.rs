@@ -1,9 +1,14 @@
 //! Every operation of Twilio's OpenAPI description, tried with values that fit its schema and values that
 //! do not: nothing may fail on our side, and every body must be as the description has it.
 
+mod deep;
+
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::Value;
+
+pub use deep::deep;
 
 use crate::shell::Shell;
 use crate::start::Running;
@@ -20,76 +25,114 @@ const CHECKS: &str = "nothing_fails_but_what_is_not_built,a_refusal_is_in_twilio
 /// # Errors
 /// One line; what was found stands above it.
 pub fn borders(shell: &Shell) -> Result<String, String> {
-    run(shell, "examples,coverage", &["--seed", "1", "--max-examples", "1"])
+    shell.run(&["cargo", "build", "--workspace", "--locked"])?;
+    let mut description = description(shell)?;
+    let operations = adapted(&mut description);
+    let place = Place::new(shell, "target/debug/sidetone", FOLDER)?;
+    let cases = ["--phases", "examples,coverage", "--seed", "1", "--max-examples", "1"];
+    place.tries(&description, &cases)?;
+    const BELOW: &str = "[}]/(Conferences|Calls|Queues)/|[}]/Recordings/.Sid.[.]json";
+    let only = ["--include-path-regex", BELOW, "--exclude-method", "DELETE"];
+    place.comes_to_life()?.tries(&description, &[&cases[..], &only].concat())?;
+    Ok(format!("{operations} operations, and what is below a live conference, call and queue"))
 }
 
-/// The same, and 2,000 cases of each operation by chance.
-///
-/// # Errors
-/// One line; what was found stands above it.
-pub fn deep(shell: &Shell) -> Result<String, String> {
-    run(shell, "examples,coverage,fuzzing", &["--max-examples", "2000"])
+/// Returns the description as Twilio wrote it.
+fn description(shell: &Shell) -> Result<Value, String> {
+    let text = fs::read_to_string(shell.path(DESCRIPTION))
+        .map_err(|error| format!("{DESCRIPTION}: {error}"))?;
+    serde_json::from_str(&text).map_err(|error| error.to_string())
 }
 
 const PYTHON: &str = "target/venv/bin/python";
 const ENV: [(&str, &str); 3] =
     [("SCHEMATHESIS_HOOKS", "hooks"), ("PYTHONPATH", "xtask/schema"), ("NO_COLOR", "1")];
 
-fn run(shell: &Shell, phases: &str, cases: &[&str]) -> Result<String, String> {
-    shell.run(&["cargo", "build", "--workspace", "--locked"])?;
-    let data = shell.path(&format!("{FOLDER}/data"));
-    let _ = fs::remove_dir_all(&data);
-    fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
-    let description = fs::read_to_string(shell.path(DESCRIPTION))
-        .map_err(|error| format!("{DESCRIPTION}: {error}"))?;
-    let mut description: Value =
-        serde_json::from_str(&description).map_err(|error| error.to_string())?;
-    let operations = adapted(&mut description);
-    let mut server = Running::start(&shell.path("target/debug/sidetone"), &data)?;
-    let (account, token) = (server.field("account_sid"), server.field("auth_token"));
-    let config = format!("[parameters]\nAccountSid = \"{account}\"\n");
-    let (spec, config_file) = (format!("{FOLDER}/openapi.json"), format!("{FOLDER}/config.toml"));
-    for (file, text) in [(&spec, description.to_string()), (&config_file, config)] {
-        fs::write(shell.path(file), text).map_err(|error| format!("{file}: {error}"))?;
-    }
-    let (url, login) = (server.field("api_url").to_owned(), format!("{account}:{token}"));
-    let line = ["target/venv/bin/schemathesis", "--config-file", &config_file, "run", &spec];
-    let more = ["--url", &url, "--auth", &login, "--checks", CHECKS];
-    let rest = ["--phases", phases, "--suppress-health-check", "all", "--request-timeout", "60"];
-    shell.run_with(&[&line[..], &more, &rest, cases].concat(), &ENV)?;
-    if !server.is_up() {
-        return Err("the server ended meanwhile".to_owned());
-    }
-    drop(server);
-    live(shell, &spec, &[&["--phases", phases][..], &rest[2..], cases].concat())?;
-    Ok(format!("{operations} operations, and what is below a live conference, call and queue"))
+/// A folder in which servers are tried, one after the other.
+struct Place<'a> {
+    shell: &'a Shell,
+    binary: &'a str,
+    folder: String,
+    /// Where what is printed goes, unless to the terminal.
+    log: Option<PathBuf>,
 }
 
-/// Tries what is below a conference, a call and a queue in which somebody is, who stays there; a refusal leaves
-/// everything as it was.
-fn live(shell: &Shell, spec: &str, rest: &[&str]) -> Result<(), String> {
-    const BELOW: &str = "[}]/(Conferences|Calls|Queues)/|[}]/Recordings/.Sid.[.]json";
-    let data = shell.path(&format!("{FOLDER}/live"));
-    let _ = fs::remove_dir_all(&data);
-    fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
-    let mut server = Running::start(&shell.path("target/debug/sidetone"), &data)?;
-    let (url, account, token) =
-        (server.field("api_url"), server.field("account_sid"), server.field("auth_token"));
-    let made = [PYTHON, "xtask/schema/live.py", account, token, url];
-    let config = shell.output(&made)?;
-    if !config.starts_with("[parameters]") {
-        return Err(format!("nothing came to live on the server: {config}"));
+/// A server on which a conference, a call and a queue have somebody in them who stays there.
+struct Live<'a> {
+    place: &'a Place<'a>,
+    server: Running,
+    /// What names them, as schemathesis wants it.
+    config: String,
+}
+
+impl<'a> Place<'a> {
+    fn new(shell: &'a Shell, binary: &'a str, folder: &str) -> Result<Self, String> {
+        fs::create_dir_all(shell.path(folder)).map_err(|error| format!("{folder}: {error}"))?;
+        Ok(Self { shell, binary, folder: folder.to_owned(), log: None })
     }
-    let config_file = format!("{FOLDER}/live.toml");
-    fs::write(shell.path(&config_file), config).map_err(|error| error.to_string())?;
-    let (login, told) = (format!("{account}:{token}"), format!("{url} {account} {token}"));
-    let line = ["target/venv/bin/schemathesis", "--config-file", &config_file, "run", spec];
-    let checks = format!("{CHECKS},a_refusal_changes_nothing");
-    let more = ["--url", url, "--auth", &login, "--checks", &checks];
-    let only = ["--include-path-regex", BELOW, "--exclude-method", "DELETE"];
-    let env = [ENV[0], ENV[1], ENV[2], ("SIDETONE_LIVE", &told)];
-    shell.run_with(&[&line[..], &more, &only, rest].concat(), &env)?;
-    if server.is_up() { Ok(()) } else { Err("the server ended meanwhile".to_owned()) }
+
+    /// Starts a server that knows nothing yet.
+    fn server(&self, name: &str) -> Result<Running, String> {
+        let data = self.shell.path(&format!("{}/{name}", self.folder));
+        let _ = fs::remove_dir_all(&data);
+        fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
+        Running::start(&self.shell.path(self.binary), &data)
+    }
+
+    /// Tries what is described on a new server.
+    fn tries(&self, description: &Value, cases: &[&str]) -> Result<(), String> {
+        let mut server = self.server("data")?;
+        let config = format!("[parameters]\nAccountSid = \"{}\"\n", server.field("account_sid"));
+        self.run("data", &mut server, [&config, &description.to_string(), CHECKS], cases)
+    }
+
+    fn comes_to_life(&'a self) -> Result<Live<'a>, String> {
+        let server = self.server("live")?;
+        let [account, token, url] =
+            ["account_sid", "auth_token", "api_url"].map(|name| server.field(name));
+        let config = self.shell.output(&[PYTHON, "xtask/schema/live.py", account, token, url])?;
+        if !config.starts_with("[parameters]") {
+            return Err(format!("nothing came to live on the server: {config}"));
+        }
+        Ok(Live { place: self, server, config })
+    }
+
+    fn run(
+        &self,
+        name: &str,
+        server: &mut Running,
+        [config, spec, checks]: [&str; 3],
+        cases: &[&str],
+    ) -> Result<(), String> {
+        let file = |of: &str| format!("{}/{name}.{of}", self.folder);
+        let (config_file, spec_file) = (file("toml"), file("json"));
+        for (file, text) in [(&config_file, config), (&spec_file, spec)] {
+            fs::write(self.shell.path(file), text).map_err(|error| format!("{file}: {error}"))?;
+        }
+        let [account, token, url] =
+            ["account_sid", "auth_token", "api_url"].map(|name| server.field(name).to_owned());
+        let (login, told) = (format!("{account}:{token}"), format!("{url} {account} {token}"));
+        let line =
+            ["target/venv/bin/schemathesis", "--config-file", &config_file, "run", &spec_file];
+        let more = ["--url", &url, "--auth", &login, "--checks", checks];
+        let rest = ["--suppress-health-check", "all", "--request-timeout", "60"];
+        let env = [ENV[0], ENV[1], ENV[2], ("SIDETONE_LIVE", &told)];
+        let line = [&line[..], &more, &rest, cases].concat();
+        match &self.log {
+            Some(log) => self.shell.run_into(&line, &env, log)?,
+            None => self.shell.run_with(&line, &env)?,
+        }
+        if server.is_up() { Ok(()) } else { Err("the server ended meanwhile".to_owned()) }
+    }
+}
+
+impl Live<'_> {
+    /// Tries what is described below what lives; a refusal leaves everything as it was.
+    fn tries(mut self, description: &Value, cases: &[&str]) -> Result<(), String> {
+        let checks = format!("{CHECKS},a_refusal_changes_nothing");
+        let texts = [&self.config, &description.to_string(), &checks];
+        self.place.run("live", &mut self.server, texts.map(|text| text.as_str()), cases)
+    }
 }
 
 /// Takes away what is not meant as it is written: addresses are relative in Twilio's own examples, though

@@ -1,7 +1,9 @@
 //! Runs command lines in the root of the repository.
 
+use std::fs::OpenOptions;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// Where commands run, and what they may do to the machine.
 pub struct Shell {
@@ -36,12 +38,21 @@ impl Shell {
     /// As [`Self::run`].
     pub fn run_with(&self, line: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
         println!("   $ {}", line.join(" "));
-        let status = self
-            .command(line)
-            .envs(env.iter().copied())
-            .status()
-            .map_err(|error| format!("{} could not run: {error}", line[0]))?;
-        if status.success() { Ok(()) } else { Err(format!("`{}`: {status}", line.join(" "))) }
+        ended(line, self.command(line).envs(env.iter().copied()).status())
+    }
+
+    /// Is [`Self::run_with`], but what is printed goes to the end of `file`.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; and when the file cannot be written.
+    pub fn run_into(&self, line: &[&str], env: &[(&str, &str)], file: &Path) -> Result<(), String> {
+        println!("   $ {} >>{}", line.join(" "), file.display());
+        let open = || OpenOptions::new().create(true).append(true).open(file);
+        let both = open().and_then(|output| Ok((output.try_clone()?, output)));
+        let (output, errors) = both.map_err(|error| format!("{}: {error}", file.display()))?;
+        let mut command = self.command(line);
+        command.envs(env.iter().copied()).stdout(output).stderr(errors);
+        ended(line, command.status())
     }
 
     /// Returns what a command prints, on both outputs; how it ends does not matter.
@@ -76,6 +87,11 @@ impl Shell {
             );
         command
     }
+}
+
+fn ended(line: &[&str], status: io::Result<ExitStatus>) -> Result<(), String> {
+    let status = status.map_err(|error| format!("{} could not run: {error}", line[0]))?;
+    if status.success() { Ok(()) } else { Err(format!("`{}`: {status}", line.join(" "))) }
 }
 
 /// Says whether the value of a variable such as `CI` means yes.

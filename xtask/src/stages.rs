@@ -57,6 +57,13 @@ pub const SCHEMA: &[Stage] = &[
     Stage { name: "schema", run: schema::borders },
 ];
 
+/// The same by chance.
+pub const SCHEMA_DEEP: &[Stage] = &[
+    Stage { name: "python-sdk", run: tools::python_sdk },
+    Stage { name: "node-sdk", run: tools::node_sdk },
+    Stage { name: "schema-deep", run: schema::deep },
+];
+
 /// What needs volume.
 pub const DEEP: &[Stage] = &[
     Stage { name: "python-sdk", run: tools::python_sdk },
