@@ -38,6 +38,13 @@ pub static CALLBACKS: &[Callback] = &[
         ..kind("fallback", &[])
     },
     kind("gather", &["Digits", "FinishedOnKey", "SpeechResult", "Confidence"]),
+    Callback {
+        differs: &[
+            ("UnstableSpeechResult", "what was heard so far, once a second where it is new"),
+            ("Stability", "as the recogniser says it"),
+        ],
+        ..kind("gather-partial", &["SequenceNumber"])
+    },
     kind("record", &["RecordingUrl", "RecordingSid", "RecordingDuration", "Digits"]),
     Callback {
         differs: &[("DialSipHeader_", "each header of the answer that begins with X-")],
@@ -49,6 +56,7 @@ pub static CALLBACKS: &[Callback] = &[
     kind("enqueue", &["QueueResult", "QueueSid", "QueueTime"]),
     kind("queue", &[
         "QueueSid", "QueueTime", "QueuePosition", "AvgQueueTime", "CurrentQueueSize", "MaxQueueSize", "DequeingCallSid",
+        "SpeechResult", "Confidence",
     ]),
     kind("wait", &["ConferenceSid", "FriendlyName"]),
     kind("amd-status", &["CallSid", "AccountSid", "AnsweredBy", "MachineDetectionDuration"]),
@@ -80,6 +88,7 @@ pub fn kind_of(names: &[&str]) -> Option<&'static Callback> {
         ("MachineDetectionDuration", "amd-status"),
         ("DialCallStatus", "dial"),
         ("QueueResult", "enqueue"),
+        ("UnstableSpeechResult", "gather-partial"),
         ("QueueSid", "queue"),
         ("ErrorUrl", "fallback"),
         ("FinishedOnKey", "gather"),
