@@ -72,6 +72,12 @@ pub struct Arguments {
     /// Whether sound is encrypted: by nobody, by whoever wants it, or by everyone.
     #[arg(long, default_value = "optional", value_parser = ["off", "optional", "mandatory"])]
     srtp: String,
+    /// Threads that mix; 0: one for each of --media-cores, or for each core but one.
+    #[arg(long, env = "SIDETONE_MEDIA_THREADS", default_value_t = 0)]
+    media_threads: usize,
+    /// The cores that they are pinned to in turn.
+    #[arg(long, value_delimiter = ',')]
+    media_cores: Vec<String>,
     /// Written, whole or not at all, when everything listens.
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -170,6 +176,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         twiml_bins: arguments.twiml_bins,
         recogniser: arguments.recogniser,
         terms: node::terms(&arguments.codecs, &arguments.srtp)?,
+        media_threads: node::Threads::of(arguments.media_threads, &arguments.media_cores)?,
     };
     let node = Node::start(config).await.map_err(|error| error.to_string())?;
     let virtual_phones = virtual_phones.map(|waiting| waiting.start(&node, &arguments.data));

@@ -55,7 +55,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs in the foreground on loopback, with a database of its own.
-    Dev(dev::Arguments),
+    Dev(Box<dev::Arguments>),
     /// Runs in the foreground for production: strict, with the settings of a file.
     Serve(serve::Arguments),
     /// Checks and shows the settings of `serve`.
@@ -115,7 +115,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("no threads can be started: {error}")),
     };
     let result = match arguments.command {
-        Command::Dev(arguments) => runtime.block_on(dev::run(arguments)),
+        Command::Dev(arguments) => runtime.block_on(dev::run(*arguments)),
         Command::Serve(serve) => runtime.block_on(serve::run(serve, arguments.log)),
         Command::Config(arguments) => config::run(arguments),
         Command::Backup(arguments) => backup::backup(&arguments),

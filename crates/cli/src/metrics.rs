@@ -117,7 +117,11 @@ impl Text {
         self.counter("ticks_total", "Ticks of 20 ms.", ticks);
         self.counter("ticks_late_total", "Ticks later than one period.", late);
         self.gauge("tick_lateness_worst_microseconds", "The latest tick so far.", worst_us);
-        self.gauge("tick_busy_ratio", "How much of each tick was needed of late.", stats.busy);
+        let says = "How much of each tick was needed of late, by media thread.";
+        self.head("tick_busy_ratio", "gauge", says);
+        for (thread, busy) in stats.busy.iter().enumerate() {
+            self.sample("tick_busy_ratio", &[("thread", &thread.to_string())], busy);
+        }
         self.head("tick_lateness_seconds", "histogram", "How late ticks began.");
         let name = "tick_lateness_seconds";
         let bounds = LATENESS_BOUNDS_US.map(|bound_us| bound_us as f64 / 1e6);

@@ -63,6 +63,13 @@ impl Settings {
             faults.push(told);
             node::Terms::telephone()
         });
+        let threads = values.number("media_threads");
+        let threads = usize::try_from(threads).unwrap_or(node::THREADS_MAX);
+        let media_threads = node::Threads::of(threads, values.list("media_cores"));
+        let media_threads = media_threads.unwrap_or_else(|told| {
+            faults.push(told);
+            node::Threads::default()
+        });
         if let Some(Err(told)) = tls.as_ref().map(Files::read) {
             faults.push(told);
         }
@@ -105,6 +112,7 @@ impl Settings {
             },
             recogniser: values.text("recogniser").map(str::to_owned),
             terms,
+            media_threads,
             twiml_bins: values.path("twiml_bins"),
         };
         Ok(Self {

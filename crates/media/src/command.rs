@@ -192,6 +192,8 @@ pub enum Command {
     Detect(LegId, Detection),
     /// Forgets a leg.
     RemoveLeg(LegId),
+    /// Lets a leg go to another shard; [`crate::Shard::poll_departed`] has it once its ramps are down.
+    Depart(LegId),
     /// Gives a leg its place.
     Route(LegId, Route),
     /// Begins a sound.
@@ -299,6 +301,19 @@ pub struct LegStats {
     pub mos: Option<f32>,
 }
 
+impl LegStats {
+    /// Adds what is counted of another leg; what is measured stays.
+    pub(crate) fn add(&mut self, leg: &Self) {
+        self.rx_packets += leg.rx_packets;
+        self.tx_packets += leg.tx_packets;
+        self.rx_dropped += leg.rx_dropped;
+        self.rx_unproven += leg.rx_unproven;
+        self.rx_late += leg.rx_late;
+        self.rx_lost += leg.rx_lost;
+        self.concealed_samples += leg.concealed_samples;
+    }
+}
+
 /// Upper bounds by which legs are counted after their jitter, in milliseconds; the last is open.
 pub const JITTER_BOUNDS_MS: [f32; 5] = [5.0, 10.0, 20.0, 40.0, 80.0];
 /// Upper bounds by which legs are counted after the loss that the far end reports, 0 to 1; the last
@@ -331,9 +346,19 @@ impl LiveStats {
         let round_trip_ms = leg.round_trip_ms.unwrap_or(0.0);
         self.round_trip_ms_worst = self.round_trip_ms_worst.max(round_trip_ms);
     }
+
+    fn add(&mut self, other: &Self) {
+        let add = |sums: &mut [u64], others: &[u64]| {
+            sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
+        };
+        add(&mut self.jitter, &other.jitter);
+        add(&mut self.loss, &other.loss);
+        add(&mut self.mos, &other.mos);
+        self.round_trip_ms_worst = self.round_trip_ms_worst.max(other.round_trip_ms_worst);
+    }
 }
 
-/// Sums over a shard.
+/// Sums over a shard, or over several.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ShardStats {
     /// Legs now.
@@ -348,4 +373,18 @@ pub struct ShardStats {
     pub encoded: u64,
     /// Voices that were not mixed in a tick, as more spoke than are encoded for.
     pub unmixed: u64,
+}
+
+impl std::iter::Sum for ShardStats {
+    fn sum<I: Iterator<Item = Self>>(shards: I) -> Self {
+        shards.fold(Self::default(), |mut sum, shard| {
+            sum.legs += shard.legs;
+            sum.rooms += shard.rooms;
+            sum.total.add(&shard.total);
+            sum.live.add(&shard.live);
+            sum.encoded += shard.encoded;
+            sum.unmixed += shard.unmixed;
+            sum
+        })
+    }
 }

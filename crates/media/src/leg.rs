@@ -112,6 +112,8 @@ pub struct Leg {
 #[derive(Debug, PartialEq)]
 pub enum Pending {
     Route(Route),
+    /// It goes to another shard.
+    Depart,
     Remove,
 }
 

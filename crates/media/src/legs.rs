@@ -24,8 +24,8 @@ impl Legs {
         self.by_id.len()
     }
 
-    pub fn insert(&mut self, leg: Leg) {
-        let (id, place) = (leg.id, Place { leg: Some(Box::new(leg)), seated: false });
+    pub fn insert(&mut self, leg: Box<Leg>) {
+        let (id, place) = (leg.id, Place { leg: Some(leg), seated: false });
         if let Some(&taken) = self.by_id.get(&id) {
             self.places[taken] = place;
         } else if let Some(free) = self.free.pop() {

@@ -69,7 +69,7 @@ pub use rate::{Rate, SAMPLES_MAX};
 pub use recording::{Pause, Recorded, RecordingId, Sound, Source, TRACKS_MAX, Track};
 pub use resample::{Resampler, delay as resampling_delay};
 pub use rtp::{Header, PACKET_MAX};
-pub use shard::{Channel, LEGS_MAX, Part, Shard};
+pub use shard::{Channel, Departed, LEGS_MAX, Part, Shard};
 pub use srtp::{KEY_MAX, MasterKey, OVERHEAD_MAX, Protection, SALT_MAX, Srtp, Suite};
 
 use std::time::Duration;

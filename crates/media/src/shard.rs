@@ -1,5 +1,9 @@
 //! The face: the legs and rooms of one thread.
 
+mod moving;
+
+pub use moving::Departed;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::ops::Bound;
@@ -66,6 +70,8 @@ pub struct Shard {
     unmixed: u64,
     /// Legs that are to go elsewhere at the end of this tick.
     moving: Vec<LegId>,
+    /// Legs that wait for another shard.
+    departed: VecDeque<Departed>,
 }
 
 impl Shard {
@@ -84,6 +90,7 @@ impl Shard {
             encoded: 0,
             unmixed: 0,
             moving: Vec::new(),
+            departed: VecDeque::new(),
         }
     }
 
@@ -133,6 +140,7 @@ impl Shard {
                     leg.pending = Some(Pending::Remove);
                 }
             }
+            Command::Depart(id) => self.begin_to_depart(id),
             Command::Route(id, route) => self.route(id, route),
             Command::Play { player, to, pcm, loops, paused } => {
                 let accepted = match to {
@@ -344,7 +352,7 @@ impl Shard {
     pub fn stats(&self) -> ShardStats {
         let (mut total, mut live) = (self.past, LiveStats::default());
         for leg in self.legs.iter() {
-            add(&mut total, &leg.stats);
+            total.add(&leg.stats);
             live.count(&leg.stats);
         }
         let (legs, rooms) = (self.legs.len(), self.rooms.len());
@@ -380,7 +388,7 @@ impl Shard {
     fn add_leg(&mut self, id: LegId, options: LegOptions, now: Instant) {
         if self.legs.len() < LEGS_MAX {
             let random = [self.draw(), self.draw()];
-            let mut leg = Leg::new(id, options, random, now);
+            let mut leg = Box::new(Leg::new(id, options, random, now));
             for (&recording, source) in &self.recordings {
                 if matches!(source, Source::Leg(recorded, _) if *recorded == id) {
                     leg.recorders.push(Recorder::new(recording, *source));
@@ -454,7 +462,8 @@ impl Shard {
             self.legs.seat(place, false);
             match pending {
                 Some(Pending::Route(route)) => self.enter(id, route),
-                _ => self.forget(id),
+                Some(Pending::Depart) => self.depart(id),
+                Some(Pending::Remove) | None => self.forget(id),
             }
         }
         self.moving = moving;
@@ -463,7 +472,7 @@ impl Shard {
 
     fn forget(&mut self, id: LegId) {
         if let Some(leg) = self.legs.remove(id) {
-            add(&mut self.past, &leg.stats);
+            self.past.add(&leg.stats);
             for recorder in &leg.recorders {
                 self.recordings.remove(&recorder.id);
             }
@@ -474,14 +483,4 @@ impl Shard {
             }
         }
     }
-}
-
-fn add(total: &mut LegStats, leg: &LegStats) {
-    total.rx_packets += leg.rx_packets;
-    total.tx_packets += leg.tx_packets;
-    total.rx_dropped += leg.rx_dropped;
-    total.rx_unproven += leg.rx_unproven;
-    total.rx_late += leg.rx_late;
-    total.rx_lost += leg.rx_lost;
-    total.concealed_samples += leg.concealed_samples;
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::*;
 
+mod moving;
 mod protected;
 mod tracks;
 mod wide;
@@ -28,6 +29,8 @@ struct Street {
     /// By how much the phones' clocks are fast, in millionths.
     ppm: f64,
     heard: Vec<Vec<i16>>,
+    /// The number that each leg's next packet must have, once one has come.
+    sequences: Vec<Option<u16>>,
     amplitude: f32,
 }
 
@@ -41,6 +44,7 @@ impl Street {
             ptime_ms: 20,
             ppm: 0.0,
             heard: vec![Vec::new(); phones],
+            sequences: vec![None; phones],
             amplitude: 3_000.0,
         };
         for leg in 0..phones as u64 {
@@ -81,8 +85,10 @@ impl Street {
             let due = self.now() - Duration::from_millis(1);
             while let Some(transmit) = self.shard.poll_transmit(due) {
                 if transmit.channel == Channel::Rtp {
-                    let (_, payload) = Header::parse(transmit.octets).unwrap();
+                    let (header, payload) = Header::parse(transmit.octets).unwrap();
                     let leg = transmit.leg.0 as usize;
+                    let due = self.sequences[leg].replace(header.sequence.wrapping_add(1));
+                    assert!(due.is_none_or(|due| due == header.sequence), "{due:?} {header:?}");
                     self.heard[leg].extend(payload.iter().map(|&octet| ulaw_to_linear(octet)));
                 }
             }

@@ -11,6 +11,7 @@ use store::{Store, StoreFailed};
 use tokio::net::{TcpListener, UdpSocket};
 use webhook::Guard;
 
+use crate::cores::Threads;
 use crate::phones::VirtualPhones;
 use crate::retention::Retention;
 use crate::stock::NumberRange;
@@ -72,6 +73,8 @@ pub struct Config {
     pub sip_tls: Option<SipTls>,
     /// What is spoken with phones, and whether sound is encrypted: see [`crate::terms`].
     pub terms: sip::Terms,
+    /// The threads that mix.
+    pub media_threads: Threads,
 }
 
 /// What each account may have at once.

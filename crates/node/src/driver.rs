@@ -5,14 +5,13 @@ use std::future::pending;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use exchange::{
     Command, Edges, Failure, FetchId, PlayId, Recognised, RecordingEnd, Refusal, Reply, Sound,
 };
-use media::{LegId, Shard, ShardStats, TapId};
+use media::{LegId, Shard, TapId};
 use model::{AccountSid, CallSid, ConferenceSid, RecordingSid};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -24,8 +23,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::assets::Assets;
 use crate::audibility::{Audibility, EdgesAsked};
 use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written};
+use crate::cores::Threads;
 use crate::directory::Directory;
-use crate::media_thread::{self, Lateness};
+use crate::media_threads::{Inboxes, MediaThreads};
 use crate::narrator::Narrator;
 use crate::outbox::Owed;
 use crate::ports::Ports;
@@ -38,8 +38,6 @@ use crate::tls::SipTls;
 use crate::trunks::{Trunk, TrunkQuestion};
 use crate::{Stats, now};
 
-/// Media commands that wait for the next tick.
-const MEDIA_MAX: usize = 65_536;
 const EVENTS_MAX: usize = 4_096;
 /// How often the core looks when nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
@@ -76,6 +74,7 @@ pub enum Request {
 pub struct Parts {
     pub settings: Settings,
     pub rtp_ports: (u16, u16),
+    pub media_threads: Threads,
     pub store: Store,
     pub assets: Assets,
     pub speaker: Arc<Speaker>,
@@ -110,11 +109,10 @@ struct Driver {
     secured: Option<Streams>,
     requests: mpsc::Sender<Request>,
     callbacks: mpsc::UnboundedSender<Owed>,
-    media: SyncSender<media_thread::Input>,
+    media: MediaThreads,
     recorder: Recorder,
     recordings: PathBuf,
     recogniser: Recogniser,
-    lateness: Arc<Lateness>,
     narrator: Narrator,
     replies: BTreeMap<Ticket, oneshot::Sender<Result<Reply, Refusal>>>,
     last_ticket: u64,
@@ -126,38 +124,34 @@ struct Driver {
     _lock: std::fs::File,
 }
 
-/// Opens ports in the core's name and hands them to the media thread.
+/// Opens ports in the core's name and hands them to a media thread.
 struct OpenPorts {
     ports: Ports,
-    media: SyncSender<media_thread::Input>,
+    media: Inboxes,
 }
 
 impl PortPairs for OpenPorts {
     fn open(&mut self, leg: LegId) -> Option<u16> {
         let (rtp, rtcp) = self.ports.bind().ok()?;
         let port = rtp.socket.local_addr().ok()?.port();
-        self.media.try_send(media_thread::Input::Open(leg, rtp, rtcp)).ok()?;
-        Some(port)
+        self.media.open(leg, rtp, rtcp).then_some(port)
     }
 }
 
-/// Starts the media thread and the core's task.
+/// Starts the media threads and the core's task.
 ///
 /// # Errors
 /// When the system gives no thread.
 pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()> {
     let mut random = ChaCha12Rng::from_os_rng();
-    let (media, media_inbox) = sync_channel(MEDIA_MAX);
     let (events, media_events) = mpsc::channel(EVENTS_MAX);
-    let lateness = Arc::new(Lateness::default());
-    let (shard, shared) = (Shard::new(random.next_u64()), Arc::clone(&lateness));
-    std::thread::Builder::new()
-        .name("media".to_owned())
-        .spawn(move || media_thread::run(shard, &media_inbox, &events, &shared))?;
+    let threads = parts.media_threads;
+    let shards = (0..threads.count).map(|_| Shard::new(random.next_u64())).collect();
+    let media = MediaThreads::start(shards, &threads.pinned_to, &events)?;
     let mut seed = [0; 32];
     random.fill_bytes(&mut seed);
     let listens = parts.socket.local_addr()?.ip();
-    let ports = OpenPorts { ports: Ports::new(listens, parts.rtp_ports), media: media.clone() };
+    let ports = OpenPorts { ports: Ports::new(listens, parts.rtp_ports), media: media.inboxes() };
     let (arriving, arrived) = streams::arrivals();
     let streams = Streams::start(parts.listener, None, arriving.clone());
     let secured =
@@ -194,7 +188,6 @@ pub fn start(parts: Parts, inbox: mpsc::Receiver<Request>) -> std::io::Result<()
         recorder,
         recordings: parts.recordings,
         recogniser: parts.recogniser,
-        lateness,
         narrator: Narrator::default(),
         replies: BTreeMap::new(),
         last_ticket: 0,
@@ -217,7 +210,7 @@ impl Driver {
         let mut datagram = vec![0; sip::MESSAGE_MAX];
         loop {
             self.carry_out();
-            self.core.set_busy(self.lateness.busy());
+            self.core.set_busy(self.media.busy());
             let wake = self.core.poll_timeout().unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 received = self.socket.recv_from(&mut datagram) => {
@@ -228,7 +221,10 @@ impl Driver {
                 }
                 Some(arrived) = arrived.recv() => self.core.handle(input(arrived), now()),
                 Some(request) = inbox.recv() => self.request(request),
-                Some(event) = media_events.recv() => self.core.handle(Input::Media(event), now()),
+                Some(event) = media_events.recv() => {
+                    self.media.observe(event);
+                    self.core.handle(Input::Media(event), now());
+                }
                 (batch, written) = next(&mut self.commits, &mut self.late) => {
                     self.core.handle(Input::Committed(batch, written), now());
                 }
@@ -278,9 +274,7 @@ impl Driver {
             Request::OpenTap(conference, reply) => {
                 let _ = reply.send(self.core.open_tap(conference));
             }
-            Request::ReadTap(tap, reply) => {
-                let _ = self.media.try_send(media_thread::Input::ReadTap(tap, reply));
-            }
+            Request::ReadTap(tap, reply) => self.media.read_tap(tap, reply),
             Request::Directory(directory, done) => {
                 self.core.handle(Input::Directory(directory), now());
                 let _ = done.send(());
@@ -309,11 +303,7 @@ impl Driver {
                     }
                 }
                 Output::Transmit(transmit) => self.transmit(transmit),
-                Output::Media(command) => {
-                    if self.media.try_send(media_thread::Input::Command(command)).is_err() {
-                        tracing::error!("the media thread does not keep up; a command was lost");
-                    }
-                }
+                Output::Media(command) => self.media.command(command),
                 Output::Commit(batch, changes) => {
                     self.narrator.read(&changes);
                     match self.store.apply(changes) {
@@ -348,7 +338,7 @@ impl Driver {
                 Output::Load { play, account, sound } => self.load(play, account, sound),
                 Output::OpenRecording { recording, id, layout } => {
                     if let Some(ring) = self.recorder.open(recording, layout) {
-                        let _ = self.media.try_send(media_thread::Input::OpenRing(id, ring));
+                        self.media.keep_ring(id, ring);
                     } else {
                         let input = Input::RecordingEnded(recording, recorder::unopened());
                         self.core.handle(input, now());
@@ -421,10 +411,7 @@ impl Driver {
         let Some(room) = self.core.room_of(conference) else {
             return drop(reply.send(Audibility::default()));
         };
-        // The shard is asked by the queue that brings it its commands, so it answers from a state
-        // that the exchange's words below belong to.
-        let (asked, answer) = oneshot::channel();
-        let _ = self.media.try_send(media_thread::Input::Audibility(room, asked));
+        let answer = self.media.audibility(room);
         let hearing = self.core.hearing(conference);
         let names: BTreeMap<LegId, CallSid> = self.core.legs().clone();
         tokio::spawn(async move {
@@ -434,25 +421,29 @@ impl Driver {
     }
 
     fn stats(&self, reply: oneshot::Sender<Stats>) {
-        let (asked, answer) = oneshot::channel();
-        let _ = self.media.try_send(media_thread::Input::Stats(asked));
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let lateness = &self.lateness;
+        let media = self.media.stats();
         let mut stats = Stats {
-            media: ShardStats::default(),
-            ticks: (load(&lateness.ticks), load(&lateness.late), load(&lateness.worst_us)),
-            lateness: lateness.classes.each_ref().map(load),
-            lateness_sum_us: load(&lateness.sum_us),
-            busy: f64::from(lateness.busy()),
             calls: self.core.calls(),
             conferences: self.core.conferences(),
             recordings: self.core.recordings(),
             sip: self.core.sip_stats(),
             trunks: self.core.trunk_stats(now()),
             commits_waiting: self.commits.len(),
+            ..Stats::default()
         };
+        for lateness in self.media.lateness() {
+            let (ticks, late, worst_us) = &mut stats.ticks;
+            *ticks += lateness.ticks.load(Ordering::Relaxed);
+            *late += lateness.late.load(Ordering::Relaxed);
+            *worst_us = lateness.worst_us.load(Ordering::Relaxed).max(*worst_us);
+            for (sum, class) in stats.lateness.iter_mut().zip(&lateness.classes) {
+                *sum += class.load(Ordering::Relaxed);
+            }
+            stats.lateness_sum_us += lateness.sum_us.load(Ordering::Relaxed);
+            stats.busy.push(lateness.busy().into());
+        }
         tokio::spawn(async move {
-            stats.media = answer.await.unwrap_or_default();
+            stats.media = media.await;
             let _ = reply.send(stats);
         });
     }

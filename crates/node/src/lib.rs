@@ -13,6 +13,7 @@ mod bins;
 mod census;
 mod config;
 mod core;
+mod cores;
 mod debugger;
 mod decoded;
 mod delivery;
@@ -29,6 +30,7 @@ mod machine;
 #[cfg(all(test, feature = "voice-espeak"))]
 mod machine_tests;
 mod media_thread;
+mod media_threads;
 mod narrator;
 mod offered;
 mod outbox;
@@ -81,6 +83,7 @@ pub use crate::config::{API_CONCURRENCY, Config, Limits, StartError, raise_open_
 pub use crate::core::{
     BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written,
 };
+pub use crate::cores::{THREADS_MAX, Threads, bind_to};
 pub use crate::directory::{Directory, e164};
 pub use crate::phones::{
     Behavior, Order, PHONES_MAX, PhoneState, Phones, Plan, Says, Seen, VirtualPhones,
@@ -141,7 +144,7 @@ pub const FLUSH_LIMIT: Duration = Duration::from_millis(1_500);
 /// What the metrics show.
 #[derive(Debug, Clone, Default)]
 pub struct Stats {
-    /// Of the media thread.
+    /// Of all media threads.
     pub media: ShardStats,
     /// Ticks so far, those that were late by more than a period, and the latest in microseconds.
     pub ticks: (u64, u64, u64),
@@ -149,8 +152,8 @@ pub struct Stats {
     pub lateness: [u64; LATENESS_CLASSES],
     /// By how much all ticks together were late, in microseconds.
     pub lateness_sum_us: u64,
-    /// How much of each tick the media thread needed of late: 1.0 is all of it.
-    pub busy: f64,
+    /// How much of each tick every media thread needed of late: 1.0 is all of it.
+    pub busy: Vec<f64>,
     /// Calls that are not over.
     pub calls: usize,
     /// Conferences that are not completed.
@@ -515,6 +518,7 @@ impl Node {
         let parts = driver::Parts {
             settings,
             rtp_ports: config.rtp_ports,
+            media_threads: config.media_threads,
             store: store.clone(),
             assets: assets::Assets::new(client, accounts.clone(), own),
             speaker: Arc::clone(&speaker),
@@ -532,7 +536,8 @@ impl Node {
             limits: config.limits.account,
             lock,
         };
-        driver::start(parts, inbox).map_err(io("the media thread".to_owned(), "fewer threads"))?;
+        driver::start(parts, inbox)
+            .map_err(io("the media threads".to_owned(), "--media-threads"))?;
         let (api_url, open_recordings) = (config.api_url.into(), config.open_recordings);
         let (retention, wanted) = watch::channel(config.retention);
         let node = Handle {

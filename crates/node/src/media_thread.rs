@@ -1,9 +1,11 @@
 //! The only loop in which audio moves: one OS thread, one shard, the sockets of its legs.
 
+mod moving;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use media::{Channel, Command, Event, LegId, RecordingId, RoomId, Shard, ShardStats, TICK, TapId};
@@ -12,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::arrival::{Port, Reader};
 use crate::audibility::Mixed;
 use crate::recorder::Ring;
+use moving::{Arriving, Held, Moves};
 
 /// Datagrams that one socket may deliver in one sweep: a flood waits, or is lost, in the kernel.
 const SWEEP_MAX: usize = 32;
@@ -29,14 +32,22 @@ pub enum Input {
     Open(LegId, Port, Port),
     /// Where a recording goes, before its first command.
     OpenRing(RecordingId, Ring),
-    /// For the shard.
-    Command(Command),
+    /// For the shard; where it is about a leg that is on its way here, it waits for that.
+    Command(Command, Option<LegId>),
+    /// A leg will come from another thread.
+    Expect(LegId),
+    /// A leg goes to the thread of that place.
+    Depart(LegId, usize),
+    /// A leg comes.
+    Arrive(Box<Arriving>),
     /// Who hears whom.
     Audibility(RoomId, oneshot::Sender<Mixed>),
     /// What a tap has heard since the last time.
     ReadTap(TapId, oneshot::Sender<Vec<i16>>),
     /// The sums.
     Stats(oneshot::Sender<ShardStats>),
+    /// Ends the thread.
+    Stop,
 }
 
 /// How late ticks were, for the metrics.
@@ -82,94 +93,129 @@ pub const LATENESS_CLASSES: usize = 9;
 pub const LATENESS_BOUNDS_US: [u64; LATENESS_CLASSES - 1] =
     [250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 50_000];
 
-/// Drives a shard until its inbox closes.
-pub fn run(
-    mut shard: Shard,
-    inbox: &Receiver<Input>,
-    events: &mpsc::Sender<Event>,
-    lateness: &Arc<Lateness>,
-) {
-    let mut sockets = Sockets::new();
-    let mut rings = BTreeMap::new();
-    let mut tick = 0_u64;
-    let mut closing: Vec<LegId> = Vec::new();
-    let mut due: Vec<LegId> = Vec::new();
-    let mut pending: Option<Event> = None;
-    let mut reader = Reader::new();
-    let mut tick_at = Instant::now() + TICK;
-    loop {
-        let wake = shard.poll_timeout().map_or(tick_at, |due| due.min(tick_at));
-        match inbox.recv_timeout(wake.saturating_duration_since(Instant::now())) {
-            Ok(input) => {
-                if let Input::Command(Command::RemoveLeg(leg)) = &input {
-                    closing.push(*leg);
+/// One thread's shard and what belongs to its legs.
+pub struct MediaThread {
+    shard: Shard,
+    sockets: Sockets,
+    rings: BTreeMap<RecordingId, Ring>,
+    moves: Moves,
+    reader: Reader,
+    /// Legs whose last tick is the next one.
+    closing: Vec<LegId>,
+    /// The legs of the part of a tick that is due.
+    due: Vec<LegId>,
+    lateness: Arc<Lateness>,
+    ticks: u64,
+}
+
+impl MediaThread {
+    /// Makes the thread's state; `others` are the inboxes of all threads, its own among them.
+    pub fn new(shard: Shard, others: Vec<SyncSender<Input>>, lateness: Arc<Lateness>) -> Self {
+        Self {
+            shard,
+            sockets: Sockets::new(),
+            rings: BTreeMap::new(),
+            moves: Moves::to(others),
+            reader: Reader::new(),
+            closing: Vec::new(),
+            due: Vec::new(),
+            lateness,
+            ticks: 0,
+        }
+    }
+
+    /// Drives the shard until [`Input::Stop`].
+    pub fn run(mut self, inbox: &Receiver<Input>, events: &mpsc::Sender<Event>) {
+        let mut pending: Option<Event> = None;
+        let mut tick_at = Instant::now() + TICK;
+        loop {
+            let wake = self.shard.poll_timeout().map_or(tick_at, |due| due.min(tick_at));
+            match inbox.recv_timeout(wake.saturating_duration_since(Instant::now())) {
+                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(input) => {
+                    self.take(input);
+                    continue;
                 }
-                take(&mut shard, &mut sockets, &mut rings, input);
-                continue;
+                Err(RecvTimeoutError::Timeout) => {}
             }
-            Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        let now = Instant::now();
-        if now >= tick_at {
-            tick += 1;
-            note(lateness, now - tick_at);
-            let mut part = None;
-            while let Some(next) = shard.next_part(part) {
-                let now = Instant::now();
-                shard.legs_in(next, &mut due);
-                sweep(&mut shard, &sockets, &due, &mut reader, tick, now);
-                shard.handle_part(next, tick_at, now);
-                send(&mut shard, &sockets, now);
-                part = Some(next);
+            let now = Instant::now();
+            if now >= tick_at {
+                self.tick(tick_at, now);
+                tick_at = next_tick(tick_at, now);
             }
-            shard.finish_tick();
-            record(&mut shard, &mut rings);
-            lateness.took(now.elapsed());
-            tick_at = next_tick(tick_at, now);
-        }
-        send(&mut shard, &sockets, Instant::now());
-        for leg in closing.drain(..) {
-            sockets.remove(&leg);
-        }
-        // An event that finds no room waits; audio does not wait for it.
-        while let Some(event) = pending.take().or_else(|| shard.poll_event()) {
-            if let Err(mpsc::error::TrySendError::Full(event)) = events.try_send(event) {
-                pending = Some(event);
-                break;
+            send(&mut self.shard, &self.sockets, Instant::now());
+            // An event that finds no room waits; audio does not wait for it.
+            while let Some(event) = pending.take().or_else(|| self.shard.poll_event()) {
+                if let Err(mpsc::error::TrySendError::Full(event)) = events.try_send(event) {
+                    pending = Some(event);
+                    break;
+                }
             }
         }
     }
-}
 
-fn take(
-    shard: &mut Shard,
-    sockets: &mut Sockets,
-    rings: &mut BTreeMap<RecordingId, Ring>,
-    input: Input,
-) {
-    match input {
-        Input::OpenRing(recording, ring) => {
-            rings.insert(recording, ring);
+    /// Sweeps, mixes and sends, one part after the other.
+    fn tick(&mut self, due: Instant, now: Instant) {
+        self.ticks += 1;
+        note(&self.lateness, now - due);
+        // What they were sent between two ticks has left by now.
+        self.let_go();
+        let mut part = None;
+        while let Some(next) = self.shard.next_part(part) {
+            let now = Instant::now();
+            self.shard.legs_in(next, &mut self.due);
+            sweep(&mut self.shard, &self.sockets, &self.due, &mut self.reader, self.ticks, now);
+            self.shard.handle_part(next, due, now);
+            send(&mut self.shard, &self.sockets, now);
+            part = Some(next);
         }
-        Input::Open(leg, rtp, rtcp) => {
-            sockets.insert(leg, (rtp, rtcp));
+        self.shard.finish_tick();
+        record(&mut self.shard, &mut self.rings);
+        for leg in self.closing.drain(..) {
+            self.sockets.remove(&leg);
         }
-        Input::Command(command) => {
-            if let Command::StopRecording(recording) = &command {
-                // Its file is closed when the ring is empty.
-                rings.remove(recording);
+        self.lateness.took(now.elapsed());
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::OpenRing(recording, ring) => drop(self.rings.insert(recording, ring)),
+            Input::Open(leg, rtp, rtcp) => drop(self.sockets.insert(leg, (rtp, rtcp))),
+            Input::Command(command, about) => {
+                if let Some(Held::Command(command)) = self.moves.wait(about, Held::Command(command))
+                {
+                    self.command(command);
+                }
             }
-            shard.handle_command(command, Instant::now());
+            Input::Expect(leg) => self.moves.expect(leg),
+            Input::Depart(leg, to) => {
+                if let Some(Held::Depart(leg, to)) =
+                    self.moves.wait(Some(leg), Held::Depart(leg, to))
+                {
+                    self.depart(leg, to);
+                }
+            }
+            Input::Arrive(arriving) => self.arrive(*arriving),
+            // Whoever asked may have gone.
+            Input::Audibility(room, reply) => drop(reply.send(Mixed::of(&self.shard, room))),
+            Input::ReadTap(tap, reply) => {
+                let mut heard = Vec::new();
+                self.shard.poll_tap(tap, &mut heard);
+                drop(reply.send(heard));
+            }
+            Input::Stats(reply) => drop(reply.send(self.shard.stats())),
+            Input::Stop => {}
         }
-        // Whoever asked may have gone.
-        Input::Audibility(room, reply) => drop(reply.send(Mixed::of(shard, room))),
-        Input::ReadTap(tap, reply) => {
-            let mut heard = Vec::new();
-            shard.poll_tap(tap, &mut heard);
-            drop(reply.send(heard));
+    }
+
+    fn command(&mut self, command: Command) {
+        match &command {
+            Command::RemoveLeg(leg) => self.closing.push(*leg),
+            // Its file is closed when the ring is empty.
+            Command::StopRecording(recording) => drop(self.rings.remove(recording)),
+            _ => {}
         }
-        Input::Stats(reply) => drop(reply.send(shard.stats())),
+        self.shard.handle_command(command, Instant::now());
     }
 }
 

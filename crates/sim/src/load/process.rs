@@ -53,7 +53,7 @@ fn ticks_per_second() -> u64 {
 /// # Errors
 /// One line, where the system cannot.
 pub fn pin(processor: usize) -> Result<(), String> {
-    bind(std::iter::once(processor))
+    node::bind_to(std::iter::once(processor)).map_err(told)
 }
 
 /// Binds this thread, and what it starts from now on, to all processors but one.
@@ -61,26 +61,15 @@ pub fn pin(processor: usize) -> Result<(), String> {
 /// # Errors
 /// As [`pin`]; also where there is no other.
 pub fn pin_beside(processor: usize) -> Result<(), String> {
-    bind((0..PROCESSORS_MAX).filter(|&number| number != processor))
+    node::bind_to((0..PROCESSORS_MAX).filter(|&number| number != processor)).map_err(told)
+}
+
+fn told(error: String) -> String {
+    format!("--pin: {error}")
 }
 
 /// Processors that can be named.
 const PROCESSORS_MAX: usize = 1_024;
-
-#[cfg(target_os = "linux")]
-fn bind(processors: impl Iterator<Item = usize>) -> Result<(), String> {
-    let mut set = nix::sched::CpuSet::new();
-    for number in processors {
-        set.set(number).map_err(|error| format!("--pin {number}: {error}"))?;
-    }
-    nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set)
-        .map_err(|error| format!("--pin: {error}"))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn bind(_: impl Iterator<Item = usize>) -> Result<(), String> {
-    Err("--pin: this system binds no thread to a processor".to_owned())
-}
 
 #[cfg(test)]
 mod tests {

@@ -148,6 +148,7 @@ impl World {
             Media::StopRecording(..) => 14,
             Media::Track(..) => 15,
             Media::Detect(..) => 16,
+            Media::Depart(..) => 17,
         }]);
         let now = self.instant();
         if let Some(node) = &mut self.node {
