@@ -73,7 +73,7 @@ pub struct Arguments {
     #[arg(long, default_value = "optional", value_parser = ["off", "optional", "mandatory"])]
     srtp: String,
     /// Threads that mix; 0: one for each of --media-cores, or for each core but one.
-    #[arg(long, env = "SIDETONE_MEDIA_THREADS", default_value_t = 0)]
+    #[arg(long, env = "SIDETONE_MEDIA_THREADS", default_value_t = 1)]
     media_threads: usize,
     /// The cores that they are pinned to in turn.
     #[arg(long, value_delimiter = ',')]

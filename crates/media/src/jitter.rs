@@ -87,6 +87,8 @@ pub struct Jitter {
     /// When the first packet came; then, a frame was read and play-out has its place.
     began: Option<i64>,
     aligned: bool,
+    /// The next tick may leave out what makes it late.
+    catches_up: bool,
     /// Least and greatest transit in each of the last windows.
     transits: [(i64, i64); WINDOWS as usize],
     window: i64,
@@ -125,6 +127,7 @@ impl Jitter {
             newest: 0,
             began: None,
             aligned: false,
+            catches_up: false,
             transits: [NO_TRANSIT; WINDOWS as usize],
             window: 0,
             silent: false,
@@ -147,6 +150,11 @@ impl Jitter {
         self.transits = [NO_TRANSIT; WINDOWS as usize];
         self.silent = false;
         self.moving = false;
+    }
+
+    /// Gives play-out its place anew with the next tick, where it is too late: nobody hears the step.
+    pub fn catch_up(&mut self) {
+        self.catches_up = true;
     }
 
     /// Takes a packet that came at `at`.
@@ -206,6 +214,13 @@ impl Jitter {
         let wanted = self.wanted(now);
         if !std::mem::replace(&mut self.aligned, true) {
             // The time of the first packet says nothing about that of the tick.
+            self.play = wanted;
+        }
+        if std::mem::take(&mut self.catches_up) && self.play < wanted {
+            let skipped = ((wanted - self.play) as usize).min(self.ring.len());
+            let (first, second) = halves(self.ring.len(), self.play, skipped);
+            self.ring[first].fill(ABSENT);
+            self.ring[second].fill(ABSENT);
             self.play = wanted;
         }
         let off = wanted - self.play;

@@ -232,6 +232,14 @@ impl Leg {
         self.options.codec.rate()
     }
 
+    /// Goes on in another shard, whose ticks come at other times. Where nobody hears it, what was missed in
+    /// between is left out; else play-out is moved back without a step.
+    pub fn arrive(&mut self) {
+        if self.recorders.is_empty() {
+            self.jitter.catch_up();
+        }
+    }
+
     pub fn bound_jitter(&mut self, bounds: crate::Bounds) {
         self.options.bounds = bounds;
         self.jitter.set_bounds(bounds);

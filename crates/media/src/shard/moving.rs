@@ -64,7 +64,8 @@ impl Shard {
     pub fn take_in(&mut self, departed: Departed) {
         let Departed { id, leg, recordings } = departed;
         self.recordings.extend(recordings);
-        let Some(leg) = leg else { return };
+        let Some(mut leg) = leg else { return };
+        leg.arrive();
         for player in leg.players.iter().map(|player| player.id).chain(leg.keys_player) {
             self.players.insert(player, PlayTo::Leg(id));
         }

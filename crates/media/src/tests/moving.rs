@@ -132,8 +132,9 @@ struct Between {
 }
 
 impl Between {
-    /// Returns how many samples are concealed in the two seconds after the leg has gone.
-    fn concealed(phase_ms: u64, sends_ms: u64) -> u64 {
+    /// Returns how many samples are concealed in the fifth of a second after the leg has gone, and the delay of its
+    /// buffer then, in milliseconds.
+    fn goes(phase_ms: u64, sends_ms: u64) -> (u64, f32) {
         let mut between = Self {
             shards: [Shard::new(1), Shard::new(2)],
             phases_ms: [0, phase_ms],
@@ -146,14 +147,15 @@ impl Between {
         let added = Command::AddLeg(LegId(0), Box::new(options(0, 20)));
         between.shards[0].handle_command(added, start);
         (1..6_000).for_each(|ms| between.millisecond(ms));
-        let before = between.concealed_by(0);
+        let before = between.stats(0).concealed_samples;
         between.shards[0].handle_command(Command::Depart(LegId(0)), start);
-        (6_000..8_000).for_each(|ms| between.millisecond(ms));
-        between.concealed_by(1) - before
+        (6_000..6_200).for_each(|ms| between.millisecond(ms));
+        let after = between.stats(1);
+        (after.concealed_samples - before, after.delay_ms)
     }
 
-    fn concealed_by(&self, shard: usize) -> u64 {
-        self.shards[shard].leg_stats(LegId(0)).unwrap().concealed_samples
+    fn stats(&self, shard: usize) -> LegStats {
+        self.shards[shard].leg_stats(LegId(0)).unwrap()
     }
 
     fn millisecond(&mut self, ms: u64) {
@@ -194,11 +196,12 @@ impl Between {
 }
 
 #[test]
-fn whenever_the_other_shard_ticks_at_most_a_tick_is_concealed() {
+fn whenever_the_other_shard_ticks_little_is_concealed_and_no_delay_stays() {
     for phase in 0..20 {
         for sends in [0, 5, 10, 15, 19] {
-            let concealed = Between::concealed(phase, sends);
+            let (concealed, delay_ms) = Between::goes(phase, sends);
             assert!(concealed <= 160, "{concealed} at {phase} and {sends} ms");
+            assert!(delay_ms <= 24.0, "{delay_ms} ms at {phase} and {sends} ms");
         }
     }
 }
