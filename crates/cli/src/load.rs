@@ -47,6 +47,9 @@ pub struct Arguments {
     /// For how long it counts, after all calls are up: `30s`.
     #[arg(long = "for", default_value = "30s", value_parser = length)]
     length: Duration,
+    /// What is spoken: of opus, g722, pcmu and pcma, dealt among the calls in turn.
+    #[arg(long, value_delimiter = ',', default_value = "pcmu")]
+    codec: Vec<String>,
     /// Calls made in a second, until all are up.
     #[arg(long, default_value_t = 200)]
     joins: u32,
@@ -97,6 +100,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         length: arguments.length,
         joins: arguments.joins,
         name: format!("load-{}", std::process::id()),
+        codecs: arguments.codec.clone(),
     };
     plan.check()?;
     if arguments.requests > AT_ONCE_MAX || arguments.history.is_some_and(|it| it > HISTORY_MAX) {

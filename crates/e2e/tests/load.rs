@@ -36,6 +36,37 @@ async fn every_leg_of_a_load_hears_whom_it_should() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn legs_of_every_codec_hear_each_other() {
+    let server = Server::start(&[]).await;
+    until_right(|| load(&server, &["--codec", "opus,g722,pcmu,pcma", "--floor"]));
+}
+
+#[test]
+fn flags_that_cannot_be_are_refused_with_what_can() {
+    let check = |flags: &[&str], says: &str| {
+        let output = Command::new(binary()).arg("load").args(flags).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && told.contains(flags[0]), "{told}");
+        assert!(told.contains(says), "{told}");
+    };
+    check(&["--codec", "g729"], "opus, g722, pcmu, pcma");
+}
+
+/// Runs until both sides heard whom they should.
+#[track_caller]
+fn until_right(run: impl Fn() -> Value) {
+    let mut seen = Value::Null;
+    for _ in 0..TRIES {
+        seen = run();
+        assert_eq!(seen["server"]["calls"]["refused"], serde_json::json!({}));
+        if right(&seen["server"]) && right(&seen["floor"]) {
+            return;
+        }
+    }
+    panic!("in {TRIES} runs not all were heard: {seen:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_load_is_asked_for_what_goes_on() {
     let server = Server::start(&[]).await;
     let seen = load(&server, &["--requests", "2"]);

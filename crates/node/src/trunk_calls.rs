@@ -63,7 +63,7 @@ impl Core {
             // A cap of the day must outlive this process.
             self.commit(vec![Change::TrunkDay(day)]);
         }
-        let media = sip::Offered { media: self.calls[&call].media, srtp: chosen.srtp };
+        let media = sip::Offered { srtp: chosen.srtp, ..self.calls[&call].media.into() };
         let from = (chosen.from.as_str(), display_name.as_deref());
         self.agent.invite(id, &chosen.uri, chosen.peer, from, media, now.instant);
         if let Some(proof) = chosen.proof {

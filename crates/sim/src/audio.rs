@@ -34,9 +34,39 @@ struct Speech {
     codec: Codec,
     payload_type: u8,
     encoder: Encoder,
-    decoder: Decoder,
     up: Resampler,
+    heard: Heard,
+}
+
+/// A stream that is heard, whatever its codec, at 8 kHz.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    rate: Rate,
+    decoder: Decoder,
     down: Resampler,
+}
+
+impl Heard {
+    /// Starts a stream.
+    pub(crate) fn new(codec: Codec) -> Self {
+        let rate = codec.rate();
+        Self { rate, decoder: Decoder::new(codec), down: Resampler::new(rate, Rate::Narrow) }
+    }
+
+    /// Decodes the next packet and adds its sound to `heard`.
+    pub(crate) fn decode(&mut self, payload: &[u8], heard: &mut Vec<i16>) {
+        let mut pcm = [0; PCM_MAX];
+        let length = self.decoder.decode(payload, &mut pcm).unwrap_or(0);
+        if self.rate == Rate::Narrow {
+            return heard.extend(&pcm[..length]);
+        }
+        for tick in pcm[..length].chunks_exact(self.rate.samples()) {
+            let wide: Vec<i32> = tick.iter().map(|&sample| sample.into()).collect();
+            let mut narrow = [0; SAMPLES];
+            self.down.resample(&wide, &mut narrow);
+            heard.extend(narrow.map(saturated));
+        }
+    }
 }
 
 impl Speech {
@@ -46,9 +76,8 @@ impl Speech {
             codec,
             payload_type,
             encoder: Encoder::new(codec),
-            decoder: Decoder::new(codec),
             up: Resampler::new(Rate::Narrow, rate),
-            down: Resampler::new(rate, Rate::Narrow),
+            heard: Heard::new(codec),
         }
     }
 
@@ -60,23 +89,6 @@ impl Speech {
         self.up.resample(&narrow, sound);
         let frame: Vec<i16> = sound.iter().map(|&sample| saturated(sample)).collect();
         self.encoder.encode(&frame, payload)
-    }
-
-    /// Decodes a packet; returns its sound at 8 kHz.
-    fn decode(&mut self, payload: &[u8]) -> Vec<i16> {
-        let mut pcm = [0; PCM_MAX];
-        let length = self.decoder.decode(payload, &mut pcm).unwrap_or(0);
-        if self.codec.rate() == Rate::Narrow {
-            return pcm[..length].to_vec();
-        }
-        let mut heard = Vec::new();
-        for tick in pcm[..length].chunks_exact(self.codec.rate().samples()) {
-            let wide: Vec<i32> = tick.iter().map(|&sample| sample.into()).collect();
-            let mut narrow = [0; SAMPLES];
-            self.down.resample(&wide, &mut narrow);
-            heard.extend(narrow.map(saturated));
-        }
-        heard
     }
 }
 
@@ -155,7 +167,9 @@ impl Audio {
             }
             let Some((header, payload)) = Header::parse(datagram.octets) else { return };
             if header.payload_type == speech.payload_type {
-                return take(Came::Sound(&speech.decode(payload), datagram.at));
+                let mut sound = Vec::new();
+                speech.heard.decode(payload, &mut sound);
+                return take(Came::Sound(&sound, datagram.at));
             }
             if header.payload_type != TELEPHONE_EVENT {
                 return;

@@ -19,7 +19,7 @@ use crate::gate;
 use crate::guard::{Guard, Shares};
 use crate::message::{Message, ParseError, Start};
 use crate::registrar::Bindings;
-use crate::sdp::{Session, SrtpPolicy, Terms};
+use crate::sdp::{Codec, Session, SrtpPolicy, Terms};
 use crate::stats::Stats;
 use crate::transaction::{Client, Key, Merged, Server};
 
@@ -161,11 +161,13 @@ pub struct Offered {
     pub media: SocketAddr,
     /// Whether it is encrypted; none: as for everyone.
     pub srtp: Option<SrtpPolicy>,
+    /// The codec that alone is spoken; none: as with everyone.
+    pub codec: Option<Codec>,
 }
 
 impl From<SocketAddr> for Offered {
     fn from(media: SocketAddr) -> Self {
-        Self { media, srtp: None }
+        Self { media, srtp: None, codec: None }
     }
 }
 

@@ -66,9 +66,13 @@ impl Agent {
             invite.push(&name, value);
         }
         let state = State::Calling { provisional: false, canceled: false };
-        let Offered { media, srtp } = media.into();
+        let Offered { media, srtp, codec } = media.into();
         let srtp = srtp.unwrap_or(self.config.terms.srtp);
-        let mut call = Call::new(state, dialog, invite, self.config.terms.with(srtp));
+        let mut terms = self.config.terms.with(srtp);
+        if let Some(codec) = codec {
+            terms.codecs = [codec].into();
+        }
+        let mut call = Call::new(state, dialog, invite, terms);
         let hidden = call.dialog.peer.transport == Transport::Tls;
         if srtp == SrtpPolicy::Mandatory || srtp == SrtpPolicy::Optional && hidden {
             call.draw(&mut self.random);

@@ -15,6 +15,7 @@ pub fn json(plan: &Plan, served: &Served, floor: Option<&Report>) -> Value {
             "legs": plan.legs,
             "room_size": plan.room_size,
             "talkers": plan.talkers,
+            "codecs": plan.codecs,
             "seconds": plan.length.as_secs(),
         },
         "machine": machine(),
@@ -148,11 +149,12 @@ fn machine() -> Value {
 /// Returns what matters, for people.
 pub fn text(plan: &Plan, served: &Served, floor: Option<&Report>) -> String {
     let mut lines = vec![format!(
-        "{} legs in rooms of {}, {} of each talking, for {} s",
+        "{} legs in rooms of {}, {} of each talking, for {} s, in {}",
         plan.legs,
         plan.room_size,
         plan.talkers,
-        plan.length.as_secs()
+        plan.length.as_secs(),
+        plan.codecs.join(" and "),
     )];
     lines.extend(told("server", &served.report));
     let run = &served.report;

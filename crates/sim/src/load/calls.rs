@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use sip::{Agent, CallId, Config, Event};
+use sip::{Agent, CallId, Config, Event, Offered};
 
 use super::figures::Times;
+use super::legs::Far;
+use super::plan::Plan;
 
 /// Calls that are under way and not yet answered, at most.
 const UNANSWERED_MAX: usize = 256;
@@ -26,6 +28,8 @@ pub struct Wanted {
     pub user: String,
     /// Where it wants its sound.
     pub media: SocketAddr,
+    /// What it speaks, and nothing else: a place in the plan's codecs.
+    pub codec: usize,
 }
 
 /// What became of the calls.
@@ -51,6 +55,7 @@ pub struct Switchboard {
     calls: BTreeMap<CallId, usize>,
     /// Calls that are up.
     up: BTreeMap<CallId, usize>,
+    codecs: Vec<sip::Codec>,
     joined: Joined,
 }
 
@@ -59,24 +64,20 @@ impl Switchboard {
     ///
     /// # Errors
     /// When there is none.
-    pub fn bind(ip: IpAddr, server: SocketAddr) -> std::io::Result<Self> {
+    pub fn bind(ip: IpAddr, server: SocketAddr, plan: &Plan) -> std::io::Result<Self> {
         let socket = UdpSocket::bind((ip, 0))?;
         socket.set_read_timeout(Some(TURN))?;
         let mut seed = [0; 32];
         ChaCha12Rng::from_os_rng().fill_bytes(&mut seed);
         let agent = Agent::new(Config::open(socket.local_addr()?, seed));
         let (calls, up) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { agent, socket, server, calls, up, joined: Joined::default() })
+        let (codecs, joined) = (plan.offered(), Joined::default());
+        Ok(Self { agent, socket, server, calls, up, codecs, joined })
     }
 
     /// Calls for every leg, `rate` a second, and returns when each was answered or was not.
     /// `connect` hears of each that is up.
-    pub fn join(
-        &mut self,
-        wanted: &[Wanted],
-        rate: u32,
-        connect: &mut dyn FnMut(usize, SocketAddr),
-    ) {
+    pub fn join(&mut self, wanted: &[Wanted], rate: u32, connect: &mut dyn FnMut(usize, Far)) {
         let start = Instant::now();
         let pause = Duration::from_secs(1) / rate.max(1);
         let mut next = wanted.iter();
@@ -147,13 +148,14 @@ impl Switchboard {
         let (call, now) = (self.agent.new_call(), Instant::now());
         let uri = format!("sip:{}@{}", leg.user, self.server);
         let name = format!("leg{}", leg.number);
-        self.agent.invite(call, &uri, self.server, (&name, None), leg.media, now);
+        let offered = Offered { codec: Some(self.codecs[leg.codec]), ..leg.media.into() };
+        self.agent.invite(call, &uri, self.server, (&name, None), offered, now);
         self.calls.insert(call, leg.number);
         self.joined.invited.insert(leg.number, now);
         self.send();
     }
 
-    fn turn(&mut self, connect: &mut dyn FnMut(usize, SocketAddr)) {
+    fn turn(&mut self, connect: &mut dyn FnMut(usize, Far)) {
         let mut datagram = [0; 4_096];
         if let Ok((length, from)) = self.socket.recv_from(&mut datagram) {
             self.agent.handle_message(from, &datagram[..length], Instant::now());
@@ -167,7 +169,9 @@ impl Switchboard {
                     if let Some(invited) = self.joined.invited.get(&number) {
                         self.joined.answered.note(invited.elapsed());
                     }
-                    connect(number, session.audio.address);
+                    let codec = session.audio.codecs.first();
+                    let payload_type = codec.map_or(0, |&(number, _)| number);
+                    connect(number, Far { address: session.audio.address, payload_type });
                 }
                 Event::Failed(call, status) => {
                     self.calls.remove(&call);

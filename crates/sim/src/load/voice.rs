@@ -1,11 +1,11 @@
 //! What talkers say, so that a listener's sound tells who is in it and when it was said.
 //!
-//! A talker holds a tone of its own. Once a second, in turn, one talker of a room says a click:
-//! one sample far above all tones together, by which a frame's way through the server is timed.
+//! A talker holds a tone of its own. Once a second, in turn, one talker of a room says a click: 2 ms
+//! far above all tones together, by which a frame's way through the server is timed.
 
-use media::{linear_to_ulaw, ulaw_to_linear};
+use media::Rate;
 
-/// Samples in a packet: 20 ms.
+/// Samples of 20 ms, as they are judged.
 pub const SAMPLES: usize = 160;
 /// Samples that are judged together: a second.
 pub const WINDOW: usize = 8_000;
@@ -14,10 +14,13 @@ pub const TONES: usize = 12;
 /// Packets from one click of a room to the next.
 pub const CLICK_ROUNDS: u64 = 50;
 
-const CLICK: i16 = 20_000;
-/// A click stays above this even where it fell between two samples; all tones together do not
-/// reach it.
-const CLICK_HEARD: i16 = 7_500;
+/// A click is as loud as this, and short of any tone: what a codec makes of it is still one.
+const CLICK: f32 = 20_000.0;
+const CLICK_HERTZ: usize = 2_000;
+/// Samples of it in a second.
+const CLICK_PART: usize = 500;
+/// A click stays above this in every codec; all tones together do not reach it.
+const CLICK_HEARD: u16 = 7_500;
 /// All tones of a room together.
 const LOUDEST: usize = 6_000;
 
@@ -35,17 +38,19 @@ impl Tone {
         300 + 100 * self.0
     }
 
-    /// Returns a packet of it: the one after `said` samples.
-    pub fn packet(self, amplitude: i16, said: usize, click: bool) -> [u8; SAMPLES] {
-        let mut octets = std::array::from_fn(|index| {
-            let turn = ((said + index) * self.hertz() % 8_000) as f32 / 8_000.0;
-            let sample = (turn * std::f32::consts::TAU).sin() * f32::from(amplitude);
-            linear_to_ulaw(sample as i16)
-        });
-        if click {
-            octets[0] = linear_to_ulaw(CLICK);
-        }
-        octets
+    /// Returns 20 ms of it: any, as all are the same.
+    pub fn frame(self, rate: Rate, amplitude: i16, click: bool) -> Vec<i16> {
+        let second = rate.hertz() as usize;
+        let wave = |index: usize, hertz: usize, loud: f32, begin: f32| {
+            let turn = (index * hertz % second) as f32 / second as f32;
+            ((turn + begin) * std::f32::consts::TAU).sin() * loud
+        };
+        let sample = |index| match click && index < second / CLICK_PART {
+            // It begins where it is loud at every rate.
+            true => wave(index, CLICK_HERTZ, CLICK, 0.125) as i16,
+            false => wave(index, self.hertz(), amplitude.into(), 0.0) as i16,
+        };
+        (0..rate.samples()).map(sample).collect()
     }
 }
 
@@ -54,9 +59,9 @@ pub fn amplitude(talkers: usize) -> i16 {
     (LOUDEST / talkers.max(2)) as i16
 }
 
-/// Whether a click is in a packet.
-pub fn clicks(payload: &[u8]) -> bool {
-    payload.iter().any(|&octet| ulaw_to_linear(octet).unsigned_abs() > CLICK_HEARD.unsigned_abs())
+/// Whether a click is in a sound.
+pub fn clicks(sound: &[i16]) -> bool {
+    sound.iter().any(|sample| sample.unsigned_abs() > CLICK_HEARD)
 }
 
 /// Tells tones by their levels. All of them are whole in a frame, so that none leaks into another.
@@ -129,17 +134,17 @@ mod tests {
     use super::*;
 
     fn second(parts: &[(usize, i16)], click: bool) -> Vec<i16> {
-        let packets = (0..WINDOW / SAMPLES).map(|number| {
+        let frames = (0..WINDOW / SAMPLES).map(|number| {
             let mut sum = [0_i16; SAMPLES];
             for &(tone, amplitude) in parts {
-                let packet = Tone(tone).packet(amplitude, number * SAMPLES, click && number == 3);
-                for (sum, octet) in sum.iter_mut().zip(packet) {
-                    *sum = sum.saturating_add(ulaw_to_linear(octet));
+                let frame = Tone(tone).frame(Rate::Narrow, amplitude, click && number == 3);
+                for (sum, sample) in sum.iter_mut().zip(frame) {
+                    *sum = sum.saturating_add(sample);
                 }
             }
             sum
         });
-        packets.flatten().collect()
+        frames.flatten().collect()
     }
 
     #[test]
@@ -167,8 +172,7 @@ mod tests {
         let each = amplitude(2);
         let sound = second(&[(5, each), (6, each)], true);
         assert_eq!(Ear::new().fault(&sound, each, &[Tone(5), Tone(6)]), None);
-        let octets: Vec<u8> = sound.iter().map(|&sample| linear_to_ulaw(sample)).collect();
-        let found: Vec<bool> = octets.chunks(SAMPLES).map(clicks).collect();
+        let found: Vec<bool> = sound.chunks(SAMPLES).map(clicks).collect();
         assert_eq!(found.iter().position(|&found| found), Some(3));
         assert_eq!(found.iter().filter(|&&found| found).count(), 1);
     }

@@ -139,7 +139,7 @@ fn no_call_is_left_without_protection_where_it_is_demanded() {
 fn called(srtp: SrtpPolicy, answer: impl Fn(&str) -> String) -> (String, Option<Event>) {
     let mut world = world(SrtpPolicy::Optional);
     let id = world.agent.new_call();
-    let offered = Offered { media: at(5_000), srtp: Some(srtp) };
+    let offered = Offered { srtp: Some(srtp), ..at(5_000).into() };
     world.agent.invite(id, "sip:bob@127.0.0.1:9", at(9), ("us", None), offered, world.now);
     let invite = world.sent().pop().unwrap();
     let body = text(&invite);

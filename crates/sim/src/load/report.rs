@@ -1,0 +1,144 @@
+//! What was seen in a run.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use media::Codec;
+
+use super::figures::Times;
+use super::legs::{Click, Outcome, Seen};
+use super::plan::{Plan, Role};
+use super::voice::{self, Ear};
+
+/// A run whose own sending was later than this at its 99th percentile, or [`LATE_WORST`] once, is
+/// not clean: it says more about the generator than about the server.
+pub const LATE_P99: Duration = Duration::from_millis(4);
+/// See [`LATE_P99`].
+pub const LATE_WORST: Duration = Duration::from_millis(20);
+/// Faults that are told in words; the others are counted.
+const FAULTS_TOLD: usize = 8;
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Calls that were up; of a reflector, all.
+    pub up: usize,
+    /// Calls that were refused, by status, and that were lost while it counted.
+    pub refused: BTreeMap<u16, usize>,
+    /// See above.
+    pub lost_calls: usize,
+    /// Calls answered in a second, while all were made.
+    pub joins: f64,
+    /// From INVITE to answer, and to the first packet.
+    pub answered: Times,
+    /// See above.
+    pub first_sound: Times,
+    /// For how long it counted.
+    pub seconds: f64,
+    /// Packets while it counted.
+    pub sent: u64,
+    /// See above.
+    pub received: u64,
+    /// Packets that never came, by their numbers.
+    pub lost: u64,
+    /// Packets that our own kernel did not take.
+    pub unsent: u64,
+    /// From one packet of a leg to its next, and how many of these passed [`super::GAP`].
+    pub spacing: Times,
+    /// See above.
+    pub gaps: u64,
+    /// From a packet that the server got to the packet in which its sound left.
+    pub delay: Times,
+    /// Clicks that should have been heard, and were.
+    pub clicks: (u64, u64),
+    /// Legs whose sound was judged.
+    pub checked: usize,
+    /// Those of them who heard exactly whom they should, all the time.
+    pub right: usize,
+    /// What the others heard.
+    pub faults: Vec<String>,
+    /// Frames of silence in recordings that should have none.
+    pub silent_frames: usize,
+    /// Processor time of the process for a second of a leg, in milliseconds.
+    pub cpu_ms: Option<f64>,
+    /// Memory for a leg, in KiB.
+    pub memory_kib: Option<f64>,
+    /// By how much our own sending was late.
+    pub late: Times,
+}
+
+impl Report {
+    /// Whether our own sending was on time.
+    pub fn is_clean(&self) -> bool {
+        self.late.percentile(99.0) <= LATE_P99
+            && self.late.longest() <= LATE_WORST
+            && self.unsent == 0
+    }
+    /// Adds what the legs of one thread saw.
+    pub(super) fn add(&mut self, judge: &Judge<'_>, outcome: &Outcome) {
+        self.spacing.add(&outcome.spacing);
+        self.late.add(&outcome.late);
+        self.gaps += outcome.gaps;
+        self.unsent += outcome.unsent;
+        for (&number, seen) in &outcome.legs {
+            let role = &judge.roles[number];
+            let clicks = outcome.clicks.get(&role.room).map_or(&[][..], Vec::as_slice);
+            self.add_leg(judge, role, seen, clicks);
+        }
+    }
+
+    fn add_leg(&mut self, judge: &Judge<'_>, role: &Role, seen: &Seen, clicks: &[Click]) {
+        let plan = judge.plan;
+        self.sent += seen.sent;
+        self.received += seen.received;
+        self.lost += seen.lost;
+        let invited = judge.invited.get(&role.number);
+        if let (Some(first), Some(&invited)) = (seen.first, invited) {
+            self.first_sound.note(first.saturating_duration_since(invited));
+        }
+        if !role.recorded {
+            return;
+        }
+        self.checked += 1;
+        let sound = seen.heard.sound(judge.codecs[role.codec]);
+        let to_hear = |click: &&Click| (click.by == role.number) == judge.itself;
+        for delay in sound.delays(clicks.iter().filter(to_hear).map(|click| click.at)) {
+            self.clicks.0 += 1;
+            if let Some(delay) = delay {
+                self.clicks.1 += 1;
+                self.delay.note(delay);
+            }
+        }
+        let amplitude = voice::amplitude(plan.talkers);
+        let expected = plan.expected(role, judge.itself);
+        if !expected.is_empty() {
+            self.silent_frames += voice::silent_frames(&sound.samples, amplitude);
+        }
+        let fault = if sound.samples.len() < voice::WINDOW {
+            Some("hears less than a second".to_owned())
+        } else {
+            judge.ear.fault(&sound.samples, amplitude, &expected)
+        };
+        match fault {
+            None => self.right += 1,
+            Some(fault) if self.faults.len() < FAULTS_TOLD => {
+                let codec = &plan.codecs[role.codec];
+                self.faults.push(format!("leg {} ({codec}): {fault}", role.number));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// By what legs are judged.
+pub(super) struct Judge<'a> {
+    pub plan: &'a Plan,
+    pub roles: &'a [Role],
+    /// Of the plan, as the mixer has them.
+    pub codecs: &'a [Codec],
+    /// Whether each is to hear itself, as at a reflector.
+    pub itself: bool,
+    /// When each was called for.
+    pub invited: &'a BTreeMap<usize, Instant>,
+    pub ear: Ear,
+}
