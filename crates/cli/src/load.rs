@@ -9,12 +9,15 @@ mod updates;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sim::load::{HISTORY_MAX, LEGS_MAX, Phase, Plan, Report, Target};
+use sim::load::{HISTORY_MAX, LEGS_MAX, Network, Phase, Plan, Report, Target};
 use tokio::sync::watch;
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::running::Running;
+use crate::tls::DEV_CERTIFICATE;
 use child::{Reflector, Server};
 use requests::AT_ONCE_MAX;
 use rest::Rest;
@@ -50,6 +53,30 @@ pub struct Arguments {
     /// What is spoken: of opus, g722, pcmu and pcma, dealt among the calls in turn.
     #[arg(long, value_delimiter = ',', default_value = "pcmu")]
     codec: Vec<String>,
+    /// Encrypts the sound: SRTP, with keys in SDP.
+    #[arg(long)]
+    srtp: bool,
+    /// Signals by TLS, over 16 connections among which the calls are dealt.
+    #[arg(long)]
+    tls: bool,
+    /// Who is believed beside the system's authorities, in PEM; without it, what `sidetone dev` made for itself.
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    ca_file: Option<PathBuf>,
+    /// Loses so many percent of what the calls send.
+    #[arg(long, default_value_t = 0.0, value_name = "PERCENT")]
+    loss: f64,
+    /// Loses so many packets in a row, on average.
+    #[arg(long, default_value_t = 1, value_name = "PACKETS")]
+    burst: u32,
+    /// Delays each packet that the calls send by up to so many milliseconds.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    jitter: u64,
+    /// Lets the clocks of the calls be off by so many millionths: every second one fast, the others slow.
+    #[arg(long, default_value_t = 0, value_name = "PPM")]
+    drift: u32,
+    /// From what loss and jitter are drawn.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Calls made in a second, until all are up.
     #[arg(long, default_value_t = 200)]
     joins: u32,
@@ -101,6 +128,14 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         joins: arguments.joins,
         name: format!("load-{}", std::process::id()),
         codecs: arguments.codec.clone(),
+        network: Network {
+            loss: arguments.loss,
+            burst: arguments.burst,
+            jitter: Duration::from_millis(arguments.jitter),
+            drift: arguments.drift,
+            seed: arguments.seed,
+        },
+        srtp: arguments.srtp,
     };
     plan.check()?;
     if arguments.requests > AT_ONCE_MAX || arguments.history.is_some_and(|it| it > HISTORY_MAX) {
@@ -201,8 +236,13 @@ async fn serve(arguments: &Arguments, plan: &Plan, rate: Option<u32>) -> Result<
     let callbacks = updates::Callbacks::start().await?;
     let spawned = match arguments.spawn {
         true => {
-            let voice_url = rate.map(|_| callbacks.voice_url());
-            Some(Server::start(arguments.pin, voice_url.as_deref(), arguments.history).await?)
+            let wants = child::Wants {
+                pin: arguments.pin,
+                voice_url: rate.map(|_| callbacks.voice_url()),
+                history: arguments.history,
+                tls: arguments.tls,
+            };
+            Some(Server::start(&wants).await?)
         }
         false => None,
     };
@@ -213,10 +253,21 @@ async fn serve(arguments: &Arguments, plan: &Plan, rate: Option<u32>) -> Result<
         }
         found => found.ok(),
     };
-    let named = || running.as_ref().and_then(Running::sip_address);
-    let sip = arguments.sip.or_else(named).ok_or("the server's SIP address is not known: --sip")?;
+    let named = running.as_ref().and_then(|it| match arguments.tls {
+        true => it.sips_address(),
+        false => it.sip_address(),
+    });
+    let unknown = || match arguments.tls {
+        true => "the server speaks no SIP over TLS: start it with --sip-tls, or name it with --sip",
+        false => "the server's SIP address is not known: --sip",
+    };
+    let sip = arguments.sip.or(named).ok_or_else(unknown)?;
     on_this_machine(sip.ip())?;
-    let pid = running.as_ref().filter(|it| it.sip_address() == Some(sip)).and_then(|it| it.pid);
+    let pid = running.as_ref().filter(|_| named == Some(sip)).and_then(|it| it.pid);
+    let tls = match arguments.tls {
+        true => Some(believed(arguments, running.as_ref())?),
+        false => None,
+    };
     let updates = match (&running, rate) {
         (Some(running), Some(rate)) => Some(Updates::new(running, plan, rate, callbacks)?),
         _ => None,
@@ -242,7 +293,7 @@ async fn serve(arguments: &Arguments, plan: &Plan, rate: Option<u32>) -> Result<
         _ => None,
     };
     drop(phases);
-    let report = sweep(arguments, plan, Target::Server(sip), pid, tell).await?;
+    let report = sweep(arguments, plan, Target::Server(sip, tls), pid, tell).await?;
     let requests = match asked {
         Some(asked) => asked.await.map_err(|error| error.to_string())??,
         None => Vec::new(),
@@ -250,6 +301,13 @@ async fn serve(arguments: &Arguments, plan: &Plan, rate: Option<u32>) -> Result<
     let updates = updating.await.map_err(|error| error.to_string())??;
     let ticks = told.await.ok().flatten();
     Ok(Served { report, updates, requests, ticks })
+}
+
+/// Returns whom we believe when we speak TLS.
+fn believed(arguments: &Arguments, running: Option<&Running>) -> Result<Arc<ClientConfig>, String> {
+    let data = running.and_then(|running| running.data.as_deref());
+    let made = data.map(|data| data.join(DEV_CERTIFICATE)).filter(|file| file.exists());
+    crate::tls::believed(arguments.ca_file.as_deref().or(made.as_deref()))
 }
 
 async fn floor(arguments: &Arguments, plan: &Plan) -> Result<Report, String> {

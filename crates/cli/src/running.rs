@@ -17,6 +17,8 @@ pub struct Running {
     pub auth_token: String,
     /// Where SIP listens, as a URI; known from a data folder alone, like what follows.
     pub sip: Option<String>,
+    /// Where SIP over TLS listens, as a URI.
+    pub sips: Option<String>,
     /// The address of health and metrics.
     pub admin_url: Option<String>,
     /// The server's process.
@@ -55,6 +57,7 @@ impl Running {
                 account_sid,
                 auth_token,
                 sip: None,
+                sips: None,
                 admin_url: None,
                 pid: None,
                 data: None,
@@ -81,6 +84,7 @@ impl Running {
             account_sid: of("account_sid")?,
             auth_token: of("auth_token")?,
             sip: of("sip_uri").ok(),
+            sips: of("sips_uri").ok(),
             admin_url: of("admin_url").ok(),
             pid: ready["pid"].as_u64().and_then(|pid| pid.try_into().ok()),
             data: Some(data.to_owned()),
@@ -95,5 +99,10 @@ impl Running {
     /// Returns where SIP listens.
     pub fn sip_address(&self) -> Option<SocketAddr> {
         self.sip.as_deref()?.strip_prefix("sip:")?.parse().ok()
+    }
+
+    /// Returns where SIP over TLS listens.
+    pub fn sips_address(&self) -> Option<SocketAddr> {
+        self.sips.as_deref()?.strip_prefix("sips:")?.parse().ok()
     }
 }

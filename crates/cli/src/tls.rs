@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// What `dev` shows to those who speak SIP by TLS, in the data folder.
-const DEV_CERTIFICATE: &str = "sip-tls.pem";
+pub const DEV_CERTIFICATE: &str = "sip-tls.pem";
 /// Its key; nobody else may read it.
 const DEV_KEY: &str = "sip-tls.key";
 

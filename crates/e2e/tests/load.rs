@@ -42,6 +42,21 @@ async fn legs_of_every_codec_hear_each_other() {
 }
 
 #[test]
+fn legs_are_heard_that_are_encrypted_and_sent_through_a_network_that_loses_and_delays() {
+    let mut line = vec!["--spawn", "--legs", "8", "--for", "3s", "--codec", "opus,pcmu", "--floor"];
+    line.extend(["--srtp", "--tls", "--loss", "5", "--jitter", "20", "--drift", "200"]);
+    until_right(|| {
+        let seen = told(Command::new(binary()).args(["load", "-o", "json"]).args(&line));
+        for side in ["server", "floor"] {
+            let packets = &seen[side]["packets"];
+            assert!(packets["lost_on_purpose"].as_u64() > Some(0), "{packets}");
+            assert!(seen[side]["sound"]["breaks"]["count"].is_number(), "{seen}");
+        }
+        seen
+    });
+}
+
+#[test]
 fn flags_that_cannot_be_are_refused_with_what_can() {
     let check = |flags: &[&str], says: &str| {
         let output = Command::new(binary()).arg("load").args(flags).output().unwrap();
@@ -50,6 +65,11 @@ fn flags_that_cannot_be_are_refused_with_what_can() {
         assert!(told.contains(says), "{told}");
     };
     check(&["--codec", "g729"], "opus, g722, pcmu, pcma");
+    check(&["--loss", "41"], "0 to 40 percent");
+    check(&["--burst", "0"], "1 to 50 packets");
+    check(&["--jitter", "201"], "0 to 200 ms");
+    check(&["--drift", "1001"], "0 to 1000 ppm");
+    check(&["--ca-file", "there.pem"], "--tls");
 }
 
 /// Runs until both sides heard whom they should.

@@ -95,7 +95,7 @@ pub use crate::retention::Retention;
 pub use crate::stock::{Locality, NumberRange, NumberType, fictional_numbers};
 pub use crate::tls::{SipTls, Tls};
 pub use crate::trunks::{Trunk, TrunkQuestion, TrunkStats};
-pub use crate::wired::{CODECS, mixed, srtp_policy, terms};
+pub use crate::wired::{CODECS, mixed, protection, srtp_policy, terms};
 pub use delivery::{Note, Outbox, ROWS_MAX};
 pub use exchange::{
     Beep, ConferenceCallback, DEFAULT_MUSIC_URL, EdgeChanges, Edges, Gain, MachineDetection,

@@ -44,7 +44,7 @@ pub fn srtp_policy(name: &str) -> Option<SrtpPolicy> {
 }
 
 /// Returns what protects a leg as it was agreed on.
-fn protection(agreed: &sip::Protection) -> Option<media::Protection> {
+pub fn protection(agreed: &sip::Protection) -> Option<media::Protection> {
     let key = |keys: &sip::Keys| {
         let suite = match keys.suite() {
             sip::Suite::AesCm128HmacSha1_80 => media::Suite::AesCm128HmacSha1_80,

@@ -34,6 +34,19 @@ fn spawn(mut command: Command, pin: Option<usize>) -> Result<Child, String> {
     std::thread::spawn(start).join().map_err(|_| "a thread ended".to_owned())?
 }
 
+/// What a server of our own is to be.
+#[derive(Debug)]
+pub struct Wants {
+    /// The processor that it is bound to.
+    pub pin: Option<usize>,
+    /// Where is asked what to do with a call.
+    pub voice_url: Option<String>,
+    /// How many calls are over already.
+    pub history: Option<usize>,
+    /// Whether it speaks SIP over TLS.
+    pub tls: bool,
+}
+
 /// A server of our own; it ends, and its folder goes, when this is dropped.
 pub struct Server {
     child: Child,
@@ -41,14 +54,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it; what to do with a call is asked at `voice_url`, and so many calls are over already.
-    pub async fn start(
-        pin: Option<usize>,
-        voice_url: Option<&str>,
-        history: Option<usize>,
-    ) -> Result<Self, String> {
+    /// Starts it.
+    pub async fn start(wants: &Wants) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("a folder: {error}"))?;
-        if let Some(calls) = history {
+        if let Some(calls) = wants.history {
             let folder = folder.path().to_owned();
             let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
             let write = move || {
@@ -62,10 +71,13 @@ impl Server {
         command.args(["dev", "--http", "127.0.0.1:0", "--sip", "127.0.0.1:0"]);
         command.args(["--admin", "127.0.0.1:0", "--data"]).arg(folder.path());
         command.arg("--ready-file").arg(&ready).stdout(Stdio::null());
-        if let Some(url) = voice_url {
+        if let Some(url) = &wants.voice_url {
             command.args(["--voice-url", url]);
         }
-        let mut server = Self { child: spawn(command, pin)?, folder };
+        if wants.tls {
+            command.args(["--sip-tls", "127.0.0.1:0"]);
+        }
+        let mut server = Self { child: spawn(command, wants.pin)?, folder };
         let until = Instant::now() + READY_WITHIN;
         while !ready.exists() {
             if let Ok(Some(status)) = server.child.try_wait() {

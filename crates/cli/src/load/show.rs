@@ -8,6 +8,9 @@ use sim::load::{Plan, Report, Times};
 use super::Served;
 use super::requests::{OWN_SHARE_MAX, Outcome};
 
+/// Milliseconds in which it is judged whether somebody is missing.
+const FRAME_MS: usize = 20;
+
 /// Returns everything, for programs.
 pub fn json(plan: &Plan, served: &Served, floor: Option<&Report>) -> Value {
     let mut value = json!({
@@ -16,6 +19,14 @@ pub fn json(plan: &Plan, served: &Served, floor: Option<&Report>) -> Value {
             "room_size": plan.room_size,
             "talkers": plan.talkers,
             "codecs": plan.codecs,
+            "srtp": plan.srtp,
+            "network": {
+                "loss_percent": plan.network.loss,
+                "burst": plan.network.burst,
+                "jitter_ms": ms(plan.network.jitter),
+                "drift_ppm": plan.network.drift,
+                "seed": plan.network.seed,
+            },
             "seconds": plan.length.as_secs(),
         },
         "machine": machine(),
@@ -94,6 +105,7 @@ fn report(report: &Report) -> Value {
             "received": report.received,
             "lost": report.lost,
             "gaps": report.gaps,
+            "lost_on_purpose": report.dropped,
             "spacing_ms": times(&report.spacing),
         },
         "delay_ms": times(&report.delay),
@@ -102,6 +114,11 @@ fn report(report: &Report) -> Value {
             "legs_right": report.right,
             "faults": report.faults,
             "silent_frames": report.silent_frames,
+            "breaks": {
+                "count": report.breaks.count,
+                "frames": report.breaks.frames,
+                "longest_ms": report.breaks.longest * FRAME_MS,
+            },
             "clicks_said": report.clicks.0,
             "clicks_heard": report.clicks.1,
         },
@@ -156,6 +173,7 @@ pub fn text(plan: &Plan, served: &Served, floor: Option<&Report>) -> String {
         plan.length.as_secs(),
         plan.codecs.join(" and "),
     )];
+    lines.extend(network(plan, &served.report));
     lines.extend(told("server", &served.report));
     let run = &served.report;
     lines.push(format!(
@@ -196,6 +214,21 @@ pub fn text(plan: &Plan, served: &Served, floor: Option<&Report>) -> String {
     lines.join("\n")
 }
 
+fn network(plan: &Plan, report: &Report) -> Option<String> {
+    let network = &plan.network;
+    (!network.is_perfect()).then(|| {
+        format!(
+            "network  {} packets lost on purpose: {} %, {} in a row; jitter {} ms, drift {} ppm, seed {}",
+            report.dropped,
+            network.loss,
+            network.burst,
+            ms(network.jitter),
+            network.drift,
+            network.seed
+        )
+    })
+}
+
 fn told(name: &str, report: &Report) -> Vec<String> {
     let figure = |value: Option<f64>| value.map_or("unknown".to_owned(), |v| format!("{v:.3}"));
     let mut lines = vec![
@@ -206,9 +239,15 @@ fn told(name: &str, report: &Report) -> Vec<String> {
             report.up
         ),
         format!(
-            "sound    {} of {} checked legs heard whom they should; {} silent frames; \
-             {} of {} clicks",
-            report.right, report.checked, report.silent_frames, report.clicks.1, report.clicks.0
+            "sound    {} of {} checked legs heard whom they should; {} silent frames; {} breaks, \
+             {} ms the longest; {} of {} clicks",
+            report.right,
+            report.checked,
+            report.silent_frames,
+            report.breaks.count,
+            report.breaks.longest * FRAME_MS,
+            report.clicks.1,
+            report.clicks.0
         ),
         format!(
             "packets  {} sent, {} received, {} lost, {} gaps over 40 ms, longest {} ms",

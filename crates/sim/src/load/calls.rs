@@ -1,23 +1,22 @@
 //! The signalling of all legs: one SIP agent with one socket.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use sip::{Agent, CallId, Config, Event, Offered};
+use sip::{Agent, CallId, Config, Event, Offered, Peer, SrtpPolicy, Transport};
 
 use super::figures::Times;
 use super::legs::Far;
 use super::plan::Plan;
+use super::wire::Wire;
 
 /// Calls that are under way and not yet answered, at most.
 const UNANSWERED_MAX: usize = 256;
 /// How long a call may take to be answered.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// How long a turn of waiting lasts when nothing comes.
-const TURN: Duration = Duration::from_millis(2);
 
 /// One leg's call.
 #[derive(Debug)]
@@ -50,29 +49,31 @@ pub struct Joined {
 /// All calls.
 pub struct Switchboard {
     agent: Agent,
-    socket: UdpSocket,
+    wire: Wire,
     server: SocketAddr,
     calls: BTreeMap<CallId, usize>,
     /// Calls that are up.
     up: BTreeMap<CallId, usize>,
     codecs: Vec<sip::Codec>,
+    srtp: SrtpPolicy,
     joined: Joined,
 }
 
 impl Switchboard {
-    /// Binds a socket for calls to `server`.
+    /// Makes ready for calls to `server`.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn bind(ip: IpAddr, server: SocketAddr, plan: &Plan) -> std::io::Result<Self> {
-        let socket = UdpSocket::bind((ip, 0))?;
-        socket.set_read_timeout(Some(TURN))?;
+    /// What the system says.
+    pub fn new(wire: Wire, server: SocketAddr, plan: &Plan) -> std::io::Result<Self> {
+        let address = wire.address()?;
         let mut seed = [0; 32];
         ChaCha12Rng::from_os_rng().fill_bytes(&mut seed);
-        let agent = Agent::new(Config::open(socket.local_addr()?, seed));
+        let tls = (wire.transport() == Transport::Tls).then_some(address);
+        let agent = Agent::new(Config { tls, ..Config::open(address, seed) });
         let (calls, up) = (BTreeMap::new(), BTreeMap::new());
         let (codecs, joined) = (plan.offered(), Joined::default());
-        Ok(Self { agent, socket, server, calls, up, codecs, joined })
+        let srtp = if plan.srtp { SrtpPolicy::Mandatory } else { SrtpPolicy::Off };
+        Ok(Self { agent, wire, server, calls, up, codecs, srtp, joined })
     }
 
     /// Calls for every leg, `rate` a second, and returns when each was answered or was not.
@@ -146,20 +147,23 @@ impl Switchboard {
 
     fn invite(&mut self, leg: &Wanted) {
         let (call, now) = (self.agent.new_call(), Instant::now());
-        let uri = format!("sip:{}@{}", leg.user, self.server);
+        let transport = self.wire.transport();
+        let by = if transport == Transport::Tls { ";transport=tls" } else { "" };
+        let uri = format!("sip:{}@{}{by}", leg.user, self.server);
         let name = format!("leg{}", leg.number);
-        let offered = Offered { codec: Some(self.codecs[leg.codec]), ..leg.media.into() };
-        self.agent.invite(call, &uri, self.server, (&name, None), offered, now);
+        let codec = Some(self.codecs[leg.codec]);
+        let offered = Offered { codec, srtp: Some(self.srtp), media: leg.media };
+        let peer = Peer { address: self.server, transport };
+        self.agent.invite(call, &uri, peer, (&name, None), offered, now);
         self.calls.insert(call, leg.number);
         self.joined.invited.insert(leg.number, now);
         self.send();
     }
 
     fn turn(&mut self, connect: &mut dyn FnMut(usize, Far)) {
-        let mut datagram = [0; 4_096];
-        if let Ok((length, from)) = self.socket.recv_from(&mut datagram) {
-            self.agent.handle_message(from, &datagram[..length], Instant::now());
-        }
+        let peer = Peer { address: self.server, transport: self.wire.transport() };
+        let agent = &mut self.agent;
+        self.wire.receive(|octets| agent.handle_message(peer, octets, Instant::now()));
         self.agent.handle_timeout(Instant::now());
         while let Some(event) = self.agent.poll_event() {
             match event {
@@ -169,9 +173,7 @@ impl Switchboard {
                     if let Some(invited) = self.joined.invited.get(&number) {
                         self.joined.answered.note(invited.elapsed());
                     }
-                    let codec = session.audio.codecs.first();
-                    let payload_type = codec.map_or(0, |&(number, _)| number);
-                    connect(number, Far { address: session.audio.address, payload_type });
+                    connect(number, Far::agreed(&session.audio));
                 }
                 Event::Failed(call, status) => {
                     self.calls.remove(&call);
@@ -189,8 +191,7 @@ impl Switchboard {
 
     fn send(&mut self) {
         while let Some(transmit) = self.agent.poll_transmit() {
-            // SIP repeats what is lost.
-            let _ = self.socket.send_to(&transmit.octets, transmit.to);
+            self.wire.send(&transmit);
         }
     }
 }

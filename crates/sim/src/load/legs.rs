@@ -6,11 +6,12 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use media::{Header, PACKET_MAX};
+use media::{Header, MasterKey, PACKET_MAX, Protection, Srtp, Suite};
 use node::arrival::{Port, Reader};
 
 use super::figures::Times;
 use super::heard::Heard;
+use super::network::Way;
 use super::phrase::{Phrases, Saying};
 use super::plan::{Plan, Role};
 use super::voice::CLICK_ROUNDS;
@@ -18,6 +19,10 @@ use super::voice::CLICK_ROUNDS;
 /// Places in the 20 ms at which legs send: the phones of a room are not in step.
 const SLOTS: usize = 20;
 const SLOT: Duration = Duration::from_millis(1);
+/// For how many of these a packet can be kept before it is sent: longer than a network delays one.
+const DELAYS: usize = 256;
+/// Longest datagram that is opened.
+const DATAGRAM_MAX: usize = 2_048;
 /// Datagrams of one leg in one sweep.
 const SWEEP_MAX: usize = 64;
 /// Packets further apart than this are a gap: one is missing, or was late by its whole length.
@@ -32,12 +37,27 @@ pub struct Far {
     pub address: SocketAddr,
     /// The payload type of the codec, both ways.
     pub payload_type: u8,
+    /// What protects the packets; none: nothing does.
+    pub protection: Option<Protection>,
 }
 
 impl Far {
-    /// Makes that of a reflector, which takes every packet.
-    pub fn reflector(address: SocketAddr) -> Self {
-        Self { address, payload_type: 0 }
+    /// Makes that of a description.
+    pub fn agreed(audio: &sip::Media) -> Self {
+        let codec = audio.codecs.first();
+        Self {
+            address: audio.address,
+            payload_type: codec.map_or(0, |&(number, _)| number),
+            protection: audio.protection.as_ref().and_then(node::protection),
+        }
+    }
+
+    /// Makes that of a reflector, which takes every packet and sends it back as it was protected.
+    pub fn reflector(address: SocketAddr, srtp: bool) -> Self {
+        let suite = Suite::AeadAes128Gcm;
+        let key = srtp.then(|| MasterKey::new(suite, &[1; 16], &[1; 12])).flatten();
+        let protection = key.map(|key| Protection { ours: key, theirs: key });
+        Self { address, payload_type: 0, protection }
     }
 }
 
@@ -61,6 +81,8 @@ pub struct Seen {
     pub received: u64,
     /// Packets that never came, by their numbers.
     pub lost: u64,
+    /// Packets of ours that the network lost, as it was told to.
+    pub dropped: u64,
     /// When the first packet came, ever.
     pub first: Option<Instant>,
     /// What was heard, where it was to be kept.
@@ -95,7 +117,19 @@ struct Leg {
     /// By how much timestamps grow from packet to packet.
     step: u32,
     saying: Saying,
+    way: Option<Way>,
+    /// What protects what it sends and opens what it gets.
+    sealed: Option<Box<(Srtp, Srtp)>>,
     seen: Seen,
+}
+
+/// A packet on its way.
+struct Delayed {
+    /// Of which leg.
+    slot: usize,
+    place: usize,
+    click: bool,
+    octets: Box<[u8]>,
 }
 
 /// A click.
@@ -110,6 +144,8 @@ pub struct Click {
 /// The legs of one thread.
 pub struct Legs {
     slots: Vec<Vec<Leg>>,
+    /// What is sent in each of the next [`DELAYS`] steps.
+    delayed: Vec<Vec<Delayed>>,
     talkers: usize,
     outcome: Outcome,
     measuring: bool,
@@ -140,11 +176,14 @@ impl Legs {
                 header,
                 step: codecs[role.codec].clock() / 50,
                 saying: phrases.of(plan, role),
+                way: Way::new(&plan.network, role.number),
+                sealed: None,
                 seen: Seen::default(),
             });
         }
         let outcome = Outcome::default();
-        Ok(Self { slots, talkers: plan.talkers, outcome, measuring: false })
+        let delayed = (0..DELAYS).map(|_| Vec::new()).collect();
+        Ok(Self { slots, delayed, talkers: plan.talkers, outcome, measuring: false })
     }
 
     /// Returns where each leg wants its sound.
@@ -173,8 +212,8 @@ impl Legs {
             if self.measuring {
                 self.outcome.late.note(now.saturating_duration_since(due));
             }
-            let slot = (step % SLOTS as u64) as usize;
-            self.sweep(slot, step / SLOTS as u64, &mut reader, now);
+            self.deliver(step);
+            self.sweep(step, &mut reader, now);
             due += SLOT;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
@@ -185,6 +224,9 @@ impl Legs {
         let slot = &mut self.slots[number * 7 % SLOTS];
         if let Some(leg) = slot.iter_mut().find(|leg| leg.role.number == number) {
             leg.header.payload_type = far.payload_type;
+            leg.sealed = far
+                .protection
+                .map(|keys| Box::new((Srtp::new(&keys.ours), Srtp::new(&keys.theirs))));
             leg.far = Some(far);
         }
     }
@@ -203,31 +245,53 @@ impl Legs {
         self.outcome
     }
 
-    fn sweep(&mut self, slot: usize, round: u64, reader: &mut Reader, now: Instant) {
+    /// Sends what was on its way until now.
+    fn deliver(&mut self, step: u64) {
+        for packet in std::mem::take(&mut self.delayed[(step % DELAYS as u64) as usize]) {
+            let leg = &mut self.slots[packet.slot][packet.place];
+            send(leg, &packet.octets, packet.click, self.measuring, &mut self.outcome);
+        }
+    }
+
+    fn sweep(&mut self, step: u64, reader: &mut Reader, now: Instant) {
+        let (slot, round) = ((step % SLOTS as u64) as usize, step / SLOTS as u64);
         reader.begin(now);
-        for leg in &mut self.slots[slot] {
+        for (place, leg) in self.slots[slot].iter_mut().enumerate() {
             let Some(far) = leg.far else { continue };
             let (measuring, outcome) = (self.measuring, &mut self.outcome);
             reader.receive(&leg.port, SWEEP_MAX, |datagram| {
                 // A port may have been another leg's a moment ago.
                 if datagram.from == far.address {
-                    hear(leg.role, &mut leg.seen, outcome, measuring, datagram.octets, datagram.at);
+                    let opens = leg.sealed.as_mut().map(|sealed| &mut sealed.1);
+                    let (role, octets, at) = (leg.role, datagram.octets, datagram.at);
+                    hear(role, &mut leg.seen, outcome, measuring, opens, octets, at);
                 }
             });
-            let click = clicks(&leg.role, self.talkers, round);
-            let sent = say(leg, click, far.address);
-            if !self.measuring {
+            let mut click = clicks(&leg.role, self.talkers, round);
+            let Some(mut way) = leg.way.take() else {
+                let mut packet = [0; PACKET_MAX];
+                let length = say(leg, click, &mut packet);
+                send(leg, &packet[..length], click, measuring, outcome);
                 continue;
-            }
-            leg.seen.sent += 1;
-            match sent {
-                None => self.outcome.unsent += 1,
-                Some(at) if click => {
-                    let by = leg.role.number;
-                    self.outcome.clicks.entry(leg.role.room).or_default().push(Click { by, at });
+            };
+            way.round(|late| {
+                let mut packet = [0; PACKET_MAX];
+                let length = say(leg, click, &mut packet);
+                let click = std::mem::take(&mut click);
+                let Some(late) = late else {
+                    leg.seen.dropped += u64::from(measuring);
+                    return;
+                };
+                // This step has been delivered already.
+                let steps = (late.as_nanos() / SLOT.as_nanos()) as usize % (DELAYS - 1);
+                if steps == 0 {
+                    return send(leg, &packet[..length], click, measuring, outcome);
                 }
-                Some(_) => {}
-            }
+                let octets = Box::from(&packet[..length]);
+                let due = (step as usize + steps) % DELAYS;
+                self.delayed[due].push(Delayed { slot, place, click, octets });
+            });
+            leg.way = Some(way);
         }
     }
 }
@@ -239,16 +303,32 @@ fn clicks(role: &Role, talkers: usize, round: u64) -> bool {
         && role.talker.is_some_and(|talker| turn / CLICK_ROUNDS % talkers as u64 == talker as u64)
 }
 
-/// Sends a packet; returns when, and nothing where that could not be.
-fn say(leg: &mut Leg, click: bool, to: SocketAddr) -> Option<Instant> {
-    let mut packet = [0; PACKET_MAX];
-    let length = leg.header.write(leg.saying.next(click), &mut packet);
+/// Writes the next packet; returns its length.
+fn say(leg: &mut Leg, click: bool, packet: &mut [u8; PACKET_MAX]) -> usize {
+    let length = leg.header.write(leg.saying.next(click), packet);
     leg.header.sequence = leg.header.sequence.wrapping_add(1);
     leg.header.timestamp = leg.header.timestamp.wrapping_add(leg.step);
     leg.header.marker = false;
-    let now = Instant::now();
-    leg.port.socket.send_to(&packet[..length], to).ok()?;
-    Some(now)
+    match &mut leg.sealed {
+        Some(sealed) => sealed.0.protect(packet, length),
+        None => length,
+    }
+}
+
+/// Sends a packet, and notes when, where there is a click in it.
+fn send(leg: &mut Leg, octets: &[u8], click: bool, measuring: bool, outcome: &mut Outcome) {
+    let Some(far) = leg.far else { return };
+    let at = Instant::now();
+    let sent = leg.port.socket.send_to(octets, far.address).is_ok();
+    if !measuring {
+        return;
+    }
+    leg.seen.sent += 1;
+    outcome.unsent += u64::from(!sent);
+    if sent && click {
+        let by = leg.role.number;
+        outcome.clicks.entry(leg.role.room).or_default().push(Click { by, at });
+    }
 }
 
 fn hear(
@@ -256,6 +336,7 @@ fn hear(
     seen: &mut Seen,
     outcome: &mut Outcome,
     measuring: bool,
+    opens: Option<&mut Srtp>,
     octets: &[u8],
     at: Instant,
 ) {
@@ -276,7 +357,17 @@ fn hear(
         seen.lost += u64::from(missing);
     }
     seen.sequence = Some(header.sequence);
-    if role.recorded {
+    if !role.recorded {
+        return;
+    }
+    let Some(opens) = opens else { return seen.heard.keep(at, header.sequence, payload) };
+    let mut packet = [0; DATAGRAM_MAX];
+    let length = octets.len().min(DATAGRAM_MAX);
+    packet[..length].copy_from_slice(&octets[..length]);
+    // What nobody but the server can have sent is heard; the rest is missing.
+    if let Some((_, payload)) =
+        opens.unprotect(&mut packet[..length]).and_then(|length| Header::parse(&packet[..length]))
+    {
         seen.heard.keep(at, header.sequence, payload);
     }
 }
@@ -296,7 +387,7 @@ mod tests {
             let mut packet = [0; PACKET_MAX];
             let length = header.write(&[0xff; 160], &mut packet);
             let at = start + Duration::from_millis(at_ms);
-            hear(role, &mut seen, &mut outcome, true, &packet[..length], at);
+            hear(role, &mut seen, &mut outcome, true, None, &packet[..length], at);
         }
         assert_eq!((seen.received, seen.lost, outcome.gaps), (5, 1, 1));
         assert_eq!(outcome.spacing.longest(), Duration::from_millis(61));

@@ -6,21 +6,25 @@ mod figures;
 mod heard;
 mod history;
 mod legs;
+mod network;
 mod phrase;
 mod plan;
 mod process;
 mod reflector;
 mod report;
 mod voice;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 pub use figures::Times;
 pub use history::{CALLS_EACH, HISTORY_MAX, SPAN as HISTORY_SPAN, write_history};
 pub use legs::GAP;
+pub use network::{BURST_MAX, DRIFT_MAX, JITTER_MAX, LOSS_MAX, Network};
 pub use plan::{CODECS_MAX, LEGS_MAX, Plan, RECORDED_MAX};
 pub use process::{Usage, pin, pin_beside};
 pub use reflector::Reflector;
@@ -32,6 +36,8 @@ use legs::{Far, Legs, Told};
 use phrase::Phrases;
 use plan::Role;
 use report::Judge;
+use tokio_rustls::rustls::ClientConfig;
+use wire::Wire;
 
 /// Legs for which one thread sends.
 const THREAD_LEGS: usize = 1_500;
@@ -43,8 +49,8 @@ const SETTLE_FLOOR: Duration = Duration::from_millis(500);
 /// To whom the legs talk.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// A server's SIP address.
-    Server(SocketAddr),
+    /// A server's SIP address; with TLS, whom we believe.
+    Server(SocketAddr, Option<Arc<ClientConfig>>),
     /// A reflector's sockets, one for each leg.
     Reflector(Vec<SocketAddr>),
 }
@@ -74,7 +80,7 @@ pub fn run(
     plan.check()?;
     let told = |error: std::io::Error| format!("{error}; try fewer --legs, or raise `ulimit -n`");
     let (ip, itself) = match target {
-        Target::Server(server) => (server.ip(), false),
+        Target::Server(server, _) => (server.ip(), false),
         Target::Reflector(sockets) => (sockets.first().map_or(LOOPBACK, SocketAddr::ip), true),
     };
     let roles = plan.roles();
@@ -84,13 +90,19 @@ pub fn run(
     match target {
         Target::Reflector(sockets) => {
             for (role, &socket) in roles.iter().zip(sockets) {
-                threads.connect(role.number, Far::reflector(socket));
+                threads.connect(role.number, Far::reflector(socket, plan.srtp));
             }
             phase(Phase::Up(sockets.len()));
             std::thread::sleep(SETTLE_FLOOR);
         }
-        Target::Server(server) => {
-            let board = switchboard.insert(Switchboard::bind(ip, *server, plan).map_err(told)?);
+        Target::Server(server, tls) => {
+            let wire = match tls {
+                Some(client) => Wire::tls(*server, client).map_err(|error| {
+                    format!("TLS with {server}: {error}; name its authority with --ca-file")
+                })?,
+                None => Wire::udp(ip).map_err(told)?,
+            };
+            let board = switchboard.insert(Switchboard::new(wire, *server, plan).map_err(told)?);
             let wanted: Vec<Wanted> = roles.iter().map(|role| threads.wanted(plan, role)).collect();
             board.join(&wanted, plan.joins, &mut |leg, far| threads.connect(leg, far));
             if board.up() == 0 {

@@ -100,7 +100,7 @@ impl Phrases {
 mod tests {
     use super::*;
     use crate::load::heard::Heard;
-    use crate::load::voice::Ear;
+    use crate::load::voice::{Ear, WINDOW};
 
     use std::time::{Duration, Instant};
 
@@ -121,7 +121,7 @@ mod tests {
             let sound = heard.sound(codecs[0]);
             let each = amplitude(plan.talkers);
             let tone = plan.tone(&roles[1]).unwrap();
-            assert_eq!(Ear::new().fault(&sound.samples, each, &[tone]), None, "{name}");
+            assert_eq!(Ear::new().fault(&sound.samples, WINDOW, each, &[tone]), None, "{name}");
             let clicks: Vec<usize> = (0..200).filter(|&at| sound.clicks(at)).collect();
             assert!(clicks.contains(&73) && clicks.contains(&123), "{name}: {clicks:?}");
             assert!(
@@ -135,7 +135,7 @@ mod tests {
                 heard.keep(start, number, silent.next(number == 7));
             }
             let sound = heard.sound(codecs[0]);
-            assert_eq!(Ear::new().fault(&sound.samples, each, &[]), None, "{name}");
+            assert_eq!(Ear::new().fault(&sound.samples, WINDOW, each, &[]), None, "{name}");
             assert!((0..60).all(|at| !sound.clicks(at)), "{name}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::network::Network;
 use super::voice::{TONES, Tone};
 
 /// Most legs of one run.
@@ -29,6 +30,10 @@ pub struct Plan {
     /// What is spoken, by the names that the setting `codecs` has: dealt among the legs in turn, so that each codec is
     /// spoken by talkers and by listeners.
     pub codecs: Vec<String>,
+    /// What becomes of what the legs send.
+    pub network: Network,
+    /// Whether sound is encrypted; where it is not, that is not offered either.
+    pub srtp: bool,
 }
 
 /// What a leg is to be.
@@ -56,6 +61,8 @@ impl Default for Plan {
             joins: 200,
             name: "load".to_owned(),
             codecs: vec!["pcmu".to_owned()],
+            network: Network::default(),
+            srtp: false,
         }
     }
 }
@@ -73,6 +80,7 @@ impl Plan {
         between("--legs", self.legs, LEGS_MAX)?;
         between("--room-size", self.room_size, node::PARTICIPANTS_MAX as usize)?;
         between("--talkers", self.talkers, TONES.min(self.room_size))?;
+        self.network.check()?;
         between("--codec: their number", self.codecs.len(), CODECS_MAX)?;
         node::terms(&self.codecs, "optional").map(drop).map_err(|told| format!("--codec: {told}"))
     }

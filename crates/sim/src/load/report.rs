@@ -8,7 +8,7 @@ use media::Codec;
 use super::figures::Times;
 use super::legs::{Click, Outcome, Seen};
 use super::plan::{Plan, Role};
-use super::voice::{self, Ear};
+use super::voice::{self, Breaks, Ear, SAMPLES};
 
 /// A run whose own sending was later than this at its 99th percentile, or [`LATE_WORST`] once, is
 /// not clean: it says more about the generator than about the server.
@@ -17,6 +17,8 @@ pub const LATE_P99: Duration = Duration::from_millis(4);
 pub const LATE_WORST: Duration = Duration::from_millis(20);
 /// Faults that are told in words; the others are counted.
 const FAULTS_TOLD: usize = 8;
+/// Samples in which breaks are not counted.
+const BEGINNING: usize = 5 * SAMPLES;
 
 /// What was seen.
 #[derive(Debug, Default)]
@@ -59,6 +61,10 @@ pub struct Report {
     pub faults: Vec<String>,
     /// Frames of silence in recordings that should have none.
     pub silent_frames: usize,
+    /// Frames of recordings in which somebody was missing.
+    pub breaks: Breaks,
+    /// Packets of ours that the network lost, as it was told to.
+    pub dropped: u64,
     /// Processor time of the process for a second of a leg, in milliseconds.
     pub cpu_ms: Option<f64>,
     /// Memory for a leg, in KiB.
@@ -92,6 +98,7 @@ impl Report {
         self.sent += seen.sent;
         self.received += seen.received;
         self.lost += seen.lost;
+        self.dropped += seen.dropped;
         let invited = judge.invited.get(&role.number);
         if let (Some(first), Some(&invited)) = (seen.first, invited) {
             self.first_sound.note(first.saturating_duration_since(invited));
@@ -111,13 +118,18 @@ impl Report {
         }
         let amplitude = voice::amplitude(plan.talkers);
         let expected = plan.expected(role, judge.itself);
+        // A decoder that begins in the middle of a stream needs a moment.
+        let settled = sound.samples.get(BEGINNING..).unwrap_or_default();
         if !expected.is_empty() {
-            self.silent_frames += voice::silent_frames(&sound.samples, amplitude);
+            self.silent_frames += voice::silent_frames(settled, amplitude);
         }
+        self.breaks.add(judge.ear.breaks(settled, amplitude, &expected));
+        // What a network does to a second is counted; who is in the whole is not up to it.
+        let whole = if plan.network.is_perfect() { voice::WINDOW } else { sound.samples.len() };
         let fault = if sound.samples.len() < voice::WINDOW {
             Some("hears less than a second".to_owned())
         } else {
-            judge.ear.fault(&sound.samples, amplitude, &expected)
+            judge.ear.fault(&sound.samples, whole, amplitude, &expected)
         };
         match fault {
             None => self.right += 1,

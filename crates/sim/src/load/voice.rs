@@ -21,6 +21,8 @@ const CLICK_HERTZ: usize = 2_000;
 const CLICK_PART: usize = 500;
 /// A click stays above this in every codec; all tones together do not reach it.
 const CLICK_HEARD: u16 = 7_500;
+/// What part of a tone is none.
+const GONE: f32 = 0.25;
 /// All tones of a room together.
 const LOUDEST: usize = 6_000;
 
@@ -91,35 +93,74 @@ impl Ear {
         real.hypot(imaginary) * 2.0 / SAMPLES as f32
     }
 
-    /// Says whether a tone is in a second of sound, by the level that it has in the median frame:
+    /// Says whether a tone is in a part of a sound, by the level that it has in the median frame:
     /// a click is in a few frames only, and while a jitter buffer moves, the pitch is off by up to
     /// 2.5 %. `None` stands for a tone that is neither there nor gone.
-    fn hears(&self, second: &[i16], tone: usize, amplitude: i16) -> Option<bool> {
+    fn hears(&self, part: &[i16], tone: usize, amplitude: i16) -> Option<bool> {
         let mut levels: Vec<f32> =
-            second.chunks_exact(SAMPLES).map(|frame| self.level(frame, tone)).collect();
+            part.chunks_exact(SAMPLES).map(|frame| self.level(frame, tone)).collect();
         levels.sort_by(f32::total_cmp);
         let level = levels[levels.len() / 2] / f32::from(amplitude);
         match () {
             () if level >= 0.35 => Some(true),
-            () if level < 0.25 => Some(false),
+            () if level < GONE => Some(false),
             () => None,
         }
     }
 
-    /// Says what is wrong with a recording in which exactly `expected` ought to be heard; nothing
-    /// when all is well.
-    pub fn fault(&self, sound: &[i16], amplitude: i16, expected: &[Tone]) -> Option<String> {
-        for (second, window) in sound.chunks_exact(WINDOW).enumerate() {
+    /// Returns the breaks in a sound in which these ought to be heard.
+    pub fn breaks(&self, sound: &[i16], amplitude: i16, expected: &[Tone]) -> Breaks {
+        let (mut breaks, mut length) = (Breaks::default(), 0);
+        for frame in sound.chunks_exact(SAMPLES) {
+            let missing = |tone: &Tone| self.level(frame, tone.0) < GONE * f32::from(amplitude);
+            length = if expected.iter().any(missing) { length + 1 } else { 0 };
+            breaks.count += usize::from(length == 1);
+            breaks.frames += usize::from(length > 0);
+            breaks.longest = breaks.longest.max(length);
+        }
+        breaks
+    }
+
+    /// Says what is wrong with a recording in which exactly `expected` ought to be heard in each part of `window`
+    /// samples; nothing when all is well.
+    pub fn fault(
+        &self,
+        sound: &[i16],
+        window: usize,
+        amplitude: i16,
+        expected: &[Tone],
+    ) -> Option<String> {
+        for (part, window) in sound.chunks_exact(window).enumerate() {
             for tone in 0..TONES {
                 let wanted = expected.contains(&Tone(tone));
                 if self.hears(window, tone, amplitude) != Some(wanted) {
                     let hertz = Tone(tone).hertz();
                     let what = if wanted { "missing" } else { "heard" };
-                    return Some(format!("{hertz} Hz is {what} in second {second}"));
+                    return Some(format!("{hertz} Hz is {what} in part {part}"));
                 }
             }
         }
         None
+    }
+}
+
+/// Frames in which somebody was not heard who ought to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Breaks {
+    /// How often it was so.
+    pub count: usize,
+    /// For how many frames of 20 ms, altogether.
+    pub frames: usize,
+    /// For how many at the longest.
+    pub longest: usize,
+}
+
+impl Breaks {
+    /// Adds all of another.
+    pub fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.frames += other.frames;
+        self.longest = self.longest.max(other.longest);
     }
 }
 
@@ -154,15 +195,17 @@ mod tests {
             let parts: Vec<(usize, i16)> = (0..talkers).map(|tone| (tone, each)).collect();
             let sound = second(&parts, false);
             let all: Vec<Tone> = (0..talkers).map(Tone).collect();
-            assert_eq!(Ear::new().fault(&sound, each, &all), None, "{talkers}");
+            assert_eq!(Ear::new().fault(&sound, WINDOW, each, &all), None, "{talkers}");
             assert!(
                 Ear::new()
-                    .fault(&sound, each, &all[1..])
+                    .fault(&sound, WINDOW, each, &all[1..])
                     .is_some_and(|told| told.contains("heard"))
             );
             let more: Vec<Tone> = (0..=talkers).map(Tone).collect();
             assert!(
-                Ear::new().fault(&sound, each, &more).is_some_and(|told| told.contains("missing"))
+                Ear::new()
+                    .fault(&sound, WINDOW, each, &more)
+                    .is_some_and(|told| told.contains("missing"))
             );
         }
     }
@@ -171,7 +214,7 @@ mod tests {
     fn a_click_is_found_and_spoils_no_tone() {
         let each = amplitude(2);
         let sound = second(&[(5, each), (6, each)], true);
-        assert_eq!(Ear::new().fault(&sound, each, &[Tone(5), Tone(6)]), None);
+        assert_eq!(Ear::new().fault(&sound, WINDOW, each, &[Tone(5), Tone(6)]), None);
         let found: Vec<bool> = sound.chunks(SAMPLES).map(clicks).collect();
         assert_eq!(found.iter().position(|&found| found), Some(3));
         assert_eq!(found.iter().filter(|&&found| found).count(), 1);
@@ -182,5 +225,10 @@ mod tests {
         let mut sound = second(&[(0, 3_000)], false);
         sound[1_600..1_600 + 2 * SAMPLES].fill(0);
         assert_eq!(silent_frames(&sound, 3_000), 2);
+        sound[4_800..4_800 + 3 * SAMPLES].fill(0);
+        let breaks = |tones: &[Tone]| Ear::new().breaks(&sound, 3_000, tones);
+        assert_eq!(breaks(&[Tone(0)]), Breaks { count: 2, frames: 5, longest: 3 });
+        assert_eq!(breaks(&[]), Breaks::default());
+        assert_eq!(breaks(&[Tone(0), Tone(1)]), Breaks { count: 1, frames: 50, longest: 50 });
     }
 }
