@@ -1,12 +1,15 @@
 //! `sidetone load`: many calls with sound to a server on this machine.
 
 mod child;
+mod plot;
 mod requests;
 mod rest;
 mod show;
+mod snapshot;
 mod sorts;
 mod updates;
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use crate::tls::DEV_CERTIFICATE;
 use child::{Reflector, Server};
 use requests::AT_ONCE_MAX;
 use rest::Rest;
+use snapshot::Watched;
 use updates::Updates;
 
 /// Flags of `sidetone load`.
@@ -41,6 +45,12 @@ pub struct Arguments {
     /// Calls.
     #[arg(long, default_value_t = 100)]
     legs: usize,
+    /// So many calls, then so many, and so on, each with its floor: `100,200,400`.
+    #[arg(long, value_delimiter = ',', value_name = "LEGS", conflicts_with_all = ["legs", "mock", "history"])]
+    sweep: Vec<usize>,
+    /// Draws cost and delay by the number of calls, as SVG.
+    #[arg(long, value_name = "FILE", conflicts_with = "mock")]
+    plot: Option<PathBuf>,
     /// Calls in each conference.
     #[arg(long, default_value_t = 4)]
     room_size: usize,
@@ -83,6 +93,10 @@ pub struct Arguments {
     /// Participants muted or unmuted in a second, by REST, while it counts.
     #[arg(long, default_value_t = 0)]
     updates: u32,
+    /// Silent calls that hang up and come again in a second, during the first three quarters of the time; the server's
+    /// memory, sockets and delay are told of before and after.
+    #[arg(long, default_value_t = 0, conflicts_with = "updates", value_name = "A SECOND")]
+    churn: u32,
     /// Requests at once, by REST, while it counts: each sort in turn, as fast as it is answered.
     #[arg(long, default_value_t = 0)]
     requests: usize,
@@ -106,6 +120,8 @@ pub struct Arguments {
 
 /// How long changes and callbacks get to be answered after a run.
 const END_WITHIN: Duration = Duration::from_secs(20);
+/// Sizes of one sweep.
+const SWEEP_MAX: usize = 16;
 /// Longest run.
 const LENGTH_MAX: Duration = Duration::from_secs(600);
 
@@ -120,13 +136,14 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
     if let Some(legs) = arguments.reflector {
         return child::reflect(legs.min(LEGS_MAX));
     }
+    let name = format!("load-{}", std::process::id());
     let plan = Plan {
         legs: arguments.legs,
         room_size: arguments.room_size,
         talkers: arguments.talkers.min(arguments.room_size),
         length: arguments.length,
         joins: arguments.joins,
-        name: format!("load-{}", std::process::id()),
+        name: name.clone(),
         codecs: arguments.codec.clone(),
         network: Network {
             loss: arguments.loss,
@@ -136,8 +153,20 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
             seed: arguments.seed,
         },
         srtp: arguments.srtp,
+        churn: arguments.churn,
     };
-    plan.check()?;
+    let plans: Vec<Plan> = match arguments.sweep.as_slice() {
+        [] => vec![plan],
+        // Rooms of one size are not those of the next.
+        sizes => sizes
+            .iter()
+            .map(|&legs| Plan { legs, name: format!("{name}-{legs}"), ..plan.clone() })
+            .collect(),
+    };
+    plans.iter().try_for_each(Plan::check)?;
+    if plans.len() > SWEEP_MAX {
+        return Err(format!("--sweep: {SWEEP_MAX} sizes are the most"));
+    }
     if arguments.requests > AT_ONCE_MAX || arguments.history.is_some_and(|it| it > HISTORY_MAX) {
         return Err(format!("--requests {AT_ONCE_MAX} and --history {HISTORY_MAX} are the most"));
     }
@@ -151,16 +180,43 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         println!("{text}");
         return Ok(());
     }
+    // A file that cannot be is told of before, not after.
+    let drawn = |path: &PathBuf| {
+        let told = |error| format!("--plot {}: {error}", path.display());
+        std::fs::File::create(path).map_err(told)
+    };
+    let plot = arguments.plot.as_ref().map(drawn).transpose()?;
     let updates = (arguments.updates > 0).then_some(arguments.updates);
-    let served = serve(&arguments, &plan, updates).await?;
-    let floor = if arguments.floor { Some(floor(&arguments, &plan).await?) } else { None };
-    let text = if arguments.output == "json" {
-        show::json(&plan, &served, floor.as_ref()).to_string()
-    } else {
-        show::text(&plan, &served, floor.as_ref())
+    let mut runs = Vec::new();
+    for plan in plans {
+        let served = serve(&arguments, &plan, updates).await?;
+        let beside = arguments.floor || !arguments.sweep.is_empty();
+        let floor = if beside { Some(floor(&arguments, &plan).await?) } else { None };
+        runs.push(Run { plan, served, floor });
+    }
+    if let Some(mut file) = plot {
+        file.write_all(plot::svg(&show::load(&runs[0].plan), &sizes(&runs)).as_bytes())
+            .map_err(|error| format!("--plot: {error}"))?;
+    }
+    let text = match (arguments.output.as_str(), runs.as_slice()) {
+        ("json", [run]) => show::json(run).to_string(),
+        ("json", runs) => show::sweep_json(runs).to_string(),
+        (_, [run]) => show::text(run),
+        (_, runs) => show::sweep(runs),
     };
     println!("{text}");
     Ok(())
+}
+
+/// What is drawn of runs.
+fn sizes(runs: &[Run]) -> Vec<plot::Size<'_>> {
+    runs.iter()
+        .map(|Run { plan, served, floor }| plot::Size {
+            legs: plan.legs,
+            server: &served.report,
+            floor: floor.as_ref(),
+        })
+        .collect()
 }
 
 /// Asks a mock what a server is asked that has conferences going on.
@@ -222,14 +278,20 @@ async fn ask_all(
     drive(target, sorts, asks.at_once, plan.length, asks.pin).await
 }
 
+/// One size, and what was seen of it.
+struct Run {
+    plan: Plan,
+    served: Served,
+    floor: Option<Report>,
+}
+
 /// What was seen of a server.
 struct Served {
     report: Report,
     updates: Option<updates::Outcome>,
     requests: Vec<requests::Outcome>,
-    /// Of the server's metrics, while it counted: ticks, and those that were late by more than
-    /// their length.
-    ticks: Option<(u64, u64)>,
+    /// The server itself, before and after.
+    watched: Option<Watched>,
 }
 
 async fn serve(arguments: &Arguments, plan: &Plan, rate: Option<u32>) -> Result<Served, String> {
@@ -238,7 +300,8 @@ async fn serve(arguments: &Arguments, plan: &Plan, rate: Option<u32>) -> Result<
         true => {
             let wants = child::Wants {
                 pin: arguments.pin,
-                voice_url: rate.map(|_| callbacks.voice_url()),
+                // Nobody beeps then.
+                voice_url: (rate.is_some() || plan.churn > 0).then(|| callbacks.voice_url()),
                 history: arguments.history,
                 tls: arguments.tls,
             };
@@ -274,7 +337,7 @@ async fn serve(arguments: &Arguments, plan: &Plan, rate: Option<u32>) -> Result<
     };
     let admin = running.as_ref().and_then(|running| running.admin_url.clone());
     let (tell, phases) = watch::channel(None);
-    let told = tokio::spawn(watch_ticks(admin, phases.clone()));
+    let told = tokio::spawn(Watched::watch(admin, pid, phases.clone()));
     let changed = phases.clone();
     let updating = tokio::spawn(async move {
         match updates {
@@ -299,8 +362,8 @@ async fn serve(arguments: &Arguments, plan: &Plan, rate: Option<u32>) -> Result<
         None => Vec::new(),
     };
     let updates = updating.await.map_err(|error| error.to_string())??;
-    let ticks = told.await.ok().flatten();
-    Ok(Served { report, updates, requests, ticks })
+    let watched = told.await.ok().flatten();
+    Ok(Served { report, updates, requests, watched })
 }
 
 /// Returns whom we believe when we speak TLS.
@@ -341,24 +404,6 @@ async fn sweep(
         sim::load::run(&plan, &target, pid, &mut phase)
     };
     tokio::task::spawn_blocking(run).await.map_err(|error| error.to_string())?
-}
-
-/// Reads the counters of ticks when the measurement begins and when it is over.
-async fn watch_ticks(
-    admin: Option<String>,
-    mut phases: watch::Receiver<Option<Phase>>,
-) -> Option<(u64, u64)> {
-    let url = format!("{}/metrics", admin?);
-    let mut counts = Vec::new();
-    for wanted in [Phase::Measuring, Phase::Over] {
-        phases.wait_for(|phase| *phase == Some(wanted)).await.ok()?;
-        let text = reqwest::get(&url).await.ok()?.text().await.ok()?;
-        let count = |name: &str| {
-            text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
-        };
-        counts.push((count("sidetone_ticks_total ")?, count("sidetone_ticks_late_total ")?));
-    }
-    Some((counts[1].0.checked_sub(counts[0].0)?, counts[1].1.checked_sub(counts[0].1)?))
 }
 
 /// Load is for machines of one's own: the address must be one of this machine's.

@@ -5,14 +5,22 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sim::load::{Plan, Report, Times};
 
-use super::Served;
 use super::requests::{OWN_SHARE_MAX, Outcome};
+use super::snapshot::Snapshot;
+use super::{Run, Served};
 
 /// Milliseconds in which it is judged whether somebody is missing.
 const FRAME_MS: usize = 20;
 
+/// Returns everything of all sizes, for programs.
+pub fn sweep_json(runs: &[Run]) -> Value {
+    json!({ "sweep": runs.iter().map(json).collect::<Value>() })
+}
+
 /// Returns everything, for programs.
-pub fn json(plan: &Plan, served: &Served, floor: Option<&Report>) -> Value {
+pub fn json(run: &Run) -> Value {
+    let Run { plan, served, floor } = run;
+    let floor = floor.as_ref();
     let mut value = json!({
         "plan": {
             "legs": plan.legs,
@@ -20,6 +28,7 @@ pub fn json(plan: &Plan, served: &Served, floor: Option<&Report>) -> Value {
             "talkers": plan.talkers,
             "codecs": plan.codecs,
             "srtp": plan.srtp,
+            "churn_per_second": plan.churn,
             "network": {
                 "loss_percent": plan.network.loss,
                 "burst": plan.network.burst,
@@ -43,8 +52,11 @@ pub fn json(plan: &Plan, served: &Served, floor: Option<&Report>) -> Value {
         "answered_ms": times(&run.answered),
         "first_sound_ms": times(&run.first_sound),
     });
-    value["server"]["ticks"] =
-        served.ticks.map_or(Value::Null, |(all, late)| json!({ "all": all, "late_20_ms": late }));
+    value["server"]["ticks"] = served.watched.as_ref().map_or(Value::Null, |watched| {
+        let (all, late) = watched.ticks();
+        json!({ "all": all, "late_20_ms": late })
+    });
+    value["server"]["churn"] = if plan.churn > 0 { churn(served) } else { Value::Null };
     value["server"]["updates"] = served.updates.as_ref().map_or(Value::Null, |updates| {
         json!({
             "per_second": round(updates.rate),
@@ -57,6 +69,63 @@ pub fn json(plan: &Plan, served: &Served, floor: Option<&Report>) -> Value {
     });
     value["server"]["requests"] = served.requests.iter().map(request).collect();
     value
+}
+
+/// Returns what became of those who hung up and came again, and of the server by it.
+fn churn(served: &Served) -> Value {
+    let (churn, quarters) = (&served.report.churn, &served.report.delay_quarters);
+    let side = |snapshot: Option<&Snapshot>, delay: &Times| {
+        let mut side = json!({
+            "memory_kib": snapshot.and_then(|it| it.memory_kib),
+            "sockets": snapshot.and_then(|it| it.sockets),
+            "delay_ms": times(delay),
+        });
+        for (name, count) in snapshot.into_iter().flat_map(Snapshot::counts) {
+            side[name] = json!(count);
+        }
+        side
+    };
+    let watched = served.watched.as_ref();
+    json!({
+        "left": churn.left,
+        // They leave during three quarters of the time.
+        "per_second": round(churn.left as f64 / (served.report.seconds * 0.75).max(0.001)),
+        "answered_ms": times(&churn.answered),
+        "first_sound_ms": times(&churn.first_sound),
+        "before": side(watched.map(|it| &it.before), &quarters.0),
+        "after": side(watched.map(|it| &it.after), &quarters.1),
+    })
+}
+
+/// The same, for people.
+fn churned(served: &Served) -> Vec<String> {
+    let (churn, quarters) = (&served.report.churn, &served.report.delay_quarters);
+    let mut lines = vec![format!(
+        "churn    {} hung up, {} came again; answered p50 {} p99 {}; first sound p50 {} p99 {} ms",
+        churn.left,
+        churn.answered.count(),
+        ms(churn.answered.percentile(50.0)),
+        ms(churn.answered.percentile(99.0)),
+        ms(churn.first_sound.percentile(50.0)),
+        ms(churn.first_sound.percentile(99.0)),
+    )];
+    let Some(watched) = &served.watched else { return lines };
+    for (name, snapshot, delay) in
+        [("before", &watched.before, &quarters.0), ("after", &watched.after, &quarters.1)]
+    {
+        let told = |figure: Option<u64>| figure.map_or("?".to_owned(), |figure| figure.to_string());
+        let counts: Vec<String> =
+            snapshot.counts().map(|(name, count)| format!("{count} {name}")).collect();
+        lines.push(format!(
+            "{name:<8} {} KiB, {} sockets, {}; delay p50 {} p99 {} ms",
+            told(snapshot.memory_kib),
+            told(snapshot.sockets.map(|count| count as u64)),
+            counts.join(", "),
+            ms(delay.percentile(50.0)),
+            ms(delay.percentile(99.0)),
+        ));
+    }
+    lines
 }
 
 /// Returns what a mock answered, for programs.
@@ -163,16 +232,56 @@ fn machine() -> Value {
     })
 }
 
-/// Returns what matters, for people.
-pub fn text(plan: &Plan, served: &Served, floor: Option<&Report>) -> String {
-    let mut lines = vec![format!(
-        "{} legs in rooms of {}, {} of each talking, for {} s, in {}",
-        plan.legs,
+/// Says what is run, whatever its size.
+pub fn load(plan: &Plan) -> String {
+    let srtp = if plan.srtp { ", encrypted" } else { "" };
+    format!(
+        "rooms of {}, {} of each talking, for {} s, in {}{srtp}",
         plan.room_size,
         plan.talkers,
         plan.length.as_secs(),
         plan.codecs.join(" and "),
-    )];
+    )
+}
+
+/// Returns a line for each size, for people.
+pub fn sweep(runs: &[Run]) -> String {
+    let mut lines: Vec<String> = runs.iter().take(1).map(|run| load(&run.plan)).collect();
+    lines.push(
+        " legs    up  ms a leg-second   floor   ratio  delay p50     p99  floor p50     p99  right"
+            .to_owned(),
+    );
+    for Run { plan, served, floor } in runs {
+        let report = &served.report;
+        let figure = |value: Option<f64>| value.map_or("?".to_owned(), |v| format!("{v:.3}"));
+        let delay = |report: Option<&Report>, percent| {
+            let time = report.map(|report| ms(report.delay.percentile(percent)));
+            time.map_or("?".to_owned(), |time| format!("{time:.1}"))
+        };
+        let clean = report.is_clean() && floor.as_ref().is_none_or(Report::is_clean);
+        lines.push(format!(
+            "{:>5} {:>5} {:>16} {:>7} {:>7} {:>10} {:>7} {:>10} {:>7}  {} of {}{}",
+            plan.legs,
+            report.up,
+            figure(report.cpu_ms),
+            figure(floor.as_ref().and_then(|floor| floor.cpu_ms)),
+            figure(ratio(report, floor.as_ref())),
+            delay(Some(report), 50.0),
+            delay(Some(report), 99.0),
+            delay(floor.as_ref(), 50.0),
+            delay(floor.as_ref(), 99.0),
+            report.right,
+            report.checked,
+            if clean { "" } else { ", NOT CLEAN" },
+        ));
+    }
+    lines.join("\n")
+}
+
+/// Returns what matters, for people.
+pub fn text(Run { plan, served, floor }: &Run) -> String {
+    let floor = floor.as_ref();
+    let mut lines = vec![format!("{} legs in {}", plan.legs, load(plan))];
     lines.extend(network(plan, &served.report));
     lines.extend(told("server", &served.report));
     let run = &served.report;
@@ -190,8 +299,12 @@ pub fn text(plan: &Plan, served: &Served, floor: Option<&Report>) -> String {
     if run.lost_calls > 0 {
         lines.push(format!("         {} calls ended by themselves", run.lost_calls));
     }
-    if let Some((all, late)) = served.ticks {
+    if let Some(watched) = &served.watched {
+        let (all, late) = watched.ticks();
         lines.push(format!("ticks    {late} of {all} were later than 20 ms"));
+    }
+    if plan.churn > 0 {
+        lines.extend(churned(served));
     }
     if let Some(updates) = &served.updates {
         lines.push(format!(

@@ -34,10 +34,12 @@ pub struct Wanted {
 /// What became of the calls.
 #[derive(Debug, Default)]
 pub struct Joined {
-    /// When each leg's INVITE was sent.
-    pub invited: BTreeMap<usize, Instant>,
     /// From INVITE to answer.
     pub answered: Times,
+    /// The same of those who called again.
+    pub answered_again: Times,
+    /// How many hung up, to call again.
+    pub left: usize,
     /// How many were refused, by SIP's status; 408 stands for no answer.
     pub refused: BTreeMap<u16, usize>,
     /// From the first INVITE to the last answer.
@@ -54,6 +56,10 @@ pub struct Switchboard {
     calls: BTreeMap<CallId, usize>,
     /// Calls that are up.
     up: BTreeMap<CallId, usize>,
+    /// When each leg's INVITE was sent.
+    invited: BTreeMap<usize, Instant>,
+    /// Whether all have been called once.
+    again: bool,
     codecs: Vec<sip::Codec>,
     srtp: SrtpPolicy,
     joined: Joined,
@@ -73,12 +79,18 @@ impl Switchboard {
         let (calls, up) = (BTreeMap::new(), BTreeMap::new());
         let (codecs, joined) = (plan.offered(), Joined::default());
         let srtp = if plan.srtp { SrtpPolicy::Mandatory } else { SrtpPolicy::Off };
-        Ok(Self { agent, wire, server, calls, up, codecs, srtp, joined })
+        let (invited, again) = (BTreeMap::new(), false);
+        Ok(Self { agent, wire, server, calls, up, invited, again, codecs, srtp, joined })
     }
 
     /// Calls for every leg, `rate` a second, and returns when each was answered or was not.
     /// `connect` hears of each that is up.
-    pub fn join(&mut self, wanted: &[Wanted], rate: u32, connect: &mut dyn FnMut(usize, Far)) {
+    pub fn join(
+        &mut self,
+        wanted: &[Wanted],
+        rate: u32,
+        connect: &mut dyn FnMut(usize, Option<Far>),
+    ) {
         let start = Instant::now();
         let pause = Duration::from_secs(1) / rate.max(1);
         let mut next = wanted.iter();
@@ -107,6 +119,38 @@ impl Switchboard {
             *self.joined.refused.entry(408).or_default() += 1;
         }
         self.joined.lost = 0;
+        self.again = true;
+    }
+
+    /// Lets these legs hang up and call again, one after the other, `rate` of them a second, until `until`.
+    pub fn churn(
+        &mut self,
+        wanted: &[Wanted],
+        rate: u32,
+        until: Instant,
+        connect: &mut dyn FnMut(usize, Option<Far>),
+    ) {
+        let pause = Duration::from_secs(1) / rate.max(1);
+        let mut due = Instant::now();
+        for leg in wanted.iter().cycle() {
+            let waits = |board: &Self| Instant::now() < due || board.unanswered() >= UNANSWERED_MAX;
+            while Instant::now() < until && waits(self) {
+                self.turn(connect);
+            }
+            if Instant::now() >= until {
+                break;
+            }
+            due += pause;
+            let call = self.up.iter().find(|(_, number)| **number == leg.number);
+            // Who is still on its way in has its turn the next time.
+            let Some(&call) = call.map(|(call, _)| call) else { continue };
+            self.up.remove(&call);
+            self.calls.remove(&call);
+            connect(leg.number, None);
+            self.agent.hang_up(call, Instant::now());
+            self.joined.left += 1;
+            self.invite(leg);
+        }
     }
 
     /// Keeps the calls alive until `until`.
@@ -156,11 +200,11 @@ impl Switchboard {
         let peer = Peer { address: self.server, transport };
         self.agent.invite(call, &uri, peer, (&name, None), offered, now);
         self.calls.insert(call, leg.number);
-        self.joined.invited.insert(leg.number, now);
+        self.invited.insert(leg.number, now);
         self.send();
     }
 
-    fn turn(&mut self, connect: &mut dyn FnMut(usize, Far)) {
+    fn turn(&mut self, connect: &mut dyn FnMut(usize, Option<Far>)) {
         let peer = Peer { address: self.server, transport: self.wire.transport() };
         let agent = &mut self.agent;
         self.wire.receive(|octets| agent.handle_message(peer, octets, Instant::now()));
@@ -170,10 +214,11 @@ impl Switchboard {
                 Event::Answered(call, Some(session)) => {
                     let Some(&number) = self.calls.get(&call) else { continue };
                     self.up.insert(call, number);
-                    if let Some(invited) = self.joined.invited.get(&number) {
-                        self.joined.answered.note(invited.elapsed());
-                    }
-                    connect(number, Far::agreed(&session.audio));
+                    let Some(&invited) = self.invited.get(&number) else { continue };
+                    let Joined { answered, answered_again, .. } = &mut self.joined;
+                    let times = if self.again { answered_again } else { answered };
+                    times.note(invited.elapsed());
+                    connect(number, Some(Far::agreed(&session.audio, invited)));
                 }
                 Event::Failed(call, status) => {
                     self.calls.remove(&call);

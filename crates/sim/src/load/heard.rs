@@ -7,8 +7,12 @@ use media::Codec;
 use super::voice;
 use crate::audio::{Heard as Stream, SAMPLES};
 
-/// Most packets that are kept of one leg: 60 s.
+/// Most packets that are kept of one leg: 60 s. Of a longer call the first and the latest are.
 const PACKETS_MAX: usize = 3_000;
+/// Packets of these that make room for later ones.
+const PASSED_OVER: std::ops::Range<usize> = 1_000..2_000;
+/// A click is answered for where a packet came within this time.
+const COVERED: Duration = Duration::from_secs(1);
 /// Packets in a row that never came, for which silence is put in; more begin anew.
 const MISSING_MAX: u16 = 50;
 
@@ -28,12 +32,19 @@ struct Packet {
 }
 
 impl Heard {
-    /// Keeps a packet, where there is still room.
+    /// Keeps a packet.
     pub fn keep(&mut self, at: Instant, sequence: u16, payload: &[u8]) {
-        if self.packets.len() < PACKETS_MAX {
-            self.octets.extend_from_slice(payload);
-            self.packets.push(Packet { at, sequence, end: self.octets.len() });
+        if self.packets.len() == PACKETS_MAX {
+            let end = |place: usize| self.packets[place - 1].end;
+            let (begin, end) = (end(PASSED_OVER.start), end(PASSED_OVER.end));
+            self.octets.drain(begin..end);
+            self.packets.drain(PASSED_OVER);
+            for packet in &mut self.packets[PASSED_OVER.start..] {
+                packet.end -= end - begin;
+            }
         }
+        self.octets.extend_from_slice(payload);
+        self.packets.push(Packet { at, sequence, end: self.octets.len() });
     }
 
     /// Decodes it. In place of packets that never came there is silence.
@@ -72,11 +83,17 @@ impl Sound {
         voice::clicks(&self.samples[begin..end])
     }
 
-    /// Says of each click that was said, in their order, how long it took until it was heard; nothing of one that was
-    /// not. Those that were said when the last packet had come are not among them.
-    pub fn delays(&self, said: impl Iterator<Item = Instant>) -> Vec<Option<Duration>> {
-        let Some(&(last, _)) = self.packets.last() else { return Vec::new() };
-        let said: Vec<Instant> = said.filter(|&at| at < last).collect();
+    /// Says of each click that was said, in their order, when that was and how long it took until it was heard;
+    /// nothing of one that was not. Those after which nothing is kept are not among them.
+    pub fn delays(
+        &self,
+        said: impl Iterator<Item = Instant>,
+    ) -> impl Iterator<Item = (Instant, Option<Duration>)> {
+        let covered = |at: &Instant| {
+            let next = self.packets.partition_point(|(came, _)| came < at);
+            self.packets.get(next).is_some_and(|(came, _)| *came - *at < COVERED)
+        };
+        let said: Vec<Instant> = said.filter(covered).collect();
         let mut delays = vec![None; said.len()];
         let mut latest = 0;
         for (place, &(at, _)) in self.packets.iter().enumerate() {
@@ -88,7 +105,7 @@ impl Sound {
                 delays[latest - 1] = Some(at.saturating_duration_since(said[latest - 1]));
             }
         }
-        delays
+        said.into_iter().zip(delays)
     }
 }
 
@@ -110,13 +127,16 @@ mod tests {
             heard.keep(start + MS * 20 * number.into(), number, payload);
         }
         let said = [150, 600, 1_150, 1_979, 1_981].map(|ms| start + MS * ms);
-        let delays = heard.sound(Codec::Pcmu).delays(said.into_iter());
-        assert_eq!(delays, [Some(MS * 50), None, Some(MS * 50), None]);
-        assert_eq!(Heard::default().sound(Codec::Pcmu).delays(said.into_iter()), []);
+        let delays = |heard: &Heard| -> Vec<Option<Duration>> {
+            let sound = heard.sound(Codec::Pcmu);
+            sound.delays(said.into_iter()).map(|(_, delay)| delay).collect()
+        };
+        assert_eq!(delays(&heard), [Some(MS * 50), None, Some(MS * 50), None]);
+        assert_eq!(delays(&Heard::default()), []);
     }
 
     #[test]
-    fn what_never_came_is_silent_and_no_more_is_kept_than_there_is_room() {
+    fn what_never_came_is_silent() {
         let now = Instant::now();
         let mut heard = Heard::default();
         let loud = [linear_to_ulaw(20_000); SAMPLES];
@@ -126,9 +146,24 @@ mod tests {
         let sound = heard.sound(Codec::Pcmu);
         let silent: Vec<bool> = sound.samples.chunks(SAMPLES).map(|frame| frame[0] == 0).collect();
         assert_eq!(silent, [false, false, true, true, false, false]);
-        for _ in 0..2 * PACKETS_MAX {
-            heard.keep(now, 0, &loud);
+    }
+
+    #[test]
+    fn of_a_long_call_the_first_and_the_latest_packets_are_kept() {
+        let start = Instant::now();
+        let mut heard = Heard::default();
+        for number in 0..20_000_u16 {
+            heard.keep(start + MS * 20 * number.into(), number, &[number as u8; SAMPLES]);
         }
-        assert_eq!(heard.packets.len(), PACKETS_MAX);
+        let kept: Vec<u16> = heard.packets.iter().map(|packet| packet.sequence).collect();
+        assert!(kept.len() <= PACKETS_MAX && kept.len() >= PACKETS_MAX - PASSED_OVER.len());
+        assert!(kept[..1_000].iter().copied().eq(0..1_000));
+        assert!(kept[1_000..].iter().rev().copied().eq((0..20_000).rev().take(kept.len() - 1_000)));
+        for (place, packet) in heard.packets.iter().enumerate() {
+            assert_eq!(packet.end, (place + 1) * SAMPLES);
+            assert_eq!(heard.octets[packet.end - 1], packet.sequence as u8);
+        }
+        let passed_over = std::iter::once(start + MS * 20 * 1_500);
+        assert_eq!(heard.sound(Codec::Pcmu).delays(passed_over).count(), 0);
     }
 }

@@ -39,16 +39,19 @@ pub struct Far {
     pub payload_type: u8,
     /// What protects the packets; none: nothing does.
     pub protection: Option<Protection>,
+    /// When it was called.
+    pub invited: Instant,
 }
 
 impl Far {
     /// Makes that of a description.
-    pub fn agreed(audio: &sip::Media) -> Self {
+    pub fn agreed(audio: &sip::Media, invited: Instant) -> Self {
         let codec = audio.codecs.first();
         Self {
             address: audio.address,
             payload_type: codec.map_or(0, |&(number, _)| number),
             protection: audio.protection.as_ref().and_then(node::protection),
+            invited,
         }
     }
 
@@ -57,7 +60,7 @@ impl Far {
         let suite = Suite::AeadAes128Gcm;
         let key = srtp.then(|| MasterKey::new(suite, &[1; 16], &[1; 12])).flatten();
         let protection = key.map(|key| Protection { ours: key, theirs: key });
-        Self { address, payload_type: 0, protection }
+        Self { address, payload_type: 0, protection, invited: Instant::now() }
     }
 }
 
@@ -66,6 +69,8 @@ impl Far {
 pub enum Told {
     /// A leg is up; its far end is here.
     Connect(usize, Far),
+    /// A leg has hung up.
+    Disconnect(usize),
     /// From now on everything counts.
     Measure,
     /// Nothing counts any more, and nothing is sent.
@@ -83,8 +88,8 @@ pub struct Seen {
     pub lost: u64,
     /// Packets of ours that the network lost, as it was told to.
     pub dropped: u64,
-    /// When the first packet came, ever.
-    pub first: Option<Instant>,
+    /// Whether it called again while it counted.
+    pub again: bool,
     /// What was heard, where it was to be kept.
     pub heard: Heard,
     /// Number of the last packet.
@@ -97,6 +102,10 @@ pub struct Seen {
 pub struct Outcome {
     /// By the leg's number.
     pub legs: BTreeMap<usize, Seen>,
+    /// From INVITE to the first packet: of all, and of those who called again while it counted.
+    pub first_sound: Times,
+    /// See above.
+    pub first_sound_again: Times,
     /// From one packet of a leg to its next.
     pub spacing: Times,
     /// How many of these passed [`GAP`].
@@ -113,6 +122,8 @@ struct Leg {
     role: Role,
     port: Port,
     far: Option<Far>,
+    /// Whether nothing has come from it yet.
+    waits: bool,
     header: Header,
     /// By how much timestamps grow from packet to packet.
     step: u32,
@@ -173,6 +184,7 @@ impl Legs {
                 role: *role,
                 port,
                 far: None,
+                waits: false,
                 header,
                 step: codecs[role.codec].clock() / 50,
                 saying: phrases.of(plan, role),
@@ -203,6 +215,7 @@ impl Legs {
             loop {
                 match told.try_recv() {
                     Ok(Told::Connect(number, far)) => self.connect(number, far),
+                    Ok(Told::Disconnect(number)) => self.disconnect(number),
                     Ok(Told::Measure) => self.begin(),
                     Ok(Told::End) | Err(TryRecvError::Disconnected) => return self.end(),
                     Err(TryRecvError::Empty) => break,
@@ -228,14 +241,28 @@ impl Legs {
                 .protection
                 .map(|keys| Box::new((Srtp::new(&keys.ours), Srtp::new(&keys.theirs))));
             leg.far = Some(far);
+            leg.waits = true;
+            if self.measuring {
+                leg.seen.again = true;
+                (leg.seen.sequence, leg.seen.last) = (None, None);
+                leg.seen.heard = Heard::default();
+            }
+        }
+    }
+
+    fn disconnect(&mut self, number: usize) {
+        let slot = &mut self.slots[number * 7 % SLOTS];
+        if let Some(leg) = slot.iter_mut().find(|leg| leg.role.number == number) {
+            leg.far = None;
         }
     }
 
     fn begin(&mut self) {
         self.measuring = true;
-        self.outcome = Outcome::default();
+        let first_sound = std::mem::take(&mut self.outcome.first_sound);
+        self.outcome = Outcome { first_sound, ..Outcome::default() };
         for leg in self.slots.iter_mut().flatten() {
-            leg.seen = Seen { first: leg.seen.first, ..Seen::default() };
+            leg.seen = Seen::default();
         }
     }
 
@@ -262,6 +289,11 @@ impl Legs {
             reader.receive(&leg.port, SWEEP_MAX, |datagram| {
                 // A port may have been another leg's a moment ago.
                 if datagram.from == far.address {
+                    if std::mem::take(&mut leg.waits) {
+                        let Outcome { first_sound, first_sound_again, .. } = &mut *outcome;
+                        let times = if measuring { first_sound_again } else { first_sound };
+                        times.note(datagram.at.saturating_duration_since(far.invited));
+                    }
                     let opens = leg.sealed.as_mut().map(|sealed| &mut sealed.1);
                     let (role, octets, at) = (leg.role, datagram.octets, datagram.at);
                     hear(role, &mut leg.seen, outcome, measuring, opens, octets, at);
@@ -341,7 +373,6 @@ fn hear(
     at: Instant,
 ) {
     let Some((header, payload)) = Header::parse(octets) else { return };
-    seen.first.get_or_insert(at);
     if !measuring {
         return;
     }

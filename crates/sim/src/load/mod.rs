@@ -25,10 +25,10 @@ pub use figures::Times;
 pub use history::{CALLS_EACH, HISTORY_MAX, SPAN as HISTORY_SPAN, write_history};
 pub use legs::GAP;
 pub use network::{BURST_MAX, DRIFT_MAX, JITTER_MAX, LOSS_MAX, Network};
-pub use plan::{CODECS_MAX, LEGS_MAX, Plan, RECORDED_MAX};
-pub use process::{Usage, pin, pin_beside};
+pub use plan::{CHURN_MAX, CODECS_MAX, LEGS_MAX, Plan, RECORDED_MAX};
+pub use process::{Usage, pin, pin_beside, sockets};
 pub use reflector::Reflector;
-pub use report::{LATE_P99, LATE_WORST, Report};
+pub use report::{Churn, LATE_P99, LATE_WORST, Report};
 pub use voice::TONES;
 
 use calls::{Joined, Switchboard, Wanted};
@@ -90,7 +90,7 @@ pub fn run(
     match target {
         Target::Reflector(sockets) => {
             for (role, &socket) in roles.iter().zip(sockets) {
-                threads.connect(role.number, Far::reflector(socket, plan.srtp));
+                threads.connect(role.number, Some(Far::reflector(socket, plan.srtp)));
             }
             phase(Phase::Up(sockets.len()));
             std::thread::sleep(SETTLE_FLOOR);
@@ -119,7 +119,17 @@ pub fn run(
     let (start, usage) = (Instant::now(), pid.and_then(Usage::of));
     phase(Phase::Measuring);
     match &mut switchboard {
-        Some(board) => board.keep(start + plan.length),
+        Some(board) => {
+            if plan.churn > 0 {
+                let silent = roles.iter().filter(|role| role.talker.is_none());
+                let wanted: Vec<Wanted> = silent.map(|role| threads.wanted(plan, role)).collect();
+                // The last quarter is as calm as the first moment, so that both can be compared.
+                let until = start + plan.length * 3 / 4;
+                let mut connect = |leg, far| threads.connect(leg, far);
+                board.churn(&wanted, plan.churn, until, &mut connect);
+            }
+            board.keep(start + plan.length);
+        }
         None => std::thread::sleep(plan.length),
     }
     let (seconds, after) = (start.elapsed().as_secs_f64(), pid.and_then(Usage::of));
@@ -127,9 +137,8 @@ pub fn run(
     phase(Phase::Over);
     let up = switchboard.as_ref().map_or(roles.len(), Switchboard::up);
     let joined = switchboard.map(Switchboard::hang_up).unwrap_or_default();
-    let mut report = threads.report(plan, &roles, itself, &joined);
+    let mut report = threads.report(plan, &roles, itself, (&joined, start, seconds));
     report.up = up;
-    report.seconds = seconds;
     if let (Some(usage), Some(after)) = (usage, after) {
         let ms = after.cpu.saturating_sub(usage.cpu).as_secs_f64() * 1_000.0;
         report.cpu_ms = Some(ms / (seconds * up.max(1) as f64));
@@ -183,10 +192,13 @@ impl Threads {
         }
     }
 
-    fn connect(&self, leg: usize, far: Far) {
+    fn connect(&self, leg: usize, far: Option<Far>) {
         let thread = leg / self.room_size % self.all.len();
         // A thread that has ended is noticed when it is joined.
-        let _ = self.all[thread].0.send(Told::Connect(leg, far));
+        let _ = self.all[thread].0.send(match far {
+            Some(far) => Told::Connect(leg, far),
+            None => Told::Disconnect(leg),
+        });
     }
 
     fn tell(&self, told: impl Fn() -> Told) {
@@ -195,22 +207,28 @@ impl Threads {
         }
     }
 
-    fn report(self, plan: &Plan, roles: &[Role], itself: bool, joined: &Joined) -> Report {
+    fn report(
+        self,
+        plan: &Plan,
+        roles: &[Role],
+        itself: bool,
+        (joined, start, seconds): (&Joined, Instant, f64),
+    ) -> Report {
         let mut report = Report {
             refused: joined.refused.clone(),
             lost_calls: joined.lost,
             answered: joined.answered.clone(),
+            churn: Churn {
+                left: joined.left,
+                answered: joined.answered_again.clone(),
+                first_sound: Times::default(),
+            },
+            seconds,
             joins: joined.answered.count() as f64 / joined.took.as_secs_f64().max(0.001),
             ..Report::default()
         };
-        let judge = Judge {
-            plan,
-            roles,
-            codecs: &plan.mixed(),
-            itself,
-            invited: &joined.invited,
-            ear: voice::Ear::new(),
-        };
+        let judge =
+            Judge { plan, roles, codecs: &plan.mixed(), itself, start, ear: voice::Ear::new() };
         for (tell, thread) in self.all {
             drop(tell);
             let outcome = thread.join().expect("a sweeping thread does not panic");

@@ -9,6 +9,8 @@ use super::voice::{TONES, Tone};
 pub const LEGS_MAX: usize = 4_000;
 /// Legs whose sound is kept and judged; of more, so many spread evenly.
 pub const RECORDED_MAX: usize = 64;
+/// Most legs that hang up and call again in a second.
+pub const CHURN_MAX: u32 = 200;
 /// Codecs that are dealt among the legs, repetitions included.
 pub const CODECS_MAX: usize = 16;
 
@@ -34,6 +36,8 @@ pub struct Plan {
     pub network: Network,
     /// Whether sound is encrypted; where it is not, that is not offered either.
     pub srtp: bool,
+    /// Silent legs that hang up and call again in a second, while it counts; 0: none.
+    pub churn: u32,
 }
 
 /// What a leg is to be.
@@ -63,6 +67,7 @@ impl Default for Plan {
             codecs: vec!["pcmu".to_owned()],
             network: Network::default(),
             srtp: false,
+            churn: 0,
         }
     }
 }
@@ -81,6 +86,12 @@ impl Plan {
         between("--room-size", self.room_size, node::PARTICIPANTS_MAX as usize)?;
         between("--talkers", self.talkers, TONES.min(self.room_size))?;
         self.network.check()?;
+        if self.churn > CHURN_MAX {
+            return Err(format!("--churn {} is not 0 to {CHURN_MAX} a second", self.churn));
+        }
+        if self.churn > 0 && self.talkers == self.room_size {
+            return Err("--churn: nobody is silent: more --room-size or fewer --talkers".to_owned());
+        }
         between("--codec: their number", self.codecs.len(), CODECS_MAX)?;
         node::terms(&self.codecs, "optional").map(drop).map_err(|told| format!("--codec: {told}"))
     }

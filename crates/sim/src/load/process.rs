@@ -48,6 +48,14 @@ fn ticks_per_second() -> u64 {
     100
 }
 
+/// Returns how many sockets a process has open; nothing where it is gone or the system does not tell.
+pub fn sockets(pid: u32) -> Option<usize> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let target = |entry: std::fs::DirEntry| std::fs::read_link(entry.path()).ok();
+    let is_socket = |target: &std::path::PathBuf| target.to_string_lossy().starts_with("socket:");
+    Some(open.flatten().filter_map(target).filter(is_socket).count())
+}
+
 /// Binds this thread, and what it starts from now on, to one processor.
 ///
 /// # Errors
@@ -91,5 +99,9 @@ mod tests {
         assert!(Usage::of(std::process::id()).is_some_and(|usage| usage.memory_kib > 0));
         assert!(Usage::of_this_thread().is_some_and(|usage| usage.memory_kib > 0));
         assert_eq!(Usage::of(u32::MAX), None);
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(sockets(std::process::id()).is_some_and(|count| count > 0));
+        assert_eq!(sockets(u32::MAX), None);
+        drop(socket);
     }
 }

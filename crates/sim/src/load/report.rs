@@ -35,6 +35,8 @@ pub struct Report {
     pub answered: Times,
     /// See above.
     pub first_sound: Times,
+    /// Those who hung up and called again.
+    pub churn: Churn,
     /// For how long it counted.
     pub seconds: f64,
     /// Packets while it counted.
@@ -51,6 +53,8 @@ pub struct Report {
     pub gaps: u64,
     /// From a packet that the server got to the packet in which its sound left.
     pub delay: Times,
+    /// The same of the first quarter of the time, and of the last.
+    pub delay_quarters: (Times, Times),
     /// Clicks that should have been heard, and were.
     pub clicks: (u64, u64),
     /// Legs whose sound was judged.
@@ -73,6 +77,17 @@ pub struct Report {
     pub late: Times,
 }
 
+/// What became of those who hung up and called again while it counted.
+#[derive(Debug, Default)]
+pub struct Churn {
+    /// How many hung up.
+    pub left: usize,
+    /// From INVITE to answer, of those who called again.
+    pub answered: Times,
+    /// From INVITE to the first packet.
+    pub first_sound: Times,
+}
+
 impl Report {
     /// Whether our own sending was on time.
     pub fn is_clean(&self) -> bool {
@@ -83,6 +98,8 @@ impl Report {
     /// Adds what the legs of one thread saw.
     pub(super) fn add(&mut self, judge: &Judge<'_>, outcome: &Outcome) {
         self.spacing.add(&outcome.spacing);
+        self.first_sound.add(&outcome.first_sound);
+        self.churn.first_sound.add(&outcome.first_sound_again);
         self.late.add(&outcome.late);
         self.gaps += outcome.gaps;
         self.unsent += outcome.unsent;
@@ -99,21 +116,30 @@ impl Report {
         self.received += seen.received;
         self.lost += seen.lost;
         self.dropped += seen.dropped;
-        let invited = judge.invited.get(&role.number);
-        if let (Some(first), Some(&invited)) = (seen.first, invited) {
-            self.first_sound.note(first.saturating_duration_since(invited));
-        }
         if !role.recorded {
             return;
         }
+        let mut sound = seen.heard.sound(judge.codecs[role.codec]);
+        if seen.again {
+            // Who has just come in hears nobody for a moment.
+            sound.samples.drain(..voice::WINDOW.min(sound.samples.len()));
+            if sound.samples.len() < voice::WINDOW {
+                return;
+            }
+        }
         self.checked += 1;
-        let sound = seen.heard.sound(judge.codecs[role.codec]);
         let to_hear = |click: &&Click| (click.by == role.number) == judge.itself;
-        for delay in sound.delays(clicks.iter().filter(to_hear).map(|click| click.at)) {
+        // A click that was on its way when it came in was another's.
+        let clicks = clicks.iter().filter(to_hear).map(|click| click.at);
+        for (said, delay) in if seen.again { Vec::new() } else { sound.delays(clicks).collect() } {
             self.clicks.0 += 1;
-            if let Some(delay) = delay {
-                self.clicks.1 += 1;
-                self.delay.note(delay);
+            let Some(delay) = delay else { continue };
+            self.clicks.1 += 1;
+            self.delay.note(delay);
+            match said.saturating_duration_since(judge.start).as_secs_f64() / self.seconds {
+                ..0.25 => self.delay_quarters.0.note(delay),
+                0.75.. => self.delay_quarters.1.note(delay),
+                _ => {}
             }
         }
         let amplitude = voice::amplitude(plan.talkers);
@@ -150,7 +176,7 @@ pub(super) struct Judge<'a> {
     pub codecs: &'a [Codec],
     /// Whether each is to hear itself, as at a reflector.
     pub itself: bool,
-    /// When each was called for.
-    pub invited: &'a BTreeMap<usize, Instant>,
+    /// When it began to count.
+    pub start: Instant,
     pub ear: Ear,
 }
