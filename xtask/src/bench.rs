@@ -19,22 +19,35 @@ pub struct Part {
     end: &'static str,
     /// Returns the tables and a remark.
     measure: fn(&Shell) -> Result<(String, String), String>,
+    /// What it draws below `target`, and the page shows from beside it.
+    pictures: &'static [Picture],
+}
+
+/// A sweep over sizes that is drawn.
+#[derive(Debug)]
+struct Picture {
+    file: &'static str,
+    shows: &'static str,
+    flags: &'static [&'static str],
 }
 
 const CALLS: Part = Part {
     begin: "<!-- bench: written by `cargo xtask bench --write` -->\n",
     end: "<!-- bench: end -->\n",
     measure: calls,
+    pictures: PICTURES,
 };
 const REQUESTS: Part = Part {
     begin: "<!-- bench-api: written by `cargo xtask bench --api --write` -->\n",
     end: "<!-- bench-api: end -->\n",
     measure: api::measure,
+    pictures: &[],
 };
 const SOUND: Part = Part {
     begin: "<!-- bench-sound: written by `cargo xtask bench --write` -->\n",
     end: "<!-- bench-sound: end -->\n",
     measure: sound::measure,
+    pictures: &[],
 };
 /// Calls, requests, and what sound costs by itself.
 pub const ALL: &[Part] = &[CALLS, REQUESTS, SOUND];
@@ -57,6 +70,7 @@ enum Kind {
     Carry,
     Change,
     Join,
+    Churn,
 }
 
 const CASES: &[Case] = &[
@@ -64,6 +78,21 @@ const CASES: &[Case] = &[
     carry("400 legs, rooms of 4", &["--legs", "400", "--room-size", "4"]),
     carry("1,000 legs, rooms of 4", &["--legs", "1000", "--room-size", "4"]),
     carry("250 legs, one room", &["--legs", "250", "--room-size", "250"]),
+    carry("400 legs, rooms of 4, SRTP", &["--legs", "400", "--room-size", "4", "--srtp"]),
+    carry("100 legs, rooms of 4, G.722", &["--legs", "100", "--room-size", "4", "--codec", "g722"]),
+    carry("100 legs, rooms of 4, Opus", &["--legs", "100", "--room-size", "4", "--codec", "opus"]),
+    carry(
+        "100 legs, rooms of 4, Opus, G.722 and G.711 together",
+        &["--legs", "100", "--room-size", "4", "--codec", "opus,g722,pcmu"],
+    ),
+    carry(
+        "250 legs, one room, Opus, 3 talkers",
+        &["--legs", "250", "--room-size", "250", "--codec", "opus", "--talkers", "3"],
+    ),
+    carry(
+        "400 legs, rooms of 4, 30 ms of jitter, 1 % lost",
+        &["--legs", "400", "--room-size", "4", "--jitter", "30", "--loss", "1"],
+    ),
     Case {
         name: "1,000 updates a second, 1,000 legs playing",
         flags: &["--legs", "1000", "--room-size", "4", "--updates", "1000", "--for", "10s"],
@@ -78,6 +107,24 @@ const CASES: &[Case] = &[
         name: "joins, 1,000 legs",
         flags: &["--legs", "1000", "--room-size", "4", "--joins", "500", "--for", "2s"],
         kind: Kind::Join,
+    },
+    Case {
+        name: "50 leave and come again a second, 400 legs",
+        flags: &["--legs", "400", "--room-size", "4", "--churn", "50", "--for", "20s"],
+        kind: Kind::Churn,
+    },
+];
+
+const PICTURES: &[Picture] = &[
+    Picture {
+        file: "performance-g711.svg",
+        shows: "Cost and delay by the number of legs, G.711 in rooms of 4",
+        flags: &["--sweep", "50,100,200,400,700,1000,1500,2000"],
+    },
+    Picture {
+        file: "performance-opus.svg",
+        shows: "Cost and delay by the number of legs, Opus in rooms of 4",
+        flags: &["--sweep", "10,20,40,70,100", "--codec", "opus"],
     },
 ];
 
@@ -105,6 +152,11 @@ pub fn run(shell: &Shell, parts: &[Part], write: bool) -> Result<String, String>
             let after = rest.get(committed.len()..).unwrap_or_default();
             let page = [before, part.begin, &table, after].concat();
             std::fs::write(shell.path(PAGE), page).map_err(|error| error.to_string())?;
+            for Picture { file, .. } in part.pictures {
+                let (drawn, shown) =
+                    (shell.path("target").join(file), shell.path("docs").join(file));
+                std::fs::copy(drawn, shown).map_err(|error| format!("{file}: {error}"))?;
+            }
         }
         remarks.push(remark);
     }
@@ -126,6 +178,14 @@ fn calls(shell: &Shell) -> Result<(String, String), String> {
         seen.push((case, told(shell, &line)?));
     }
     let mut table = table(&seen);
+    for Picture { file, shows, flags } in PICTURES {
+        let drawn = shell.path("target").join(file).display().to_string();
+        let mut line = vec![BINARY, "load", "--spawn", "--pin", "0", "--for", "5s", "-o", "json"];
+        line.extend(*flags);
+        line.extend(["--plot", &drawn]);
+        told(shell, &line)?;
+        let _ = writeln!(table, "![{shows}]({file})\n");
+    }
     let _ = writeln!(
         table,
         "`sidetone dev` listens {new} ms after its start in a new folder, {known} ms in one it knows.\n"
@@ -214,6 +274,24 @@ fn table(seen: &[(&Case, Value)]) -> String {
                 let remark = format!("INVITE to first packet; {} up", server["legs_up"]);
                 (&calls["joins_per_second"], &calls["first_sound_ms"], remark)
             }
+            Kind::Churn => {
+                let (churn, [before, after]) = (&server["churn"], ["before", "after"]);
+                let moved = |name: &str| {
+                    format!(
+                        "{} {name} before and {} after",
+                        churn[before][name], churn[after][name]
+                    )
+                };
+                let remark = format!(
+                    "INVITE to first packet; {} came again; {}, {}; delay p99 {} and {} ms",
+                    churn["answered_ms"]["count"],
+                    moved("memory_kib").replace("memory_kib", "KiB"),
+                    moved("sockets"),
+                    figure(&churn[before]["delay_ms"]["p99"], 1),
+                    figure(&churn[after]["delay_ms"]["p99"], 1),
+                );
+                (&churn["per_second"], &churn["first_sound_ms"], remark)
+            }
         };
         let (p50, p99) = (figure(&times["p50"], 1), figure(&times["p99"], 1));
         let clean = if is_clean(value) { "yes" } else { "no" };
@@ -261,7 +339,8 @@ mod tests {
     fn seen(cpu_ratio: f64, rate: f64) -> Vec<(&'static Case, Value)> {
         let carry = json!({ "cpu_ratio": cpu_ratio, "server": { "clean": true } });
         let join = json!({ "server": { "calls": { "joins_per_second": rate } } });
-        vec![(&CASES[0], carry), (CASES.last().expect("there are loads"), join)]
+        let joins = CASES.iter().find(|case| case.kind == Kind::Join);
+        vec![(&CASES[0], carry), (joins.expect("there is one"), join)]
     }
 
     #[test]
