@@ -2,6 +2,7 @@
 //! `docs/performance.md`.
 
 mod api;
+mod flame;
 mod sound;
 
 use std::fmt::Write;
@@ -23,7 +24,7 @@ pub struct Part {
     pictures: &'static [Picture],
 }
 
-/// A sweep over sizes that is drawn.
+/// What is drawn; of a sweep over sizes, by these flags.
 #[derive(Debug)]
 struct Picture {
     file: &'static str,
@@ -49,10 +50,18 @@ const SOUND: Part = Part {
     measure: sound::measure,
     pictures: &[],
 };
+const FLAME: Part = Part {
+    begin: "<!-- bench-flame: written by `cargo xtask flame` -->\n",
+    end: "<!-- bench-flame: end -->\n",
+    measure: flame::measure,
+    pictures: flame::PICTURES,
+};
 /// Calls, requests, and what sound costs by itself.
 pub const ALL: &[Part] = &[CALLS, REQUESTS, SOUND];
 /// Requests.
 pub const API: &[Part] = &[REQUESTS];
+/// Where the loop spends its time.
+pub const PROFILE: &[Part] = &[FLAME];
 
 /// The built binary.
 const BINARY: &str = "target/release/sidetone";

@@ -29,6 +29,7 @@ usage: cargo xtask test [--fast] [--install]
        cargo xtask pages
        cargo xtask deep [--install]
        cargo xtask bench [--api] [--write]
+       cargo xtask flame
 
   test       everything that CI runs; all stages run, and the failed ones are named at the end
   faults     plants faults in a copy of the tree, one by one: each must be caught by a test that it names
@@ -38,6 +39,7 @@ usage: cargo xtask test [--fast] [--install]
   walk       the last commit's README and guides, done as they say
   deep       what needs volume, in release mode with SIDETONE_DEEP=1: hours, not minutes
   bench      fixed sets of loads and requests, against the tables in docs/performance.md
+  flame      a flame graph of the media thread under load, for the same page; wants Linux' perf
   --fast     the inner loop: format, clippy and the tests that need no foreign program
   --install  lets root install missing Debian packages (SIPp, baresip); CI=true allows it too
   --api      of the bench, only the requests: beside Prism, and lists over a long history
@@ -85,6 +87,7 @@ impl Plan {
             "pages" => plan.stages = stages::PAGES,
             "deep" => plan.stages = stages::DEEP,
             "bench" => plan.stages = stages::BENCH,
+            "flame" => plan.stages = stages::FLAME,
             "help" | "--help" | "-h" => plan.help = true,
             _ => return None,
         }
@@ -130,6 +133,7 @@ mod tests {
         check("bench --write", Some("node-sdk prism bench-write"));
         check("bench --api", Some("node-sdk prism bench-api"));
         check("bench --write --api", Some("node-sdk prism bench-api-write"));
+        check("flame", Some("flame"));
         check("walk", Some("python-sdk node-sdk readme-walk docs-walk"));
         check("faults", Some("faults"));
         check("schema", Some("python-sdk node-sdk schema"));

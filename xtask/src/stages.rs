@@ -108,6 +108,10 @@ pub const BENCH_API_WRITE: &[Stage] = &[
     Stage { name: "bench-api-write", run: |shell| bench::run(shell, bench::API, true) },
 ];
 
+/// A profile of the loop, written to the page.
+pub const FLAME: &[Stage] =
+    &[Stage { name: "flame", run: |shell| bench::run(shell, bench::PROFILE, true) }];
+
 /// RustSec's data, where it lies beside the repository.
 const ADVISORY_DB: &str = "../shared/advisory-db";
 
