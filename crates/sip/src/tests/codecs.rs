@@ -109,6 +109,16 @@ fn our_offer_lists_ours_and_the_answer_decides() {
 }
 
 #[test]
+fn a_call_can_be_offered_one_codec_alone() {
+    let mut world = world(&["opus", "g722", "pcmu", "pcma"]);
+    let id = world.agent.new_call();
+    let offered = Offered { codec: Some(Codec::G722), ..at(5_000).into() };
+    world.agent.invite(id, "sip:bob@127.0.0.1:9", at(9), ("us", None), offered, world.now);
+    let invite = text(&world.sent().pop().unwrap());
+    assert!(invite.contains("m=audio 5000 RTP/AVP 9 101\r\n"), "{invite}");
+}
+
+#[test]
 fn our_next_offer_keeps_the_numbers_of_the_first_and_takes_none_that_has_a_meaning() {
     let mut world = world(&["opus", "g722", "pcmu", "pcma"]);
     let lines =
