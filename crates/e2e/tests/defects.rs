@@ -1,4 +1,4 @@
-//! What other conference servers get wrong, and the tests by which we do not: the one list of them.
+//! What other conference servers, phones and people get wrong, and the tests that hold it: the one list of them.
 
 #![allow(clippy::unwrap_used)]
 
@@ -124,10 +124,70 @@ const DEFECTS: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
+/// What phones and people get wrong, and the tests by which nobody else notices.
+const BAD_INPUT: &[(&str, &[(&str, &str)])] = &[
+    (
+        "no codec in common: 488",
+        &[
+            ("crates/e2e/tests/codecs.rs", "a_server_that_speaks_less_agrees_on_what_is_left"),
+            ("crates/e2e/tests/sipp.rs", "a_request_that_makes_no_call_leaves_nothing_behind"),
+        ],
+    ),
+    (
+        "SRTP demanded and not offered: 488 with Warning",
+        &[("crates/e2e/tests/sip_tls.rs", "a_secure_domain_tells_plain_callers_what_it_demands")],
+    ),
+    (
+        "a wrong key: counted, silent, the call lives",
+        &[
+            (ODD, "a_phone_with_another_key_is_silent_and_counted_and_stays"),
+            (
+                "crates/e2e/tests/secured.rs",
+                "baresip_calls_in_encrypted_and_strangers_change_nothing",
+            ),
+        ],
+    ),
+    ("another codec without a word", &[(ODD, "a_phone_may_change_its_codec_without_a_word")]),
+    ("Opus in two channels", &[(ODD, "opus_in_two_channels_is_heard_as_one")]),
+    (
+        "packets of 120 ms, and longer ones",
+        &[
+            (STREET, "packets_of_one_to_a_hundred_and_twenty_milliseconds_are_heard_alike"),
+            (ODD, "packets_that_hold_too_much_or_nothing_are_nothing"),
+        ],
+    ),
+    ("repetitions that are none", &[(ODD, "what_opus_says_of_its_repetitions_need_not_be_true")]),
+    (
+        "payload types that were not announced",
+        &[(ODD, "payload_types_that_nobody_spoke_of_are_not_heard")],
+    ),
+    (
+        "48 kHz under the name of 8",
+        &[(ODD, "sound_of_48_khz_under_the_name_of_8_khz_harms_nobody")],
+    ),
+    (
+        "an expired certificate, at the start and while it runs",
+        &[
+            ("crates/e2e/tests/sip_tls.rs", "a_server_does_not_start_with_an_expired_certificate"),
+            (
+                "crates/e2e/tests/sip_tls.rs",
+                "sip_takes_a_new_certificate_while_it_runs_and_keeps_it_where_the_next_has_expired",
+            ),
+        ],
+    ),
+    (
+        "half as many calls again as there is time for",
+        &[(
+            "crates/sim/tests/overload.rs",
+            "of_half_as_many_calls_again_as_there_is_time_for_the_first_keep_their_sound",
+        )],
+    ),
+];
+
 #[test]
-fn every_defect_of_others_has_a_test_that_is_there() {
+fn every_defect_and_every_mistake_has_a_test_that_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    for (defect, tests) in DEFECTS {
+    for (defect, tests) in DEFECTS.iter().chain(BAD_INPUT) {
         assert!(!tests.is_empty(), "no test holds that {defect}");
         for (file, test) in *tests {
             let text = std::fs::read_to_string(root.join(file)).unwrap();
