@@ -74,12 +74,12 @@ fn three_who_shout_neither_wrap_nor_bring_back_an_own_voice() {
 
 #[test]
 fn a_tone_of_ten_minutes_has_no_break() {
-    for (codec, minutes) in [(Codec::Pcmu, 10), (Codec::G722, 1), (OPUS, 1)] {
+    for (codec, seconds) in [(Codec::Pcmu, 600), (Codec::G722, 60), (OPUS, 20)] {
         let listener = Phone::new(codec, silence());
         let mut street = Street::of([Phone::new(codec, tone(1_000.0, AMPLITUDE)), listener]);
         street.run(2_000);
         let before = street.stats(0).concealed_samples;
-        for second in 0..minutes * 60 {
+        for second in 0..seconds {
             street.run(1_000);
             assert!(street.phones[1].heard.len() == codec.rate().hertz() as usize);
             let faults = breaks(&street.phones[1], 1_000.0);
@@ -174,7 +174,8 @@ fn packets_that_come_in_bursts_are_heard_without_a_break() {
 
 #[test]
 fn what_comes_at_once_after_a_gap_leaves_no_lasting_delay() {
-    for codec in CODECS {
+    // One whose packets are decoded as they come, and one whose packets wait.
+    for codec in [Codec::Pcmu, Codec::G722] {
         let phones = [tone(450.0, AMPLITUDE), silence()].map(|voice| Phone::new(codec, voice));
         let mut street = Street::of(phones);
         street.run(8_000);
@@ -193,7 +194,7 @@ fn what_comes_at_once_after_a_gap_leaves_no_lasting_delay() {
 
 #[test]
 fn clocks_that_drift_for_an_hour_are_followed_without_a_click() {
-    for (codec, minutes) in [(Codec::Pcmu, 60), (Codec::G722, 5), (OPUS, 2)] {
+    for (codec, minutes) in [(Codec::Pcmu, 60), (Codec::G722, 2), (OPUS, 1)] {
         for ppm in [200.0, -200.0] {
             let mut talker = Phone::new(codec, tone(450.0, AMPLITUDE));
             talker.ppm = ppm;
