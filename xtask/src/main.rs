@@ -39,7 +39,7 @@ usage: cargo xtask test [--fast] [--install]
   walk       the last commit's README and guides, done as they say
   deep       what needs volume, in release mode with SIDETONE_DEEP=1: hours, not minutes
   bench      fixed sets of loads and requests, against the tables in docs/performance.md
-  flame      a flame graph of the media thread under load, for the same page; wants Linux' perf
+  flame      a flame graph of the media threads under load, for the same page; wants Linux' perf
   --fast     the inner loop: format, clippy and the tests that need no foreign program
   --install  lets root install missing Debian packages (SIPp, baresip); CI=true allows it too
   --api      of the bench, only the requests: beside Prism, and lists over a long history

@@ -1,4 +1,4 @@
-//! Where the loop of the media thread spends its time: samples of the kernel's `perf`, as a table and a flame graph.
+//! Where the loop of the media threads spends its time: samples of the kernel's `perf`, as a table and a flame graph.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,15 +11,16 @@ use crate::start::Running;
 
 pub const PICTURES: &[Picture] = &[Picture {
     file: "performance-flame.svg",
-    shows: "Flame graph of the media thread, 400 legs in rooms of 4",
+    shows: "Flame graph of the media threads, 400 legs in rooms of 4",
     flags: &[],
 }];
 
 /// The load, and how long it takes until all of its calls are up and settled.
 const LOAD: [&str; 8] = ["load", "--legs", "400", "--room-size", "4", "--for", "24s", "--data"];
 const SETTLED_AFTER: Duration = Duration::from_secs(8);
-/// The function that everything in the picture is called by.
-const ROOT: &str = "node::media_thread::run";
+/// How the threads' names begin, and where the function is that calls everything in the picture.
+const THREAD: &str = "media";
+const ROOT: &str = "node::media_thread";
 /// The picture, in the units of SVG.
 const WIDTH: f64 = 1_200.0;
 const ROW: f64 = 18.0;
@@ -67,7 +68,7 @@ pub fn measure(shell: &Shell) -> Result<(String, String), String> {
     let drawn = shell.path("target").join(file);
     std::fs::write(&drawn, graph.svg(shows)).map_err(|error| error.to_string())?;
     let table = format!("\n{}\n![{shows}]({file})\n\n", graph.table());
-    Ok((table, format!("{} samples of the media thread", graph.samples)))
+    Ok((table, format!("{} samples of the media threads", graph.samples)))
 }
 
 /// Samples, by who was called by whom.
@@ -100,10 +101,10 @@ impl Graph {
         let mut graph = Self::default();
         for sample in script.split("\n\n") {
             let frames: Vec<(bool, &str)> = sample.lines().skip(1).filter_map(frame).collect();
-            let Some(root) = frames.iter().position(|(_, name)| name.contains(ROOT)) else {
-                continue;
-            };
-            graph.add(&frames[..=root]);
+            let root = frames.iter().rposition(|(_, name)| name.contains(ROOT));
+            if let Some(root) = root.filter(|_| sample.trim_start().starts_with(THREAD)) {
+                graph.add(&frames[..=root]);
+            }
         }
         graph
     }
@@ -126,7 +127,7 @@ impl Graph {
     }
 
     fn table(&self) -> String {
-        let mut table = "| Of the media thread's time | percent |\n|---|---|\n".to_owned();
+        let mut table = "| Of the media threads' time | percent |\n|---|---|\n".to_owned();
         for ((name, _), samples) in PARTS.iter().zip(self.parts) {
             let percent = samples as f64 * 100.0 / self.samples.max(1) as f64;
             let _ = writeln!(table, "| {name} | {percent:.0} |");
@@ -208,11 +209,11 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const SCRIPT: &str = "media 7 \n\tffffffff81e35126 udp_sendmsg\n\t          10ad0c __libc_sendto\n\
-        \t         109d689 node::media_thread::run\n\t          1098eb clone3\n\n\
-        media 7 \n\tffffffff81e35126 udp_recvmsg\n\t         109d689 node::media_thread::run\n\n\
-        media 7 \n\t         109d000 <media::shard::Shard>::handle_part\n\t         109d689 node::media_thread::run\n\n\
-        media 7 \n\tffffffff81e35126 hrtimer_nanosleep\n\t         109d689 node::media_thread::run\n\n\
+    const SCRIPT: &str = "media 0 \n\tffffffff81e35126 udp_sendmsg\n\t          10ad0c __libc_sendto\n\
+        \t         109d689 <node::media_thread::MediaThread>::run\n\t          1098eb clone3\n\n\
+        media 0 \n\tffffffff81e35126 udp_recvmsg\n\t         109d689 <node::media_thread::MediaThread>::run\n\n\
+        media 0 \n\t         109d000 <media::shard::Shard>::handle_part\n\t         109d689 <node::media_thread::MediaThread>::run\n\n\
+        media 0 \n\tffffffff81e35126 hrtimer_nanosleep\n\t         109d689 <node::media_thread::MediaThread>::run\n\n\
         store 8 \n\t         109d000 sqlite3_step\n\n";
 
     #[test]
@@ -222,10 +223,7 @@ mod tests {
         assert!(graph.table().contains("| system calls that send | 25 |"), "{}", graph.table());
         let svg = graph.svg("The loop");
         assert!(svg.contains("&lt;media::shard::Shard&gt;::handle_part: 25.0 %"), "{svg}");
-        assert!(
-            svg.contains("node::media_thread::run: 100.0 %") && !svg.contains("sqlite"),
-            "{svg}"
-        );
+        assert!(svg.contains("MediaThread&gt;::run: 100.0 %") && !svg.contains("sqlite"), "{svg}");
         assert_eq!(svg.matches("<g>").count(), svg.matches("</g>").count());
     }
 
