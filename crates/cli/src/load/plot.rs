@@ -121,7 +121,7 @@ fn delay(svg: &mut String, panel: &Panel, sizes: &[Size<'_>]) {
         }
     }
     let (left, y) = (panel.left + panel.width, panel.top - 14.0);
-    let key = "pale: 5 to 99 %; full: 25 to 75 %; stroke: median; grey: the reflector";
+    let key = "5 to 99 %, 25 to 75 %, median; grey: the reflector";
     text(svg, (left, y), "small", "end", key);
 }
 
