@@ -1,5 +1,7 @@
-//! More calls than there is time for, by a clock that the test owns: how much of a tick a leg takes is said here, so
-//! that no machine is too fast or too slow for it.
+//! More calls than there is time for, and calls without end, by a clock that the test owns: how much of a tick a leg
+//! takes is said here, so that no machine is too fast or too slow for it.
+//!
+//! `SIDETONE_DEEP` lets many more come and go.
 
 #![allow(clippy::unwrap_used)]
 
@@ -22,6 +24,12 @@ const OFFERED: usize = 30;
 const LET_IN: usize = 16;
 /// Ticks between two calls.
 const BETWEEN: usize = 15;
+/// Callers who come and go in a normal run and in a deep one; how many are there at a time, and in how many rooms.
+const CALLERS: (usize, usize) = (20_000, 200_000);
+const AT_A_TIME: usize = 12;
+const ROOMS: usize = 5;
+/// Ticks after which SIP has forgotten what is over: 40 s.
+const FORGOTTEN_AFTER: usize = 2_000;
 const AMPLITUDE: f32 = 6_000.0;
 const HERTZ: f32 = 400.0;
 
@@ -32,7 +40,8 @@ struct Ports(Arc<Mutex<BTreeMap<u16, LegId>>>);
 impl PortPairs for Ports {
     fn open(&mut self, leg: LegId) -> Option<u16> {
         let mut open = self.0.lock().unwrap();
-        let port = 40_000 + 2 * leg.0 as u16;
+        // Of legs that are there at a time, no two have one.
+        let port = 10_000 + 2 * (leg.0 % 25_000) as u16;
         open.insert(port, leg);
         Some(port)
     }
@@ -84,12 +93,15 @@ struct Town {
     address: SocketAddr,
     start: Instant,
     ticks: u32,
+    /// Legs that would take a whole tick.
+    capacity: usize,
+    came: usize,
     /// Refusals that say when to come again.
     asked_back: usize,
 }
 
 impl Town {
-    fn new() -> Self {
+    fn new(capacity: usize) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 5_060));
         let ports = Ports::default();
         let core = Core::new(settings(address), [5; 32], Box::new(ports.clone()));
@@ -101,6 +113,8 @@ impl Town {
             address,
             start: Instant::now(),
             ticks: 0,
+            capacity,
+            came: 0,
             asked_back: 0,
         }
     }
@@ -111,14 +125,17 @@ impl Town {
         Now { instant: self.start + passed, wall }
     }
 
-    /// Somebody calls: two for each room.
-    fn call(&mut self) {
-        let index = self.phones.len();
+    /// Somebody calls a room.
+    fn call(&mut self, room: usize) {
+        let index = self.came % 1_000;
+        self.came += 1;
         let at = |port: usize| SocketAddr::from((Ipv4Addr::LOCALHOST, port as u16));
         let (address, media) = (at(20_000 + index), at(30_000 + 2 * index));
-        let mut agent = Agent::new(Config::open(address, [index as u8 + 1; 32]));
+        let mut seed = [1; 32];
+        seed[..8].copy_from_slice(&self.came.to_be_bytes());
+        let mut agent = Agent::new(Config::open(address, seed));
         let call = agent.new_call();
-        let uri = format!("sip:room{}@{}", index / 2, self.address);
+        let uri = format!("sip:room{room}@{}", self.address);
         let now = self.now().instant;
         agent.invite(call, &uri, self.address, ("caller", None), media, now);
         let talks = index.is_multiple_of(2);
@@ -130,7 +147,7 @@ impl Town {
     /// Lets one tick pass.
     fn tick(&mut self) {
         let now = self.now();
-        self.core.set_busy(self.shard.stats().legs as f32 / CAPACITY as f32);
+        self.core.set_busy(self.shard.stats().legs as f32 / self.capacity as f32);
         self.core.handle_timeout(now);
         for phone in &mut self.phones {
             phone.agent.handle_timeout(now.instant);
@@ -190,7 +207,12 @@ impl Town {
                         phone.agent.handle_message(self.address, &transmit.octets, now.instant);
                     }
                 }
-                Output::Media(command) => self.shard.handle_command(command, now.instant),
+                Output::Media(command) => {
+                    if let media::Command::RemoveLeg(gone) = &command {
+                        self.ports.0.lock().unwrap().retain(|_, leg| leg != gone);
+                    }
+                    self.shard.handle_command(command, now.instant);
+                }
                 Output::Commit(batch, _) => {
                     self.core.handle(Input::Committed(batch, Written::Yes), now);
                 }
@@ -201,6 +223,13 @@ impl Town {
             }
         }
         any
+    }
+
+    fn hang_up(&mut self, who: usize) {
+        let now = self.now().instant;
+        let phone = &mut self.phones[who];
+        phone.agent.hang_up(phone.call, now);
+        phone.remote = None;
     }
 
     fn up(&self) -> usize {
@@ -254,9 +283,10 @@ fn broken(heard: &[i16]) -> usize {
 
 #[test]
 fn of_half_as_many_calls_again_as_there_is_time_for_the_first_keep_their_sound() {
-    let mut town = Town::new();
-    for _ in 0..OFFERED {
-        town.call();
+    let mut town = Town::new(CAPACITY);
+    for number in 0..OFFERED {
+        // Two for each room.
+        town.call(number / 2);
         for _ in 0..BETWEEN {
             town.tick();
             assert!(town.shard.stats().legs <= CAPACITY);
@@ -269,8 +299,8 @@ fn of_half_as_many_calls_again_as_there_is_time_for_the_first_keep_their_sound()
     // turned away all the time.
     (0..350).for_each(|_| town.tick());
     town.phones.iter_mut().for_each(|phone| phone.heard.clear());
-    for _ in 0..20 {
-        town.call();
+    for number in 0..20 {
+        town.call(number);
         (0..10).for_each(|_| town.tick());
     }
     for phone in town.phones[..LET_IN].iter().filter(|phone| !phone.talks) {
@@ -278,13 +308,37 @@ fn of_half_as_many_calls_again_as_there_is_time_for_the_first_keep_their_sound()
     }
     assert_eq!(town.up(), LET_IN);
     // When there is time again, callers are let in again.
-    let now = town.now().instant;
-    for phone in &mut town.phones[..4] {
-        phone.agent.hang_up(phone.call, now);
-        phone.remote = None;
-    }
+    (0..4).for_each(|who| town.hang_up(who));
     (0..20).for_each(|_| town.tick());
-    town.call();
+    town.call(0);
     (0..20).for_each(|_| town.tick());
     assert_eq!(town.up(), LET_IN - 4 + 1);
+}
+
+#[test]
+fn callers_who_come_and_go_leave_no_call_no_dialog_no_room_and_no_port() {
+    let deep = std::env::var_os("SIDETONE_DEEP").is_some();
+    let mut town = Town::new(1_000);
+    for number in 0..if deep { CALLERS.1 } else { CALLERS.0 } {
+        town.call(number % ROOMS);
+        let all_are_up = (0..50).any(|_| {
+            town.tick();
+            town.up() == town.phones.len()
+        });
+        assert!(all_are_up, "caller {number} was not let in");
+        if town.phones.len() >= AT_A_TIME {
+            let who = number % AT_A_TIME;
+            town.hang_up(who);
+            town.tick();
+            town.phones.swap_remove(who);
+        }
+        assert!(town.core.calls() <= AT_A_TIME && town.core.conferences() <= ROOMS);
+    }
+    (0..town.phones.len()).for_each(|who| town.hang_up(who));
+    (0..FORGOTTEN_AFTER).for_each(|_| town.tick());
+    let (sip, sound) = (town.core.sip_stats(), town.shard.stats());
+    assert_eq!((town.core.calls(), town.core.conferences()), (0, 0));
+    assert_eq!((sip.dialogs, sip.transactions), (0, 0));
+    assert_eq!((sound.legs, sound.rooms), (0, 0));
+    assert!(town.ports.0.lock().unwrap().is_empty());
 }
