@@ -127,6 +127,8 @@ struct Room {
     chance: Chance,
     way: Vec<String>,
     playing: BTreeSet<PlayerId>,
+    /// Whom the last change was of.
+    last: usize,
 }
 
 impl Room {
@@ -141,6 +143,7 @@ impl Room {
             chance,
             way: Vec::new(),
             playing: BTreeSet::new(),
+            last: 0,
         };
         (0..size).for_each(|_| room.join());
         room.street.run(600);
@@ -185,7 +188,11 @@ impl Room {
     /// Does something that a room knows, and says what.
     fn change(&mut self) {
         let present = self.model.present();
-        let (who, other) = (self.chance.of(&present), self.chance.of(&present));
+        let (drawn, other) = (self.chance.of(&present), self.chance.of(&present));
+        // As often as not the one of before, so that what was done is undone as well.
+        let again = self.chance.one_in(2) && present.contains(&self.last);
+        let who = if again { self.last } else { drawn };
+        self.last = who;
         let some: BTreeSet<usize> =
             present.iter().copied().filter(|&one| one != who && self.chance.one_in(2)).collect();
         let what = self.chance.below(12);
