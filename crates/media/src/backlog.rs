@@ -50,6 +50,8 @@ pub struct Backlog {
     cursor: Option<i64>,
     /// Steps in a row that were concealed.
     concealed: usize,
+    /// Whether a packet lately repeated another one.
+    repeats: bool,
     /// Samples of a tick.
     tick: usize,
 }
@@ -62,6 +64,7 @@ impl Backlog {
             free: Vec::with_capacity(PACKETS_MAX),
             cursor: None,
             concealed: 0,
+            repeats: false,
             tick: codec.rate().samples(),
         }
     }
@@ -70,6 +73,12 @@ impl Backlog {
     pub fn clear(&mut self) {
         self.free.extend(self.packets.drain(..).map(|packet| packet.payload));
         self.cursor = None;
+        self.repeats = false;
+    }
+
+    /// Whether the far end sends its packets again within later ones.
+    pub fn repeats(&self) -> bool {
+        self.repeats
     }
 
     /// Returns how many samples a packet holds; nothing where it is none.
@@ -85,6 +94,7 @@ impl Backlog {
         if decoded || known || self.packets.len() >= PACKETS_MAX {
             return !decoded;
         }
+        self.repeats |= self.decoder.repeats(payload);
         let mut room = self.free.pop().unwrap_or_default();
         room.clear();
         room.extend_from_slice(payload);
@@ -110,12 +120,17 @@ impl Backlog {
         }
         match self.packets.front() {
             Some(packet) if packet.position <= cursor => Some(self.decode(cursor, pcm)),
-            Some(packet) if packet.position < end => {
+            Some(packet) if packet.position < end || self.holds(cursor, packet) => {
                 let gap = (packet.position - cursor) as usize;
                 Some(self.fill(cursor, gap, pcm))
             }
             _ => Some(self.conceal(cursor, self.tick, pcm)),
         }
+    }
+
+    /// Whether a packet holds what is missing from `cursor` on until it begins itself.
+    fn holds(&self, cursor: i64, packet: &Packet) -> bool {
+        packet.position - cursor == packet.length as i64 && self.decoder.repeats(&packet.payload)
     }
 
     fn decode(&mut self, cursor: i64, pcm: &mut [i16; PCM_MAX]) -> (i64, usize, Step) {

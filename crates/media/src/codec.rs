@@ -154,15 +154,39 @@ impl Decoder {
         }
     }
 
+    /// Whether a packet repeats what was in the one before it.
+    pub fn repeats(&self, payload: &[u8]) -> bool {
+        matches!(self.0, Decoding::Opus(_)) && opus::repeats(payload)
+    }
+
     /// Fills `out` in place of sound that was lost: what was heard goes on, and fades.
     pub fn conceal(&mut self, out: &mut [i16]) {
         match &mut self.0 {
-            Decoding::Pcmu(concealer)
-            | Decoding::Pcma(concealer)
-            | Decoding::G722(_, concealer) => concealer.conceal(out),
+            Decoding::Pcmu(concealer) | Decoding::Pcma(concealer) => {
+                concealer.conceal(out, 0, &[]);
+            }
+            Decoding::G722(g722, concealer) => conceal_and_follow(g722, concealer, out),
             Decoding::Opus(opus) => opus.conceal(out),
         }
     }
+}
+
+/// Conceals, and lets the decoder go along, which is to decode what follows.
+fn conceal_and_follow(decoder: &mut g722::Decoder, concealer: &mut Concealer, out: &mut [i16]) {
+    const DELAY: usize = g722::DELAY;
+    let begins = !concealer.conceals();
+    let before: [i16; 2] = concealer.last();
+    concealer.conceal(out, 0, &[]);
+    let after: [i16; DELAY] = concealer.preview();
+    let (early, late) = out.split_at(out.len().min(DELAY));
+    let (earlier, later) = after.split_at(DELAY - early.len());
+    if begins {
+        decoder.recall(&before);
+        decoder.recall(early);
+        decoder.recall(earlier);
+    }
+    decoder.follow(late);
+    decoder.follow(later);
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::backlog::{Backlog, Step};
 use crate::codec::PCM_MAX;
 use crate::command::Codec;
-use crate::conceal::Concealer;
+use crate::conceal::{AHEAD, Concealer, GAP_MAX, between};
 use crate::g711;
 use crate::rate::{Rate, SAMPLES_MAX};
 
@@ -30,6 +30,9 @@ const KNOWN_AFTER_MS: i64 = 5_000;
 /// from then on; and how much too long, or by half of how much the network's delay varies.
 const SHORT_MS: [i64; 2] = [5, 2];
 const LONG_MS: [i64; 2] = [10, 5];
+/// How often something must have been missing of late for play-out to wait for more, and how much more at most.
+const GAPS_MIN: u32 = 2;
+const PATIENCE_MAX_MS: i64 = 60;
 /// Most samples at 8 kHz by which a tick is stretched, because packets come too late: 2.5 %.
 const STRETCH_MAX: i64 = 4;
 /// Most samples at 8 kHz by which a tick is squeezed, which has time: 0.6 %, a tenth of a semitone.
@@ -37,6 +40,9 @@ const SQUEEZE_MAX: i64 = 1;
 /// How long a delay is remembered, in sixteenths.
 const WINDOW_MS: i64 = 500;
 const WINDOWS: i64 = 16;
+
+/// Most that is looked ahead, at the highest rate.
+const AHEAD_MAX: usize = 6 * AHEAD;
 
 /// Stands in the ring where no sample is; no decoder leaves it there.
 const ABSENT: i16 = i16::MIN;
@@ -92,6 +98,11 @@ pub struct Jitter {
     /// Least and greatest transit in each of the last windows.
     transits: [(i64, i64); WINDOWS as usize],
     window: i64,
+    /// How often in each of them something began to be missing, and whether it still is.
+    gaps: [u8; WINDOWS as usize],
+    missing: bool,
+    /// Samples of the last packet.
+    packet: i64,
     /// The far end said that it is silent: a gap is silence, not loss.
     silent: bool,
     /// Play-out is on its way to where it should be.
@@ -130,6 +141,9 @@ impl Jitter {
             catches_up: false,
             transits: [NO_TRANSIT; WINDOWS as usize],
             window: 0,
+            gaps: [0; WINDOWS as usize],
+            missing: true,
+            packet: 0,
             silent: false,
             moving: false,
         }
@@ -148,6 +162,8 @@ impl Jitter {
         self.began = None;
         self.aligned = false;
         self.transits = [NO_TRANSIT; WINDOWS as usize];
+        self.gaps = [0; WINDOWS as usize];
+        self.missing = true; // At first nothing is there, and nothing is lost by that.
         self.silent = false;
         self.moving = false;
     }
@@ -164,6 +180,7 @@ impl Jitter {
             None => Some(payload.len()),
         };
         let Some(length) = length else { return Taken::Malformed };
+        self.packet = length as i64;
         let position = self.unwrap(timestamp) * self.per_step;
         let horizon = HORIZON_MS * self.per_ms;
         if self.began.is_some() && (position - self.play).abs() > horizon {
@@ -242,14 +259,16 @@ impl Jitter {
         } else {
             0
         };
-        if slip == 0 {
-            return Some(self.take(frame));
-        }
-        // A sample more, for what lies between the last two.
-        let mut stretched = [0; SAMPLES_MAX + SAMPLES_MAX / 160];
-        let length = (frame.len() as i64 + slip) as usize;
-        let concealed = self.take(&mut stretched[..length]);
-        stretch(&stretched[..length], frame);
+        let concealed = if slip == 0 {
+            self.take(frame)
+        } else {
+            let mut stretched = [0; SAMPLES_MAX + SAMPLES_MAX / 160];
+            let length = (frame.len() as i64 + slip) as usize;
+            let concealed = self.take(&mut stretched[..length]);
+            stretch(&stretched[..length], frame);
+            concealed
+        };
+        self.miss(concealed);
         Some(concealed)
     }
 
@@ -327,13 +346,32 @@ impl Jitter {
             if present {
                 self.concealer.received(&mut out[start..end]);
             } else {
-                self.concealer.conceal(&mut out[start..end]);
+                let mut ahead = [0; AHEAD_MAX];
+                let (rest, known) = self.ahead(play + end as i64, &mut ahead);
+                self.concealer.conceal(&mut out[start..end], rest, &ahead[..known]);
                 concealed += if self.silent { 0 } else { end - start };
             }
             start = end;
         }
         self.play += out.len() as i64;
         concealed
+    }
+
+    /// Gives what follows a gap that goes on at `position`; returns how much more of that is missing, and
+    /// how much is known of what follows it.
+    fn ahead(&self, position: i64, ahead: &mut [i16; AHEAD_MAX]) -> (usize, usize) {
+        let (per_sample, ring) = ((self.per_ms / 8) as usize, self.ring.len() as i64);
+        let at = |index: usize| self.ring[(position + index as i64).rem_euclid(ring) as usize];
+        let Some(rest) = (0..GAP_MAX * per_sample).find(|&index| at(index) != ABSENT) else {
+            return (0, 0);
+        };
+        for (index, sample) in ahead[..AHEAD * per_sample].iter_mut().enumerate() {
+            *sample = at(rest + index);
+            if *sample == ABSENT {
+                return (rest, index);
+            }
+        }
+        (rest, AHEAD * per_sample)
     }
 
     /// Returns by how much the network's delay varies.
@@ -358,7 +396,29 @@ impl Jitter {
         let bound = self.samples_in(self.bounds.delay_max.min(DELAY_MAX));
         let assumed = DEVIATION_MIN_MS[known] * self.per_ms;
         let deviation = deviation.max(assumed).min(bound);
-        now - least - deviation - MARGIN_MS[known] * self.per_ms - tick
+        let margin = MARGIN_MS[known] * self.per_ms;
+        now - least - deviation - self.patience(bound - deviation) - margin - tick
+    }
+
+    /// Returns how much longer play-out waits, of what `room` is left, for the packet after one that was
+    /// lost: both together tell more of what lay between them than the one before it alone.
+    fn patience(&self, room: i64) -> i64 {
+        let gaps: u32 = self.gaps.iter().copied().map(u32::from).sum();
+        let of_use = self.backlog.as_ref().is_none_or(|backlog| backlog.repeats());
+        if gaps < GAPS_MIN || !of_use {
+            return 0;
+        }
+        self.packet.min(PATIENCE_MAX_MS * self.per_ms).min(room)
+    }
+
+    /// Counts what began to be missing.
+    fn miss(&mut self, concealed: usize) {
+        let missing = concealed > 0;
+        if missing && !std::mem::replace(&mut self.missing, missing) {
+            let gaps = &mut self.gaps[self.window.rem_euclid(WINDOWS) as usize];
+            *gaps = gaps.saturating_add(1);
+        }
+        self.missing = missing;
     }
 
     /// Returns by how much the delay may be too short, and too long.
@@ -373,7 +433,9 @@ impl Jitter {
         // Over a pause the last values stay: they are the best that is known.
         if window != self.window {
             for passed in 1..=(window - self.window).clamp(1, WINDOWS) {
-                self.transits[(self.window + passed).rem_euclid(WINDOWS) as usize] = NO_TRANSIT;
+                let passed = (self.window + passed).rem_euclid(WINDOWS) as usize;
+                self.transits[passed] = NO_TRANSIT;
+                self.gaps[passed] = 0;
             }
             self.window = window;
         }
@@ -404,20 +466,9 @@ impl Jitter {
 
 /// Spreads `sound` evenly over `frame`, by a cubic curve through four samples.
 fn stretch(sound: &[i16], frame: &mut [i16]) {
-    let last = sound.len() - 1;
-    let ratio = last as f32 / (frame.len() - 1) as f32;
+    let ratio = (sound.len() - 1) as f32 / (frame.len() - 1) as f32;
     for (index, out) in frame.iter_mut().enumerate() {
-        let place = index as f32 * ratio;
-        let left = (place as usize).min(last - 1);
-        let weight = place - left as f32;
-        let at = |index: usize| f32::from(sound[index.min(last)]);
-        let (before, a, b, after) =
-            (at(left.saturating_sub(1)), at(left), at(left + 1), at(left + 2));
-        let (slope_a, slope_b) = ((b - before) / 2.0, (after - a) / 2.0);
-        let bend = 3.0 * (b - a) - 2.0 * slope_a - slope_b;
-        let twist = 2.0 * (a - b) + slope_a + slope_b;
-        let value = ((twist * weight + bend) * weight + slope_a) * weight + a;
-        *out = crate::leg::saturate(crate::rounded(value));
+        *out = crate::leg::saturate(crate::rounded(between(sound, index as f32 * ratio)));
     }
 }
 
@@ -450,6 +501,28 @@ mod tests {
         assert!(delay_of_a_bad_network(DELAY_MAX) > 180);
         let bounded = delay_of_a_bad_network(Duration::from_millis(60));
         assert!(bounded < 110, "60 ms and two frames: {bounded} ms");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // An epoch.
+    fn play_out_waits_for_the_packet_after_a_lost_one_only_where_packets_are_lost() {
+        let mut jitter = Jitter::new(Codec::Pcmu, Bounds::default());
+        let start = Instant::now();
+        let mut delay = |ticks: std::ops::Range<u32>, lost: &dyn Fn(u32) -> bool| {
+            for tick in ticks {
+                let at = start + Duration::from_millis(20) * tick;
+                if !lost(tick) {
+                    jitter.insert(tick * 160, &[0xff; 160], Codec::Pcmu, at);
+                }
+                jitter.read(&mut [0; 160], at);
+            }
+            jitter.delay_ms()
+        };
+        let calm = delay(0..500, &|_| false);
+        let lossy = delay(500..1_001, &|tick| tick % 50 == 25);
+        let calm_again = delay(1_001..2_501, &|_| false);
+        assert!((17.0..21.0).contains(&(lossy - calm)), "{calm} ms, then {lossy}");
+        assert!((calm_again - calm).abs() < 6.0, "{calm} ms, in the end {calm_again}");
     }
 
     #[test]

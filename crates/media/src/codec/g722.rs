@@ -207,6 +207,13 @@ impl Mirror {
         Self { older: [0; PAIRS], newer: [0; PAIRS] }
     }
 
+    /// Takes a pair; returns a sample of each band.
+    fn split(&mut self, pair: &[i16]) -> (i32, i32) {
+        let (older, newer) = self.push(pair[0].into(), pair[1].into());
+        let band = |sum: i32| (sum >> 14).clamp(BAND_MIN, BAND_MAX);
+        (band(newer + older), band(newer - older))
+    }
+
     /// Takes a pair; returns the filter's sums over the older and over the newer samples.
     fn push(&mut self, older: i32, newer: i32) -> (i32, i32) {
         for (line, sample) in [(&mut self.older, older), (&mut self.newer, newer)] {
@@ -241,25 +248,45 @@ impl Encoder {
     /// Writes an octet for each pair of samples; returns how many.
     pub fn encode(&mut self, samples: &[i16], octets: &mut [u8]) -> usize {
         for (octet, pair) in octets.iter_mut().zip(samples.chunks_exact(2)) {
-            let (older, newer) = self.mirror.push(pair[0].into(), pair[1].into());
-            let low = ((newer + older) >> 14).clamp(BAND_MIN, BAND_MAX);
-            let high = ((newer - older) >> 14).clamp(BAND_MIN, BAND_MAX);
+            let (low, high) = self.mirror.split(pair);
             *octet = self.bands.encode(low, high);
         }
         octets.len().min(samples.len() / 2)
     }
 }
 
+/// Samples by which both ends' mirror filters together delay.
+pub const DELAY: usize = 22;
+
 /// What is decoded.
 #[derive(Debug, Clone)]
 pub struct Decoder {
     bands: Bands,
     mirror: Mirror,
+    /// The other end's, as it would be had it coded what was made up.
+    follower: Mirror,
 }
 
 impl Decoder {
     pub fn new() -> Self {
-        Self { bands: Bands::new(), mirror: Mirror::new() }
+        Self { bands: Bands::new(), mirror: Mirror::new(), follower: Mirror::new() }
+    }
+
+    /// Hears what is played just before what [`Self::follow`] is to take: 24 samples.
+    pub fn recall(&mut self, played: &[i16]) {
+        for pair in played.chunks_exact(2) {
+            self.follower.push(pair[0].into(), pair[1].into());
+        }
+    }
+
+    /// Takes what was made up in place of packets, [`DELAY`] before it is played, as if it had been sent: what
+    /// comes next was coded as a difference from what it stands for.
+    pub fn follow(&mut self, made_up: &[i16]) {
+        for pair in made_up.chunks_exact(2) {
+            let (low, high) = self.follower.split(pair);
+            self.bands.encode(low, high);
+            self.mirror.push(low + high, low - high);
+        }
     }
 
     /// Writes a pair of samples for each octet; returns how many samples.

@@ -186,7 +186,7 @@ fn first_frame(packet: &[u8]) -> Option<&[u8]> {
 }
 
 /// Whether a packet repeats what came before it. Source: RFC 6716 section 4.2.3 and 4.2.4.
-fn repeats(packet: &[u8]) -> bool {
+pub fn repeats(packet: &[u8]) -> bool {
     let Some(&first) = packet.first() else { return false };
     let contents = Contents::of(first);
     let Some(&flags) = first_frame(packet).and_then(<[u8]>::first) else { return false };
