@@ -88,7 +88,7 @@ fn cargo_tool(shell: &Shell, tool: &CargoTool) -> Result<String, String> {
     Ok((*version).to_owned())
 }
 
-/// Makes a virtual environment with Twilio's Python SDK.
+/// Makes a virtual environment with Twilio's Python SDK, and what else is written in Python.
 pub fn python_sdk(shell: &Shell) -> Result<String, String> {
     const PYTHON_OF_VENV: &str = "target/venv/bin/python";
     debian_tool(shell, &PYTHON)?;
@@ -101,7 +101,12 @@ pub fn python_sdk(shell: &Shell) -> Result<String, String> {
         let pip =
             [PYTHON_OF_VENV, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
         let requirements = format!("{SDK}/requirements.txt");
-        shell.run(&[&pip[..], &["--requirement", &requirements]].concat())?;
+        let line = [&pip[..], &["--requirement", &requirements]].concat();
+        // A variable, because what is built apart sees no option.
+        let built_with = shell.path(&format!("{SDK}/build.txt"));
+        shell.run_with(&line, &[("PIP_CONSTRAINT", &built_with.to_string_lossy())]).map_err(
+            |why| format!("{why}; on Debian, `apt-get install gcc python3-dev` brings what pesq is built by"),
+        )?;
         fs::write(&stamp, &wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
     }
     let pinned = pinned_python(&wanted).ok_or("requirements.txt names no twilio==VERSION")?;

@@ -1,4 +1,4 @@
-//! The embedded synthesiser, a port of eSpeak NG: this file alone names it.
+//! The embedded synthesiser, a port of eSpeak NG: of the server, this file alone names it.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
