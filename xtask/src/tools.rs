@@ -33,6 +33,13 @@ struct DebianTool {
     ask: &'static [&'static str],
 }
 
+/// What Python's extensions are built with.
+const PYTHON_HEADERS: DebianTool = DebianTool {
+    program: "python3-config",
+    package: "python3-dev",
+    version: "",
+    ask: &["python3-config", "--includes"],
+};
 const SIPP: DebianTool = DebianTool {
     program: "sipp",
     package: "sip-tester=1:3.6.1*",
@@ -92,6 +99,7 @@ fn cargo_tool(shell: &Shell, tool: &CargoTool) -> Result<String, String> {
 pub fn python_sdk(shell: &Shell) -> Result<String, String> {
     const PYTHON_OF_VENV: &str = "target/venv/bin/python";
     debian_tool(shell, &PYTHON)?;
+    debian_tool(shell, &PYTHON_HEADERS)?;
     let wanted = read(shell, &format!("{SDK}/requirements.txt"))?;
     let stamp = shell.path("target/venv/sidetone-requirements.txt");
     if fs::read_to_string(&stamp).ok() != Some(wanted.clone()) {
@@ -104,9 +112,7 @@ pub fn python_sdk(shell: &Shell) -> Result<String, String> {
         let line = [&pip[..], &["--requirement", &requirements]].concat();
         // A variable, because what is built apart sees no option.
         let built_with = shell.path(&format!("{SDK}/build.txt"));
-        shell.run_with(&line, &[("PIP_CONSTRAINT", &built_with.to_string_lossy())]).map_err(
-            |why| format!("{why}; on Debian, `apt-get install gcc python3-dev` brings what pesq is built by"),
-        )?;
+        shell.run_with(&line, &[("PIP_CONSTRAINT", &built_with.to_string_lossy())])?;
         fs::write(&stamp, &wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
     }
     let pinned = pinned_python(&wanted).ok_or("requirements.txt names no twilio==VERSION")?;
