@@ -6,7 +6,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use e2e::{Ear, Server, binary, level};
+use e2e::{Ear, Server, binary};
 use sim::Phone;
 
 /// Legs that are up beside the two that are measured.
