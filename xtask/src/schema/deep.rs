@@ -10,6 +10,8 @@ use crate::shell::Shell;
 
 /// Cases of each operation.
 const CASES: &str = "2000";
+/// Operations that are tried on one server.
+const FEW: usize = 4;
 /// The page that lists what is not built, below this heading.
 const PAGE: &str = "docs/compatibility.md";
 const NOT_THERE: &str = "## What is not there";
@@ -43,27 +45,45 @@ pub fn deep(shell: &Shell) -> Result<String, String> {
     Ok(format!("{CASES} cases of each of {operations} operations"))
 }
 
-/// Tries a part of the operations on two servers: first what is below the living, then what is not.
+/// Tries a part of the operations, a few at a time, each few on a server of their own: lists stay short, and what
+/// has been tried at this commit is not tried again where it ended early.
 fn try_part(shell: &Shell, hand: usize, part: &Value) -> Result<(), String> {
     let folder = format!("target/schema/deep-{hand}");
     let mut place = Place::new(shell, "target/release/sidetone", &folder)?;
     let log = shell.path(&format!("{folder}/log"));
     let _ = fs::remove_file(&log);
     place.log = Some(log);
-    let live = place.comes_to_life()?;
-    let config = live.config.clone();
+    let config = place.comes_to_life()?.config;
     let lives = |method: &str, path: &str| {
         let (as_path, as_name) = (format!("\"{path}\""), format!("\"POST {path}\""));
         method != "delete"
             && config.contains(&as_path)
             && !(method == "post" && config.contains(&as_name))
     };
-    let cases = ["--phases", "fuzzing", "--max-examples", CASES];
-    let tried = [
-        live.tries(&only(part, lives), &cases),
-        place.tries(&only(part, |method, path| !lives(method, path)), &cases),
-    ];
-    tried.into_iter().collect()
+    let (living, others): (Vec<_>, Vec<_>) =
+        named(part).partition(|(method, path)| lives(method, path));
+    let few = living.chunks(FEW).map(|few| (true, few));
+    let few: Vec<_> = few.chain(others.chunks(FEW).map(|few| (false, few))).collect();
+    let passed = shell.path(&format!("target/schema/passed-{hand}"));
+    let commit = shell.output(&["git", "rev-parse", "HEAD"])?;
+    let count = few.len();
+    for (number, (lives, few)) in few.into_iter().enumerate() {
+        let names: Vec<String> = few.iter().map(|(method, path)| spoken(method, path)).collect();
+        let line = format!("{} {CASES} {}", commit.trim(), names.join(", "));
+        let known = fs::read_to_string(&passed).unwrap_or_default();
+        if known.lines().any(|passed| passed == line) {
+            continue;
+        }
+        println!("   {hand}: {} of {count}: {}", number + 1, names.join(", "));
+        let these = only(part, |method, path| few.contains(&(method, path)));
+        let cases = ["--phases", "fuzzing", "--max-examples", CASES];
+        match lives {
+            true => place.comes_to_life()?.tries(&these, &cases)?,
+            false => place.tries(&these, &cases)?,
+        }
+        fs::write(&passed, format!("{known}{line}\n")).map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 /// Returns the operations that the page says are not there, as `GET Addresses/{Sid}`.
