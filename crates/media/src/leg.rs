@@ -532,6 +532,11 @@ impl Leg {
         self.sent_octets = self.sent_octets.wrapping_add(octets as u32);
     }
 
+    /// Returns the names of all that is played to it, and of the keys that it is sent.
+    pub fn sounds(&self) -> impl Iterator<Item = PlayerId> {
+        self.players.iter().map(|player| player.id).chain(self.keys_player)
+    }
+
     pub fn play(&mut self, id: PlayerId, pcm: Pcm, loops: Option<u32>, paused: bool) -> bool {
         if self.players.len() >= PLAYERS_MAX {
             return false;

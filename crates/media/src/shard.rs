@@ -476,8 +476,7 @@ impl Shard {
             for recorder in &leg.recorders {
                 self.recordings.remove(&recorder.id);
             }
-            let ended = leg.players.iter().map(|player| player.id).chain(leg.keys_player);
-            for player in ended {
+            for player in leg.sounds() {
                 self.players.remove(&player);
                 self.events.push_back(Event::PlayerEnded(player));
             }

@@ -43,7 +43,7 @@ impl Shard {
     pub(super) fn depart(&mut self, id: LegId) {
         let leg = self.legs.remove(id);
         if let Some(leg) = &leg {
-            for player in leg.players.iter().map(|player| player.id).chain(leg.keys_player) {
+            for player in leg.sounds() {
                 self.players.remove(&player);
             }
         }
@@ -66,7 +66,7 @@ impl Shard {
         self.recordings.extend(recordings);
         let Some(mut leg) = leg else { return };
         leg.arrive();
-        for player in leg.players.iter().map(|player| player.id).chain(leg.keys_player) {
+        for player in leg.sounds() {
             self.players.insert(player, PlayTo::Leg(id));
         }
         self.legs.insert(leg);
