@@ -194,12 +194,16 @@ impl Form {
 
     /// Reads a method, of which six are known in any case.
     pub fn method(&self, name: &str, default: &str) -> Result<String, ApiError> {
-        const METHODS: [&str; 6] = ["HEAD", "GET", "POST", "PATCH", "PUT", "DELETE"];
+        self.method_of(name, default, &["HEAD", "GET", "POST", "PATCH", "PUT", "DELETE"])
+    }
+
+    /// Reads a method of those that are known here, in any case.
+    pub fn method_of(&self, name: &str, default: &str, known: &[&str]) -> Result<String, ApiError> {
         let value = self.get(name).unwrap_or(default).to_ascii_uppercase();
-        if METHODS.contains(&value.as_str()) {
+        if known.contains(&value.as_str()) {
             Ok(value)
         } else {
-            let message = format!("{value:?} is none of {}", METHODS.join(", "));
+            let message = format!("{value:?} is none of {}", known.join(", "));
             Err(ApiError::coded(code::INVALID_METHOD, name, &message))
         }
     }

@@ -12,6 +12,7 @@ use crate::form::Form;
 pub enum Rule {
     Flag,
     Url,
+    /// `GET` or `POST`: what is kept is shown, and no other may be.
     Method,
     Word(&'static [&'static str]),
     Number(RangeInclusive<u64>),
@@ -31,7 +32,7 @@ impl Rule {
         let read: Option<Value> = match self {
             Self::Flag => form.flag(name)?.map(Value::from),
             Self::Url => form.url(name)?.map(Value::from),
-            Self::Method => Some(form.method(name, "POST")?.into()),
+            Self::Method => Some(form.method_of(name, "POST", &["GET", "POST"])?.into()),
             Self::Word(words) => form.word(name, words)?.map(Value::from),
             Self::Number(range) => {
                 form.number(name, range.clone(), code::BAD_REQUEST)?.map(Value::from)

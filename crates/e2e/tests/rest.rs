@@ -212,6 +212,7 @@ const DIALS: &[Refused] = &[
 const KEPT: &[Refused] = &[
     ("POST", "/Applications.json", "VoiceUrl=ftp://x", 400, 21205, "VoiceUrl"),
     ("POST", "/Applications.json", "VoiceMethod=TRACE", 400, 21209, "VoiceMethod"),
+    ("POST", "/Applications.json", "VoiceMethod=HEAD", 400, 21209, "VoiceMethod"),
     ("POST", "/Applications.json", "FriendlyName={129}", 400, 20002, "FriendlyName"),
     ("POST", "/Applications.json", "FriendlyName=a%0ab", 400, 20002, "FriendlyName"),
     ("POST", "/Applications.json", "VoiceCallerIdLookup=maybe", 400, 20001, "VoiceCallerIdLookup"),
