@@ -6,7 +6,7 @@ use crate::rate::Rate;
 use crate::rounded;
 
 /// Periods that are looked for, in samples at 8 kHz: 66 to 200 Hz.
-const LAGS: std::ops::Range<usize> = 40..121;
+pub const LAGS: std::ops::Range<usize> = 40..121;
 /// How much of the past is compared with what was before, in samples at 8 kHz: 20 ms.
 const WINDOW: usize = 160;
 /// The past that is kept, in samples at 8 kHz: three of the longest periods, and a quarter of one.
@@ -119,6 +119,11 @@ impl Concealer {
     /// Returns what was played last.
     pub fn last<const N: usize>(&self) -> [i16; N] {
         self.history.last_chunk().copied().unwrap_or([0; N])
+    }
+
+    /// Returns the last samples of what was played.
+    pub fn past(&self, length: usize) -> &[i16] {
+        &self.history[self.history.len() - length.min(self.history.len())..]
     }
 
     /// Returns what would be made up next.
@@ -250,7 +255,7 @@ fn continued(past: &[i16], lag: usize, at: usize, periods: usize) -> f32 {
 ///
 /// Pitch is low: of a wide signal, one sample in each at 8 kHz tells enough, also of the lags between
 /// those at 8 kHz.
-fn period(past: &[i16], scale: usize, window: usize) -> usize {
+pub fn period(past: &[i16], scale: usize, window: usize) -> usize {
     let mut slow = [0; WINDOW + LAGS.end - 1];
     let count = (past.len() / scale).min(slow.len());
     let slow = &mut slow[..count];

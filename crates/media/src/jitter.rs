@@ -4,6 +4,8 @@
 //! allocation; those of a codec that is decoded in order wait before it as they came. Delay follows the network: the play-out point stays behind the fastest packet by
 //! as much as the slowest one of the last seconds was later.
 
+mod pitch;
+
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -107,6 +109,8 @@ pub struct Jitter {
     silent: bool,
     /// Play-out is on its way to where it should be.
     moving: bool,
+    /// Ticks until it may be moved by a period again.
+    rests: u8,
 }
 
 /// Returns the places of `length` samples from `position` on, before and after the ring's end.
@@ -146,6 +150,7 @@ impl Jitter {
             packet: 0,
             silent: false,
             moving: false,
+            rests: 0,
         }
     }
 
@@ -234,10 +239,7 @@ impl Jitter {
             self.play = wanted;
         }
         if std::mem::take(&mut self.catches_up) && self.play < wanted {
-            let skipped = ((wanted - self.play) as usize).min(self.ring.len());
-            let (first, second) = halves(self.ring.len(), self.play, skipped);
-            self.ring[first].fill(ABSENT);
-            self.ring[second].fill(ABSENT);
+            self.let_go(((wanted - self.play) as usize).min(self.ring.len()));
             self.play = wanted;
         }
         let off = wanted - self.play;
@@ -254,12 +256,12 @@ impl Jitter {
         let scale = self.per_ms / 8;
         let near = STRETCH_MAX * scale;
         self.moving = if self.moving { off.abs() > near } else { off > long || off < -short };
-        let slip = if self.moving && !nothing_buffered {
-            off.clamp(-near, SQUEEZE_MAX * scale)
-        } else {
-            0
-        };
-        let concealed = if slip == 0 {
+        let moves = self.moving && !nothing_buffered;
+        let slip = if moves { off.clamp(-near, SQUEEZE_MAX * scale) } else { 0 };
+        let by_pitch = if moves { self.by_pitch(frame, off) } else { None };
+        let concealed = if let Some(made_up) = by_pitch {
+            made_up
+        } else if slip == 0 {
             self.take(frame)
         } else {
             let mut stretched = [0; SAMPLES_MAX + SAMPLES_MAX / 160];
@@ -321,10 +323,8 @@ impl Jitter {
         let (early, late) = out.split_at_mut(first.len());
         early.copy_from_slice(&self.ring[first.clone()]);
         late.copy_from_slice(&self.ring[second.clone()]);
-        self.ring[first].fill(ABSENT);
-        self.ring[second].fill(ABSENT);
         self.concealer.received(out);
-        self.play += out.len() as i64;
+        self.let_go(out.len());
         made_up
     }
 
