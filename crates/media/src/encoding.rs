@@ -6,9 +6,10 @@
 
 use crate::codec::{Encoder, PAYLOAD_MAX};
 use crate::command::Codec;
+use crate::stream::Follows;
 
 /// Ticks of the same sound after which two encoders remember alike: 200 ms.
-const ALIKE_AFTER: u32 = 10;
+pub const ALIKE_AFTER: u32 = 10;
 
 /// The encoder of what one leg alone hears.
 #[derive(Debug)]
@@ -19,11 +20,14 @@ pub struct Own {
     /// The leg is sent the shared encoding in this tick, and was in the last one.
     pub shares: bool,
     pub shared: bool,
+    /// What it is sent that legs of other rooms are sent as well.
+    pub follows: Follows,
 }
 
 impl Own {
     pub const fn new() -> Self {
-        Self { encoder: None, alike: 0, shares: false, shared: false }
+        let follows = Follows::new();
+        Self { encoder: None, alike: 0, shares: false, shared: false, follows }
     }
 
     /// Says whether the leg hears what all hear in this tick; returns whether it may be sent what
@@ -31,9 +35,24 @@ impl Own {
     pub fn may_share(&mut self, hears_all: bool, codec: Codec) -> bool {
         self.shared = self.shares;
         self.alike = if hears_all { self.alike.saturating_add(1) } else { 0 };
-        self.shares = hears_all
-            && (codec.is_stateless() || self.encoder.is_none() || self.alike > ALIKE_AFTER);
+        self.shares =
+            hears_all && (codec.is_stateless() || self.is_new() || self.alike > ALIKE_AFTER);
         self.shares
+    }
+
+    /// Whether the far end remembers nothing, or what all hear.
+    fn is_new(&self) -> bool {
+        self.encoder.is_none() && !self.follows.is_one()
+    }
+
+    /// Takes the encoder out.
+    pub fn take(&mut self) -> Option<Box<Encoder>> {
+        self.encoder.take()
+    }
+
+    /// Puts in the encoder that goes on from now.
+    pub fn give(&mut self, encoder: Box<Encoder>) {
+        self.encoder = Some(encoder);
     }
 
     /// Encodes a tick; `shared` is the encoder from which the leg comes.
@@ -59,16 +78,54 @@ fn percent(loss: f32) -> u8 {
     (loss * 100.0).clamp(0.0, 100.0) as u8
 }
 
-/// An encoding that all share who hear the common mix.
+/// An encoding that all share who hear the same.
 #[derive(Debug)]
-struct Shared {
-    codec: Codec,
-    encoder: Box<Encoder>,
+pub struct Shared {
+    pub codec: Codec,
+    pub encoder: Box<Encoder>,
     payload: Box<[u8; PAYLOAD_MAX]>,
     /// Of this tick, once somebody asked for it.
     length: Option<usize>,
     /// The greatest loss that one reports who was sent it in this tick; none: nobody reports.
     loss: Option<f32>,
+}
+
+impl Shared {
+    pub fn new(codec: Codec, encoder: Box<Encoder>) -> Self {
+        Self { codec, encoder, payload: Box::new([0; PAYLOAD_MAX]), length: None, loss: None }
+    }
+
+    /// Begins a tick; returns whether somebody was sent the last one.
+    pub fn begin(&mut self) -> bool {
+        self.length.take().is_some()
+    }
+
+    /// Whether this tick has been encoded.
+    pub fn is_encoded(&self) -> bool {
+        self.length.is_some()
+    }
+
+    /// Encodes this tick, where it is not yet, and counts that.
+    pub fn encode(&mut self, sound: &[i16], count: &mut u64) {
+        if self.is_encoded() {
+            return;
+        }
+        *count += 1;
+        // Of those who shared the last one.
+        if let Some(loss) = self.loss.take() {
+            self.encoder.expect_loss(percent(loss));
+        }
+        self.length = Some(self.encoder.encode(sound, &mut self.payload));
+    }
+
+    /// Returns this tick for one who reports this loss.
+    pub fn heard_by(&mut self, loss: Option<f32>) -> &[u8] {
+        self.loss = match (self.loss, loss) {
+            (Some(known), Some(loss)) => Some(known.max(loss)),
+            (known, loss) => known.or(loss),
+        };
+        &self.payload[..self.length.unwrap_or(0)]
+    }
 }
 
 /// The encodings of a common mix.
@@ -78,13 +135,13 @@ pub struct Encodings(Vec<Shared>);
 impl Encodings {
     /// Begins a tick; what nobody heard in the last one is let go.
     pub fn begin(&mut self) {
-        self.0.retain_mut(|shared| shared.length.take().is_some());
+        self.0.retain_mut(Shared::begin);
     }
 
     /// Returns the encoder of a codec as it was before this tick, where it has not encoded it yet.
     pub fn encoder(&self, codec: Codec) -> Option<&Encoder> {
         let shared = self.0.iter().find(|shared| shared.codec == codec)?;
-        shared.length.is_none().then_some(&shared.encoder)
+        (!shared.is_encoded()).then_some(&shared.encoder)
     }
 
     /// Returns the common mix in a codec, encoded at most once in a tick and then counted. The first
@@ -97,32 +154,15 @@ impl Encodings {
         loss: Option<f32>,
         count: &mut u64,
     ) -> &[u8] {
-        let brought = own.encoder.take();
+        let brought = own.take();
         let place = self.0.iter().position(|shared| shared.codec == codec);
         let place = place.unwrap_or_else(|| {
             let encoder = brought.unwrap_or_else(|| Box::new(Encoder::new(codec)));
-            let payload = Box::new([0; PAYLOAD_MAX]);
-            self.0.push(Shared { codec, encoder, payload, length: None, loss });
+            self.0.push(Shared::new(codec, encoder));
             self.0.len() - 1
         });
         let shared = &mut self.0[place];
-        let length = match shared.length {
-            Some(length) => length,
-            None => {
-                *count += 1;
-                // Of those who shared the last one.
-                if let Some(loss) = shared.loss.take() {
-                    shared.encoder.expect_loss(percent(loss));
-                }
-                shared.encoder.encode(common, &mut shared.payload)
-            }
-        };
-        shared.length = Some(length);
-        shared.loss = match (shared.loss, loss) {
-            (Some(known), Some(loss)) => Some(known.max(loss)),
-            (known, loss) => known.or(loss),
-        };
-        let payload = &shared.payload;
-        &payload[..length]
+        shared.encode(common, count);
+        shared.heard_by(loss)
     }
 }

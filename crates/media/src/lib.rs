@@ -14,6 +14,7 @@ mod codec;
 mod comfort;
 mod command;
 mod conceal;
+mod document;
 mod dtmf;
 mod edge;
 mod encoding;
@@ -42,6 +43,7 @@ mod rtp;
 mod shard;
 mod source;
 mod srtp;
+mod stream;
 mod talkers;
 mod transmits;
 

@@ -57,6 +57,17 @@ impl Limiter {
         self.gain == 1.0 && self.needed == 1.0
     }
 
+    /// Whether it is transparent and holds this sound back.
+    pub(crate) fn holds(&self, rate: Rate, sound: &[i32]) -> bool {
+        self.is_transparent() && self.rate == rate && self.held[..look_ahead(rate)] == *sound
+    }
+
+    /// Goes on, transparent, where this sound is held back.
+    pub(crate) fn hold(&mut self, rate: Rate, sound: &[i32]) {
+        *self = Self { rate, ..Self::new() };
+        self.held[..look_ahead(rate)].copy_from_slice(sound);
+    }
+
     /// Whether a listener may go from one to the other unnoticed: their gains differ by 0.2 dB at most.
     pub fn is_like(&self, other: &Self) -> bool {
         (self.gain - other.gain).abs() <= 0.02 * self.gain

@@ -44,6 +44,34 @@ impl Player {
         self.stopping = true;
     }
 
+    pub fn pcm(&self) -> &Pcm {
+        &self.pcm
+    }
+
+    /// Whether nothing of it is heard in this tick.
+    pub fn is_silent(&self) -> bool {
+        self.fade.is_silent()
+    }
+
+    /// Returns where in the sound this tick begins, if it is heard as it is from there on, over its end and
+    /// anew from its beginning where it is played again.
+    pub fn plain(&self) -> Option<usize> {
+        let length = self.pcm.len();
+        let goes_on = self.at + SAMPLES <= length || self.left != Some(0);
+        let is_plain = self.fade.is_unity() && length >= SAMPLES && goes_on;
+        is_plain.then(|| self.at % length)
+    }
+
+    /// Goes on by a tick of [`Self::plain`] sound that is heard from elsewhere.
+    pub fn skip(&mut self) {
+        self.at += SAMPLES;
+        if self.at > self.pcm.len() {
+            let at = self.at - self.pcm.len();
+            self.rewind();
+            self.at = at;
+        }
+    }
+
     /// Adds this tick's samples to `sum`.
     pub fn advance(&mut self, sum: &mut [i32]) {
         if self.fade.is_silent() {

@@ -18,6 +18,7 @@ use crate::room::Room;
 use crate::rtcp;
 use crate::rtp::{Header, PACKET_MAX};
 use crate::shard::{Channel, EVENTS_MAX};
+use crate::stream::Streams;
 use crate::talkers;
 use crate::transmits::{Envelope, Transmits};
 
@@ -39,7 +40,7 @@ pub struct Round<'a> {
 
 impl Round<'_> {
     /// Mixes a room and sends to its legs.
-    pub fn room(&mut self, room: &mut Room, legs: &mut Legs) {
+    pub fn room(&mut self, room: &mut Room, legs: &mut Legs, streams: &mut Streams) {
         room.begin();
         self.gather(room, legs);
         room.dominant.observe(room.speaking.drain(..));
@@ -52,11 +53,12 @@ impl Round<'_> {
             if self.shares(room, leg) {
                 // Whoever leaves a shared encoder takes it as it was before this tick.
                 shares_memory |= !leg.options.codec.is_stateless();
+                streams.release(leg);
                 if leg.options.codec.is_stateless() {
                     self.send_shared(room, leg);
                 }
             } else {
-                self.send_mix(room, leg);
+                self.send_mix(room, leg, streams);
             }
         }
         if shares_memory {
@@ -139,7 +141,9 @@ impl Round<'_> {
             bus.is_some_and(|bus| leg.limiter.is_like(&bus.limiter_before))
         };
         // The limiter holds the end of the last tick back.
-        let hears_all = !leg.speaks_now
+        // One alone is sent what those are sent who are alone elsewhere.
+        let hears_all = room.members.len() > 1
+            && !leg.speaks_now
             && !leg.spoke
             && !whispered
             && leg.players.is_empty()
@@ -157,7 +161,7 @@ impl Round<'_> {
     }
 
     /// Sends the mix as one leg alone hears it.
-    fn send_mix(&mut self, room: &mut Room, leg: &mut Leg) {
+    fn send_mix(&mut self, room: &mut Room, leg: &mut Leg, streams: &mut Streams) {
         let mut heard = [0; SAMPLES_MAX];
         let heard = &mut heard[..leg.rate().samples()];
         let bus = room.buses.at(leg.rate());
@@ -168,16 +172,16 @@ impl Round<'_> {
         for whisper in room.whispers.iter().filter(|whisper| whisper.to == leg.id) {
             add_to(heard, &whisper.sound);
         }
-        self.send_alone(leg, heard, Some(room));
+        self.send_alone(leg, heard, Some(room), streams);
     }
 
     /// Sends to a leg without a room what is played to it.
-    pub fn loose(&mut self, leg: &mut Leg) {
+    pub fn loose(&mut self, leg: &mut Leg, streams: &mut Streams) {
         self.listen(leg);
         leg.own.may_share(false, leg.options.codec);
         let mut heard = [0; SAMPLES_MAX];
         let heard = &mut heard[..leg.rate().samples()];
-        self.send_alone(leg, heard, None);
+        self.send_alone(leg, heard, None, streams);
         self.finish(leg);
     }
 
@@ -196,10 +200,22 @@ impl Round<'_> {
         }
     }
 
-    /// Encodes for one leg alone.
-    fn send_alone(&mut self, leg: &mut Leg, heard: &mut [i32], room: Option<&mut Room>) {
+    /// Sends to one leg what it hears of its room, and what is played to it.
+    fn send_alone(
+        &mut self,
+        leg: &mut Leg,
+        heard: &mut [i32],
+        room: Option<&mut Room>,
+        streams: &mut Streams,
+    ) {
         let (codec, rate) = (leg.options.codec, leg.rate());
-        add_players(leg, room.as_ref().and_then(|room| room.played.as_deref()), heard);
+        let played = room.as_ref().and_then(|room| room.played.as_deref());
+        let played = played.filter(|_| !leg.played_fade.is_silent());
+        let hears_room = played.is_some() || heard.iter().fold(0, |all, sample| all | sample) != 0;
+        if let Some(payload) = streams.payload(leg, !hears_room, self.encoded) {
+            return self.transmit(leg, payload);
+        }
+        add_players(leg, played, heard);
         let mut frame = [0; SAMPLES_MAX];
         let frame = &mut frame[..rate.samples()];
         leg.limiter.limit(rate, heard, frame);
@@ -308,9 +324,8 @@ impl Round<'_> {
 }
 
 /// Adds what is played to one leg, alone or, where it hears nobody of the room, with all others.
-fn add_players(leg: &mut Leg, room: Option<&[i32; SAMPLES]>, heard: &mut [i32]) {
+fn add_players(leg: &mut Leg, with_all: Option<&[i32; SAMPLES]>, heard: &mut [i32]) {
     let rate = leg.rate();
-    let with_all = room.filter(|_| !leg.played_fade.is_silent());
     if leg.players.is_empty() && with_all.is_none() {
         leg.resampler_played = None;
         return;

@@ -22,6 +22,7 @@ use crate::recording::{RECORDERS_MAX, Recorded, Recorder, RecordingId, Source, W
 use crate::room::{Room, Tap};
 use crate::round::Round;
 use crate::rtp;
+use crate::stream::Streams;
 use crate::transmits::Transmits;
 
 /// Most legs of one shard.
@@ -63,6 +64,7 @@ pub struct Shard {
     recordings: BTreeMap<RecordingId, Source>,
     recorded: Waiting,
     transmits: Transmits,
+    streams: Streams,
     events: VecDeque<Event>,
     random: u64,
     past: LegStats,
@@ -84,6 +86,7 @@ impl Shard {
             recordings: BTreeMap::new(),
             recorded: Waiting::default(),
             transmits: Transmits::default(),
+            streams: Streams::default(),
             events: VecDeque::new(),
             random: seed | 1,
             past: LegStats::default(),
@@ -269,12 +272,12 @@ impl Shard {
             Parts::Room(room) => {
                 if let Some(room) = self.rooms.get_mut(&room) {
                     round.clock = room.lag.after(due, now);
-                    round.room(room, &mut self.legs);
+                    round.room(room, &mut self.legs, &mut self.streams);
                 }
             }
             Parts::Loose(place) => {
                 for leg in self.legs.loose_mut(place, LOOSE_AT_ONCE) {
-                    round.loose(leg);
+                    round.loose(leg, &mut self.streams);
                 }
             }
         }
@@ -282,6 +285,7 @@ impl Shard {
 
     /// Ends a tick: legs whose ramps are down go where they are to go.
     pub fn finish_tick(&mut self) {
+        self.streams.finish();
         self.settle();
     }
 

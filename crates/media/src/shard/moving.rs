@@ -41,8 +41,9 @@ impl Shard {
 
     /// Takes a leg out, which is in no room any more.
     pub(super) fn depart(&mut self, id: LegId) {
-        let leg = self.legs.remove(id);
-        if let Some(leg) = &leg {
+        let mut leg = self.legs.remove(id);
+        if let Some(leg) = &mut leg {
+            self.streams.release(leg);
             for player in leg.sounds() {
                 self.players.remove(&player);
             }

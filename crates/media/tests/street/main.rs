@@ -13,3 +13,4 @@ mod odd;
 mod phone;
 mod regression;
 mod rooms;
+mod waiting;

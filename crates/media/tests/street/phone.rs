@@ -77,6 +77,8 @@ pub struct Phone {
     /// What it heard, at the rate of its codec, and how many packets that were.
     pub heard: Vec<i16>,
     pub packets: usize,
+    /// The payloads of these, one after the other.
+    pub payloads: Vec<u8>,
 }
 
 impl Phone {
@@ -102,6 +104,7 @@ impl Phone {
             on_its_way: VecDeque::new(),
             heard: Vec::new(),
             packets: 0,
+            payloads: Vec::new(),
         }
     }
 
@@ -260,6 +263,7 @@ impl Phone {
         let length = self.decoder.decode(payload, &mut pcm).expect("it is of its codec");
         self.heard.extend(&pcm[..length]);
         self.packets += 1;
+        self.payloads.extend(payload);
     }
 }
 

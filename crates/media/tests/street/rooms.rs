@@ -91,6 +91,7 @@ impl Street {
         for phone in &mut self.phones {
             phone.heard.clear();
             phone.packets = 0;
+            phone.payloads.clear();
         }
         self.run_on(ms);
     }

@@ -1,0 +1,325 @@
+//! What many hear alike who hear one document and nothing else, music on hold first of all: it is encoded
+//! once. Silence is a document, too.
+//!
+//! Codecs without a memory have theirs in [`crate::document`]. The others have a stream for each place in a
+//! document at which somebody is; who comes to one and leaves it does so as with the common mix of a room, see
+//! [`crate::encoding`].
+
+use std::sync::Arc;
+
+use crate::SAMPLES;
+use crate::codec::{Encoder, PAYLOAD_MAX};
+use crate::command::{Codec, Pcm};
+use crate::document::Documents;
+use crate::encoding::{ALIKE_AFTER, Own, Shared};
+use crate::leg::Leg;
+use crate::limiter::Limiter;
+use crate::player::Player;
+use crate::rate::{Rate, SAMPLES_MAX};
+use crate::resample::Resampler;
+
+/// Most streams at a time.
+const STREAMS_MAX: usize = 256;
+/// Ticks that an encoder of Opus hears to go on where another one is: what its clone hears.
+const PRIMED: usize = 2;
+
+/// How a leg hears what others hear.
+#[derive(Debug, Default)]
+pub struct Follows {
+    /// The stream that it was sent in the last tick.
+    place: Option<Place>,
+    /// Ticks in a row in which it heard one document alone.
+    ticks: u32,
+    /// Where that was found, of those in codecs without a memory.
+    hint: usize,
+}
+
+impl Follows {
+    pub const fn new() -> Self {
+        Self { place: None, ticks: 0, hint: 0 }
+    }
+
+    /// Whether the far end remembers what a stream remembers.
+    pub fn is_one(&self) -> bool {
+        self.place.is_some()
+    }
+}
+
+/// A stream, by where it is and what number it has.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    slot: usize,
+    number: u64,
+}
+
+/// What legs of one thread hear alike.
+#[derive(Debug)]
+pub struct Streams {
+    silence: Pcm,
+    documents: Documents,
+    remembered: Remembered,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self {
+            silence: [0; SAMPLES].into(),
+            documents: Documents::default(),
+            remembered: Remembered::default(),
+        }
+    }
+}
+
+impl Streams {
+    /// Ends a tick: whatever nobody hears any more is let go.
+    pub fn finish(&mut self) {
+        self.documents.finish();
+        self.remembered.finish();
+    }
+
+    /// Returns what a leg is sent in this tick where others may be sent the same, and moves on what plays
+    /// to it; `alone` says that it hears nothing of its room.
+    pub fn payload(&mut self, leg: &mut Leg, alone: bool, count: &mut u64) -> Option<&[u8]> {
+        let loss = leg.reported_loss();
+        // A recording hears each leg for itself.
+        let sole = if alone && leg.recorders.is_empty() { sole(&leg.players) } else { None };
+        let Some((player, at)) = sole else {
+            self.release(leg);
+            return None;
+        };
+        let Leg { players, own, limiter, resampler_played, options, .. } = leg;
+        let pcm = player.map_or(&self.silence, |player| players[player].pcm());
+        let tick = (options.codec, pcm, at);
+        let payload = if options.codec.is_stateless() {
+            self.documents.payload(tick, limiter, &mut own.follows.hint, count)?
+        } else {
+            let stream = self.remembered.follow(tick, own, limiter, resampler_played.as_deref())?;
+            stream.advance(count);
+            *limiter = stream.limiter;
+            match (player, resampler_played) {
+                (Some(_), Some(resampler)) => **resampler = stream.resampler.clone(),
+                (_, resampler) => *resampler = None,
+            }
+            stream.shared.heard_by(loss)
+        };
+        if let Some(player) = player {
+            players[player].skip();
+        }
+        Some(payload)
+    }
+
+    /// Lets a leg encode for itself again: it takes the encoder along as it was when it was last sent what
+    /// that made.
+    pub fn release(&mut self, leg: &mut Leg) {
+        self.remembered.release(&mut leg.own, leg.options.codec);
+    }
+}
+
+/// Returns which player is heard and where its tick begins, where no other is and it plays as it is; no
+/// player: silence.
+fn sole(players: &[Player]) -> Option<(Option<usize>, usize)> {
+    let mut heard = players.iter().enumerate().filter(|(_, player)| !player.is_silent());
+    let Some((index, player)) = heard.next() else { return Some((None, 0)) };
+    let at = player.plain()?;
+    heard.next().is_none().then_some((Some(index), at))
+}
+
+/// The streams of codecs that have a memory.
+#[derive(Debug, Default)]
+struct Remembered {
+    slots: Vec<Option<Box<Stream>>>,
+    last: u64,
+}
+
+/// One document from one place on.
+#[derive(Debug)]
+struct Stream {
+    number: u64,
+    pcm: Pcm,
+    /// Where this tick begins.
+    at: usize,
+    resampler: Resampler,
+    limiter: Limiter,
+    shared: Shared,
+    before: Before,
+    /// Ticks that it has been there.
+    age: usize,
+    /// How many were sent it in this tick, and in the last one.
+    heard: u32,
+    heard_before: u32,
+}
+
+/// What the encoder of a stream was before this tick.
+#[derive(Debug)]
+enum Before {
+    /// Of G.722: a copy.
+    Copy(Box<Encoder>),
+    /// Of Opus, which cannot be copied: what it heard last, the oldest first, this tick's sound last.
+    Heard(Box<[[i16; SAMPLES_MAX]; PRIMED + 1]>),
+}
+
+impl Remembered {
+    fn finish(&mut self) {
+        for slot in &mut self.slots {
+            if slot.as_mut().is_some_and(|stream| !stream.finish()) {
+                *slot = None;
+            }
+        }
+    }
+
+    /// Returns the stream that a leg is sent in this tick, if it may be without a seam.
+    fn follow(
+        &mut self,
+        tick: (Codec, &Pcm, usize),
+        own: &mut Own,
+        limiter: &Limiter,
+        resampler: Option<&Resampler>,
+    ) -> Option<&mut Stream> {
+        let follows = &mut own.follows;
+        follows.ticks = follows.ticks.saturating_add(1);
+        let slot = match follows.place {
+            Some(Place { slot, number }) => {
+                let stream = self.slots.get(slot).and_then(Option::as_deref);
+                if !stream.is_some_and(|stream| stream.number == number && stream.is_at(tick)) {
+                    self.release(own, tick.0);
+                    return None;
+                }
+                slot
+            }
+            None if follows.ticks <= ALIKE_AFTER || !limiter.is_transparent() => return None,
+            None => match self.slots.iter().flatten().position(|stream| stream.is_at(tick)) {
+                Some(_) => self.come(tick, own)?,
+                None => self.begin(tick, own, limiter, resampler)?,
+            },
+        };
+        let stream = self.slots.get_mut(slot)?.as_deref_mut()?;
+        stream.heard += 1;
+        Some(stream)
+    }
+
+    /// Lets a leg come to the stream that is where it is, unless that has only just begun.
+    fn come(&mut self, tick: (Codec, &Pcm, usize), own: &mut Own) -> Option<usize> {
+        let is_it = |stream: &Stream| stream.is_at(tick) && stream.age > PRIMED;
+        let slot = self.slots.iter().position(|slot| slot.as_deref().is_some_and(is_it))?;
+        let number = self.slots[slot].as_ref()?.number;
+        own.take();
+        own.follows.place = Some(Place { slot, number });
+        Some(slot)
+    }
+
+    /// Makes a stream of what one leg has encoded for itself so far.
+    fn begin(
+        &mut self,
+        (codec, pcm, at): (Codec, &Pcm, usize),
+        own: &mut Own,
+        limiter: &Limiter,
+        resampler: Option<&Resampler>,
+    ) -> Option<usize> {
+        let free = self.slots.iter().position(Option::is_none);
+        if free.is_none() && self.slots.len() >= STREAMS_MAX {
+            return None;
+        }
+        let encoder = own.take()?;
+        self.last += 1;
+        let stream = Box::new(Stream {
+            number: self.last,
+            pcm: pcm.clone(),
+            at,
+            resampler: resampler
+                .map_or_else(|| Resampler::new(Rate::Narrow, codec.rate()), Resampler::clone),
+            limiter: *limiter,
+            before: match codec {
+                Codec::Opus(_) => Before::Heard(Box::new([[0; SAMPLES_MAX]; PRIMED + 1])),
+                _ => Before::Copy(encoder.clone()),
+            },
+            shared: Shared::new(codec, encoder),
+            age: 0,
+            heard: 0,
+            heard_before: 0,
+        });
+        let slot = free.unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        own.follows.place = Some(Place { slot, number: self.last });
+        self.slots[slot] = Some(stream);
+        Some(slot)
+    }
+
+    fn release(&mut self, own: &mut Own, codec: Codec) {
+        own.follows.ticks = 0;
+        if let Some(place) = own.follows.place.take() {
+            own.give(self.leave(place).unwrap_or_else(|| Box::new(Encoder::new(codec))));
+        }
+    }
+
+    /// Returns the encoder of a stream as it was before this tick.
+    fn leave(&mut self, place: Place) -> Option<Box<Encoder>> {
+        let slot = self.slots.get_mut(place.slot)?;
+        let stream = slot.as_ref().filter(|stream| stream.number == place.number)?;
+        if stream.shared.is_encoded() {
+            return Some(stream.before.encoder(stream.shared.codec));
+        }
+        if stream.heard_before > 1 {
+            return Some(stream.shared.encoder.clone());
+        }
+        // Nobody else is there.
+        slot.take().map(|stream| stream.shared.encoder)
+    }
+}
+
+impl Stream {
+    fn is_at(&self, (codec, pcm, at): (Codec, &Pcm, usize)) -> bool {
+        self.at == at && self.shared.codec == codec && Arc::ptr_eq(&self.pcm, pcm)
+    }
+
+    /// Encodes this tick, once.
+    fn advance(&mut self, count: &mut u64) {
+        if self.shared.is_encoded() {
+            return;
+        }
+        let (rate, length) = (self.shared.codec.rate(), self.pcm.len());
+        let played: [i32; SAMPLES] =
+            std::array::from_fn(|index| self.pcm[(self.at + index) % length].into());
+        let (mut heard, mut frame) = ([0; SAMPLES_MAX], [0; SAMPLES_MAX]);
+        let (heard, frame) = (&mut heard[..rate.samples()], &mut frame[..rate.samples()]);
+        self.resampler.resample(&played, heard);
+        self.limiter.limit(rate, heard, frame);
+        self.before.keep(&self.shared.encoder, frame);
+        self.shared.encode(frame, count);
+    }
+
+    /// Ends a tick; returns whether somebody heard it.
+    fn finish(&mut self) -> bool {
+        self.at = (self.at + SAMPLES) % self.pcm.len();
+        self.age += 1;
+        self.heard_before = std::mem::take(&mut self.heard);
+        self.shared.begin()
+    }
+}
+
+impl Before {
+    /// Notes what an encoder is, and what it is about to encode.
+    fn keep(&mut self, encoder: &Encoder, frame: &[i16]) {
+        match self {
+            Self::Copy(copy) => copy.as_mut().clone_from(encoder),
+            Self::Heard(frames) => {
+                frames.rotate_left(1);
+                frames[PRIMED].copy_from_slice(frame);
+            }
+        }
+    }
+
+    fn encoder(&self, codec: Codec) -> Box<Encoder> {
+        match self {
+            Self::Copy(copy) => copy.clone(),
+            Self::Heard(frames) => {
+                let mut encoder = Box::new(Encoder::new(codec));
+                for frame in &frames[..PRIMED] {
+                    encoder.encode(frame, &mut [0; PAYLOAD_MAX]);
+                }
+                encoder
+            }
+        }
+    }
+}
