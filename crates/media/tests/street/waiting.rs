@@ -1,10 +1,16 @@
 //! Music for those who wait: many hear one document, each as if it were played to that one alone.
 
-use media::{Codec, Command, LegId, Pcm, PlayTo, PlayerId, RecordingId, Source, Track};
+use media::{Codec, Command, Hears, LegId, Pcm, PlayTo, PlayerId, RATE, Rate, RecordingId};
+use media::{SAMPLES, Sound, Source, Speaks, TapId, Track, look_ahead};
 
 use crate::chance::Chance;
-use crate::phone::{AMPLITUDE, Phone, silence, tone};
-use crate::rooms::{Street, leg};
+use crate::ears::{level, roughness};
+use crate::phone::{AMPLITUDE, CODECS, OPUS, Phone, silence, tone};
+use crate::rooms::{ROOM, Street, leg};
+
+/// The tone of the music, and its samples: it goes on over its end, which comes within a tick.
+const HERTZ: f64 = 500.0;
+const LENGTH: u32 = 16 * 2_003;
 
 /// A phone whose owner says nothing.
 fn waiting(codec: Codec) -> Phone {
@@ -52,6 +58,167 @@ fn what_a_telephone_is_sent_that_waits_is_to_the_octet_what_it_is_sent_alone() {
             let [alone, shared, ..] = &street.phones[..] else { unreachable!() };
             assert!(alone.payloads == shared.payloads, "seed {seed}, {codec:?}, step {step}");
             assert!(!alone.payloads.is_empty());
+        }
+    }
+}
+
+fn music() -> Pcm {
+    let voice = tone(HERTZ, AMPLITUDE);
+    (0..LENGTH).map(|at| voice(f64::from(at) / f64::from(RATE)) as i16).collect()
+}
+
+/// Plays the music to so many legs that wait, all from the same tick on.
+fn play(street: &mut Street, pcm: &Pcm, legs: std::ops::Range<usize>) {
+    for who in legs {
+        street.play(who as u64, PlayTo::Leg(leg(who)), pcm.clone(), None);
+    }
+}
+
+/// Returns how many encodings the next second takes.
+fn encodings(street: &mut Street) -> u64 {
+    let before = street.shard.stats().encoded;
+    street.run(1_000);
+    street.shard.stats().encoded - before
+}
+
+#[test]
+fn music_for_many_is_encoded_once_for_each_place_where_somebody_is() {
+    for codec in CODECS {
+        let pcm = music();
+        let mut street = Street::new();
+        (0..20).for_each(|_| _ = street.call(waiting(codec)));
+        play(&mut street, &pcm, 0..10);
+        street.run(400);
+        play(&mut street, &pcm, 10..20);
+        street.run(1_000);
+        // Without a memory, what was encoded for those ahead is there already.
+        let wanted = if codec.is_stateless() { 50 } else { 100 };
+        assert_eq!(encodings(&mut street), wanted, "{codec:?}");
+        street.run(3_000);
+        let wanted = if codec.is_stateless() { 0 } else { 100 };
+        assert_eq!(encodings(&mut street), wanted, "{codec:?}");
+        for phone in &street.phones {
+            let heard = level(&phone.heard, HERTZ, phone.rate());
+            assert!((heard - AMPLITUDE).abs() < 0.1 * AMPLITUDE, "{codec:?}: {heard}");
+        }
+    }
+}
+
+/// Returns how rough the music is, of this much, where those who hear it are encoded for alone or share as
+/// a recording of each begins and ends.
+fn roughness_of(codec: Codec, shared: bool) -> f64 {
+    let mut chance = Chance::new(5);
+    let mut street = Street::new();
+    (0..6).for_each(|_| _ = street.call(waiting(codec)));
+    play(&mut street, &music(), 0..6);
+    let mut recorded = [false; 6];
+    let mut turn = |street: &mut Street, who: usize| {
+        let recording = RecordingId(who as u64);
+        street.command(match recorded[who] {
+            true => Command::StopRecording(recording),
+            false => Command::Record(recording, Source::Leg(leg(who), Track::Both)),
+        });
+        recorded[who] = !recorded[who];
+    };
+    if !shared {
+        (0..6).for_each(|who| turn(&mut street, who));
+    }
+    street.run(600);
+    street.run(20);
+    for _ in 0..60 {
+        if shared {
+            turn(&mut street, chance.below(6));
+            // And one goes from one thread's hands to another's.
+            street.command(Command::Depart(leg(chance.below(6))));
+            street.run_on(20);
+            let departed = street.shard.poll_departed().unwrap();
+            street.shard.take_in(departed);
+        }
+        street.run_on(20 + 20 * chance.below(16) as u32);
+        while street.shard.poll_recorded().is_some() {}
+    }
+    let rough = |phone: &Phone| roughness(&phone.heard, HERTZ, phone.rate());
+    street.phones.iter().map(rough).fold(0.0, f64::max)
+}
+
+#[test]
+fn who_comes_to_what_others_hear_and_leaves_it_hears_no_seam() {
+    for codec in [Codec::G722, OPUS] {
+        let (alone, shared) = (roughness_of(codec, false), roughness_of(codec, true));
+        assert!(shared < 1.5 * alone, "{codec:?}: {shared} against {alone}");
+    }
+}
+
+#[test]
+fn a_recording_that_begins_and_ends_amid_the_music_holds_each_sample_of_it() {
+    let pcm = noise(4_007, &mut Chance::new(3));
+    let mut street = Street::new();
+    (0..2).for_each(|_| _ = street.call(waiting(Codec::Pcmu)));
+    play(&mut street, &pcm, 0..2);
+    for part in 0..3 {
+        street.run(400);
+        let begins = street.since().as_millis() as usize * 8 - look_ahead(Rate::Narrow);
+        street.command(Command::Record(RecordingId(part), Source::Leg(leg(1), Track::Outbound)));
+        street.run(1_000);
+        street.command(Command::StopRecording(RecordingId(part)));
+        let recorded = std::iter::from_fn(|| street.shard.poll_recorded());
+        let recorded: Vec<i16> = recorded
+            .flat_map(|tick| match tick.sound {
+                Sound::Mix(frame, None) => frame,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let played: Vec<i16> =
+            (begins..).map(|at| pcm[at % pcm.len()]).take(50 * SAMPLES).collect();
+        assert!(recorded == played, "part {part}");
+    }
+}
+
+#[test]
+fn who_is_on_hold_hears_a_coach_over_the_music_and_the_room_hears_neither() {
+    for codec in CODECS {
+        let mut street = Street::of([waiting(codec), Phone::new(codec, tone(750.0, AMPLITUDE))]);
+        street.call(waiting(codec));
+        street.command(Command::OpenTap(TapId(1), ROOM));
+        street.hold(0, true);
+        street.route(1, Speaks::Nobody, Hears::Everyone);
+        street.play(0, PlayTo::Leg(leg(0)), music(), None);
+        street.play(2, PlayTo::Leg(leg(2)), music(), None);
+        for coached in [false, true, false, true, false] {
+            let speaks = if coached { Speaks::Only(vec![leg(0)]) } else { Speaks::Nobody };
+            street.route(1, speaks, Hears::Everyone);
+            street.run(400);
+            street.run(400);
+            let heard = &street.phones[0].heard;
+            let levels = [HERTZ, 750.0].map(|hertz| level(heard, hertz, codec.rate()) / AMPLITUDE);
+            assert!((levels[0] - 1.0).abs() < 0.1, "{codec:?}: {levels:?}");
+            let wanted = if coached { 0.9..1.1 } else { 0.0..0.01 };
+            assert!(wanted.contains(&levels[1]), "{codec:?}, {coached}: {levels:?}");
+        }
+        let mut tapped = Vec::new();
+        assert!(street.shard.poll_tap(TapId(1), &mut tapped));
+        assert!(!tapped.is_empty() && tapped.iter().all(|&sample| sample == 0), "{codec:?}");
+    }
+}
+
+#[test]
+fn a_change_of_codec_amid_the_music_is_no_hiccup() {
+    for from in CODECS {
+        for to in CODECS.into_iter().filter(|to| *to != from) {
+            let mut street = Street::new();
+            (0..3).for_each(|_| _ = street.call(waiting(from)));
+            play(&mut street, &music(), 0..3);
+            street.run(1_000);
+            let agreed = street.phones[1].agree_on(leg(1), to);
+            street.command(Command::UpdateLeg(leg(1), Box::new(agreed)));
+            street.run(60);
+            street.run(1_000);
+            for (who, codec) in [from, to, from].into_iter().enumerate() {
+                let heard = &street.phones[who].heard;
+                assert_eq!(heard.len(), codec.rate().samples() * 50);
+                let rough = roughness(heard, HERTZ, codec.rate());
+                assert!(rough < 300.0, "{from:?} to {to:?}, {who}: {rough}");
+            }
         }
     }
 }
