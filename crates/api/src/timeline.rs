@@ -1,7 +1,7 @@
 //! The history of a conference, also after its end: what befell whom, when and why, and who was told.
 
 use axum::http::StatusCode;
-use model::{Callback, Moment};
+use model::{CallSid, Callback, Moment, MomentEdge};
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, code};
@@ -50,6 +50,8 @@ pub fn view(moment: &Moment, callback: Option<&Callback>) -> Value {
         "hold": about.map(|about| about.hold),
         "coaching": about.map(|about| about.coaches.is_some()),
         "call_sid_to_coach": coaches.map(|coached| coached.to_string()),
+        "gain_db": gain_db(moment),
+        "sidebar": sidebar(moment),
         "reason": moment.reason,
         "callback": callback.map(|callback| json!({
             "sid": callback.sid.to_string(),
@@ -59,4 +61,26 @@ pub fn view(moment: &Moment, callback: Option<&Callback>) -> Value {
             "last_error": callback.last_error,
         })),
     })
+}
+
+/// Returns how loud the others hear one since then, in dB, where that was set.
+pub fn gain_db(moment: &Moment) -> Option<f64> {
+    match moment.edge {
+        Some(MomentEdge::Gain(gain)) => Some(f64::from(gain) / 100.0),
+        Some(MomentEdge::Sidebar { .. }) | None => None,
+    }
+}
+
+/// Returns whom one hears and who hears it since then, where that was set.
+pub fn sidebar(moment: &Moment) -> Option<Value> {
+    let few = |few: &Option<Vec<CallSid>>| -> Option<Vec<String>> {
+        few.as_ref().map(|few| few.iter().map(CallSid::to_string).collect())
+    };
+    match &moment.edge {
+        Some(MomentEdge::Sidebar { hears_only, heard_only_by }) => Some(json!({
+            "hears_only": few(hears_only),
+            "heard_only_by": few(heard_only_by),
+        })),
+        Some(MomentEdge::Gain(_)) | None => None,
+    }
 }

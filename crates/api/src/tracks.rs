@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::error::{ApiError, code};
 use crate::paging::{PAGE_SIZE, PAGE_SIZE_MAX};
-use crate::{Answer, Request};
+use crate::{Answer, Request, timeline};
 
 /// Moments that are read at a time.
 const CHUNK: usize = 1_000;
@@ -138,6 +138,8 @@ fn view(record: &Recording, at_ms: i64, moment: &Moment) -> Value {
         "hold": about.map(|about| about.hold),
         "coaching": about.map(|about| about.coaches.is_some()),
         "call_sid_to_coach": coaches.map(|coached| coached.to_string()),
+        "gain_db": timeline::gain_db(moment),
+        "sidebar": timeline::sidebar(moment),
         "reason": moment.reason,
     })
 }
@@ -157,6 +159,7 @@ mod tests {
             about: None,
             reason: reason.map(str::to_owned),
             callback: None,
+            edge: None,
         }
     }
 

@@ -12,8 +12,18 @@ use crate::part;
 /// The columns of a list.
 const FIELDS: [&str; 4] = ["sid", "friendly_name", "status", "date_created"];
 /// The columns of a history.
-const MOMENT_FIELDS: [&str; 8] =
-    ["date", "event", "call_sid", "label", "muted", "hold", "call_sid_to_coach", "reason"];
+const MOMENT_FIELDS: [&str; 10] = [
+    "date",
+    "event",
+    "call_sid",
+    "label",
+    "muted",
+    "hold",
+    "call_sid_to_coach",
+    "gain_db",
+    "sidebar",
+    "reason",
+];
 /// How often `top` looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 

@@ -122,7 +122,8 @@ fn line(kind: &str, resource: &Value) -> String {
             resource["duration"].as_str().map(|s| format!("{s} s")).unwrap_or_default(),
         ],
         "moment" => {
-            vec![of("conference_sid"), of("event"), of("call_sid"), of("label"), of("reason")]
+            let who = [of("conference_sid"), of("event"), of("call_sid"), of("label")];
+            who.into_iter().chain([set(resource), of("reason")]).collect()
         }
         "callback" => vec![
             of("sid"),
@@ -155,6 +156,22 @@ fn line(kind: &str, resource: &Value) -> String {
     format!("{kind:12} {}", words.join("  "))
 }
 
+/// Returns what a moment has set of a participant's gain or sidebars.
+fn set(moment: &Value) -> String {
+    if let Some(gain) = moment["gain_db"].as_f64() {
+        return format!("{gain} dB");
+    }
+    let few = |name: &str| match moment["sidebar"][name].as_array() {
+        None => "everyone".to_owned(),
+        Some(few) if few.is_empty() => "nobody".to_owned(),
+        Some(few) => few.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+    };
+    if moment["sidebar"].is_null() {
+        return String::new();
+    }
+    format!("hears {}, heard by {}", few("hears_only"), few("heard_only_by"))
+}
+
 /// Returns what a callback or a request tells of.
 pub fn event_of(params: &Value) -> String {
     let names = ["StatusCallbackEvent", "RecordingStatus", "CallStatus", "Digits"];
@@ -184,5 +201,36 @@ mod tests {
     fn a_message_is_a_line_with_its_text() {
         let message = json!({ "sid": "SM1", "from": "+1", "to": "+2", "body": "Hi\nyou" });
         assert_eq!(line("message", &message), "message      SM1  +1 -> +2  \"Hi\\nyou\"");
+    }
+
+    #[test]
+    fn a_moment_is_a_line_with_what_was_set() {
+        let lists = |hears: Value, heard_by: Value| json!({ "hears_only": hears, "heard_only_by": heard_by });
+        for (event, gain, sidebar, expected) in [
+            ("mute", Value::Null, Value::Null, "mute  CA1"),
+            ("gain", json!(-6.5), Value::Null, "gain  CA1  -6.5 dB"),
+            ("gain", json!(0.0), Value::Null, "gain  CA1  0 dB"),
+            (
+                "sidebar",
+                Value::Null,
+                lists(json!(["CA2", "CA3"]), Value::Null),
+                "sidebar  CA1  hears CA2, CA3, heard by everyone",
+            ),
+            (
+                "sidebar",
+                Value::Null,
+                lists(Value::Null, json!([])),
+                "sidebar  CA1  hears everyone, heard by nobody",
+            ),
+        ] {
+            let moment = json!({
+                "conference_sid": "CF1",
+                "event": event,
+                "call_sid": "CA1",
+                "gain_db": gain,
+                "sidebar": sidebar,
+            });
+            assert_eq!(line("moment", &moment), format!("conference   CF1  {expected}"));
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! Gains and sidebars, from outside: what is asked, what Audibility says, and what is heard.
+//! Gains and sidebars, from outside: what is asked, what Audibility and the history say, and what is heard.
 
 #![allow(clippy::unwrap_used)]
 
-use e2e::{Answer, Origin, Server, hears, until};
+use e2e::{Answer, Asked, Origin, Server, hears, until};
 use serde_json::{Value, json};
 use sim::{Phone, tone};
 
@@ -12,6 +12,7 @@ const TONES: [(&str, u32); 3] = [("ann", 440), ("ben", 660), ("cy", 880)];
 /// A conference of three who have labels.
 struct Room {
     server: Server,
+    origin: Origin,
     conference: String,
     calls: Vec<String>,
     phones: Vec<Phone>,
@@ -24,8 +25,11 @@ impl Room {
         let (mut calls, mut phones) = (Vec::new(), Vec::new());
         let mut conference = String::new();
         for (label, hertz) in TONES {
-            let noun =
-                format!("<Conference beep='false' participantLabel='{label}'>aside</Conference>");
+            let noun = format!(
+                "<Conference beep='false' participantLabel='{label}' statusCallback='{}' \
+                 statusCallbackEvent='start end join leave mute hold modify'>aside</Conference>",
+                origin.url("/callback/aside"),
+            );
             origin.answers(label, &format!("<Dial>{noun}</Dial>"));
             phones.push(Phone::call(server.sip(), label, tone(hertz)).unwrap());
             until(label, async || {
@@ -38,7 +42,7 @@ impl Room {
             let path = format!("/Conferences/{conference}/Participants/{label}.json");
             calls.push(server.get(&path).await.text("call_sid"));
         }
-        Self { server, conference, calls, phones }
+        Self { server, origin, conference, calls, phones }
     }
 
     fn path(&self, who: &str) -> String {
@@ -173,4 +177,57 @@ async fn a_sidebar_that_cannot_be_is_refused_and_changes_nothing() {
     }
     let elsewhere = "/sidetone/v1/Conferences/CF00000000000000000000000000000000/Participants/ann";
     assert_eq!(room.server.get_from_root(elsewhere).await.status, 404);
+}
+
+/// Returns what the history tells of gains and sidebars, one line each.
+async fn history(server: &Server, path: &str) -> Vec<String> {
+    let page = server.get_from_root(path).await.body;
+    let moments = page["events"].as_array().unwrap().iter();
+    let moments = moments.map(|event| event.get("resource").unwrap_or(event));
+    let set = moments.filter(|one| !one["gain_db"].is_null() || !one["sidebar"].is_null());
+    let lists = |one: &Value| match &one["sidebar"] {
+        Value::Null => String::new(),
+        sidebar => format!(" {} {}", sidebar["hears_only"], sidebar["heard_only_by"]),
+    };
+    set.map(|one| {
+        assert_eq!((&one["callback"], &one["muted"]), (&Value::Null, &json!(false)), "{one}");
+        let gain = one["gain_db"].as_f64().map(|gain| format!(" {gain}")).unwrap_or_default();
+        format!("{} {}{gain}{}", one["event"], one["label"], lists(one)).replace('"', "")
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_is_in_the_history_also_after_a_restart_and_no_callback_tells_of_it() {
+    let mut room = Room::open().await;
+    let (ann, ben) = (json!([room.calls[0]]), json!([room.calls[1]]));
+    room.set(0, "Gain=-6.25", -6.25, Value::Null, Value::Null).await;
+    room.set(0, "Gain=-6.25", -6.25, Value::Null, Value::Null).await;
+    room.set(1, "Gain=3&HearsOnly=ann", 3.0, ann, Value::Null).await;
+    room.set(0, "Gain=&HeardOnlyBy=ben", 0.0, Value::Null, ben).await;
+    room.set(1, "HearsOnly=", 3.0, Value::Null, Value::Null).await;
+    assert_eq!(room.post("ann", "Gain=1&HearsOnly=dan").await.status, 400);
+    let expected = [
+        "participant-gain ann -6.25".to_owned(),
+        "participant-gain ben 3".to_owned(),
+        format!("participant-sidebar ben [{}] null", room.calls[0]),
+        "participant-gain ann 0".to_owned(),
+        format!("participant-sidebar ann null [{}]", room.calls[1]),
+        "participant-sidebar ben null null".to_owned(),
+    ];
+    let path = format!("/sidetone/v1/Conferences/{}/Timeline", room.conference);
+    assert_eq!(history(&room.server, &path).await, expected);
+    let feed = "/sidetone/v1/Events?After=0&PageSize=1000";
+    assert_eq!(history(&room.server, feed).await, expected);
+    let muted = format!("/Conferences/{}/Participants/cy.json", room.conference);
+    assert_eq!(room.server.post(&muted, &[("Muted", "true")]).await.status, 200);
+    let is_mute = |asked: &Asked| asked.param("StatusCallbackEvent") == "participant-mute";
+    assert!(room.origin.wait_for("/callback/aside", is_mute).await.is_some(), "nobody was told");
+    let told = room.origin.asked("/callback/aside");
+    let told: Vec<_> = told.iter().map(|asked| asked.param("StatusCallbackEvent")).collect();
+    let joins = told.iter().filter(|event| **event == "participant-join").count();
+    assert_eq!((joins, told.len()), (3, 5), "{told:?}");
+    room.server.kill();
+    let again = Server::start_in(room.server.data(), &[]).await;
+    assert_eq!(history(&again, &path).await, expected);
 }

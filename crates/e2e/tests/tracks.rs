@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use e2e::{Origin, Server, channels, fetch, hears, level, until};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sim::Phone;
 
 /// What is one piece for the ear: 100 ms.
@@ -81,6 +81,10 @@ async fn everyone_is_in_a_track_of_their_own_and_the_timeline_says_where() {
     hears(&studio.phones[1], 500, true).await;
     studio.join(1_300, "cem").await;
     hears(&studio.phones[0], 1_300, true).await;
+    let path = format!("/sidetone/v1{}/Participants/cem", conference(&studio.server).await);
+    let aside = studio.server.request("POST", &path).body("HearsOnly=ann");
+    let aside = aside.header("content-type", "application/x-www-form-urlencoded").send().await;
+    assert_eq!(aside.unwrap().status(), 200);
     studio.update("ben", &[("Hold", "true"), ("HoldUrl", "")]).await;
     hears(&studio.phones[0], 900, false).await;
     let path = format!("{}.json", conference(&studio.server).await);
@@ -102,6 +106,12 @@ async fn judge_sound(studio: &Studio, sid: &str) {
     let labels: Vec<_> =
         timeline["channels"].as_array().unwrap().iter().map(|one| &one["label"]).collect();
     assert_eq!(labels, ["ann", "ben", "cem"], "{timeline}");
+    let events = timeline["events"].as_array().unwrap();
+    let aside = events.iter().find(|one| one["event"] == "participant-sidebar").unwrap();
+    assert_eq!((&aside["label"], &aside["channel"]), (&"cem".into(), &3.into()), "{aside}");
+    let lists =
+        json!({ "hears_only": [timeline["channels"][0]["call_sid"]], "heard_only_by": null });
+    assert_eq!((&aside["sidebar"], &aside["gain_db"]), (&lists, &Value::Null), "{aside}");
     let ms = tracks[0].len() as u64 / 8;
     assert_eq!(timeline["duration_ms"], ms);
     let tones = [500, 900, 1_300];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use model::{
     AccountSid, AnsweredBy, Call as Record, CallSid, Callback, CallbackSid, CallbackState, Change,
-    ConferenceSid, Moment, MomentOf,
+    ConferenceSid, Moment, MomentEdge, MomentOf,
 };
 
 use crate::call::Call;
@@ -150,7 +150,33 @@ fn conference_event(
     let reason = more.iter().find(|(name, _)| name.starts_with("Reason"));
     let reason = reason.map(|(_, value)| value.clone());
     let callback = conference_callback(conference, group, event, about, more, ctx);
-    let moment = Moment {
+    let moment = Moment { reason, callback, ..moment(conference, event, about, ctx) };
+    ctx.push(Effect::Write(Change::Moment(Box::new(moment))));
+}
+
+/// Notes in a conference's history how one is heard or hears now: Twilio has no callback for it.
+pub(crate) fn edge_set(
+    conference: &Conference,
+    participant: &Participant,
+    edge: MomentEdge,
+    ctx: &mut Context<'_>,
+) {
+    let event = match edge {
+        MomentEdge::Gain(_) => "participant-gain",
+        MomentEdge::Sidebar { .. } => "participant-sidebar",
+    };
+    let about = Some(participant);
+    let moment = Moment { edge: Some(edge), ..moment(conference, event, about, ctx) };
+    ctx.push(Effect::Write(Change::Moment(Box::new(moment))));
+}
+
+fn moment(
+    conference: &Conference,
+    event: &str,
+    about: Option<&Participant>,
+    ctx: &Context<'_>,
+) -> Moment {
+    Moment {
         account: conference.record.account,
         conference: conference.record.sid,
         date: ctx.now.wall,
@@ -165,10 +191,10 @@ fn conference_event(
                 coaches: record.call_to_coach.filter(|_| record.coaching),
             }
         }),
-        reason,
-        callback,
-    };
-    ctx.push(Effect::Write(Change::Moment(Box::new(moment))));
+        reason: None,
+        callback: None,
+        edge: None,
+    }
 }
 
 fn conference_callback(

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use model::{AccountSid, CallSid, ConferenceSid};
+use model::{AccountSid, CallSid, ConferenceSid, MomentEdge};
 
 use crate::conference::{Conference, PARTICIPANTS_MAX};
 use crate::context::Context;
 use crate::exchange::{Exchange, Touched, World};
 use crate::participants::Participant;
-use crate::{ParticipantKey, Refusal, Reply, Speaks};
+use crate::{ParticipantKey, Refusal, Reply, Speaks, callbacks};
 
 /// How loud the others hear a participant, in hundredths of a decibel; 0 is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -50,6 +50,20 @@ pub struct Edges {
 }
 
 impl Edges {
+    /// Returns what has become of others, each change as the history tells it.
+    fn since(&self, before: &Self) -> impl Iterator<Item = MomentEdge> {
+        let few = |few: &Option<BTreeSet<CallSid>>| -> Option<Vec<CallSid>> {
+            few.as_ref().map(|few| few.iter().copied().collect())
+        };
+        let gain = (self.gain != before.gain).then_some(MomentEdge::Gain(self.gain.0));
+        let lists = |edges: &Self| (edges.hears_only.clone(), edges.heard_only_by.clone());
+        let sidebar = (lists(self) != lists(before)).then(|| MomentEdge::Sidebar {
+            hears_only: few(&self.hears_only),
+            heard_only_by: few(&self.heard_only_by),
+        });
+        gain.into_iter().chain(sidebar)
+    }
+
     /// Whether it takes part in a sidebar, on either side.
     pub(crate) const fn is_apart(&self) -> bool {
         self.hears_only.is_some() || self.heard_only_by.is_some()
@@ -120,8 +134,11 @@ impl World {
         }
         let participant = conference.members.get_mut(&call).expect("just found");
         if participant.edges != edges {
-            participant.edges = edges.clone();
+            let before = std::mem::replace(&mut participant.edges, edges.clone());
             participant.record.date_updated = ctx.now.wall;
+            for edge in edges.since(&before) {
+                callbacks::edge_set(conference, &conference.members[&call], edge, ctx);
+            }
             conference.note_sidebar(call);
             self.touch_participant(call);
             self.settle_all(sid, ctx);

@@ -23,7 +23,7 @@ pub use account::{Account, AccountStatus, ApiKey};
 pub use call::{AnsweredBy, Call, CallStatus, Direction, MachineDetection};
 pub use change::Change;
 pub use conference::{Conference, ConferenceStatus, EndReason};
-pub use moment::{Moment, MomentOf};
+pub use moment::{Moment, MomentEdge, MomentOf};
 pub use notification::{Level, Notification};
 pub use outbox::{Callback, CallbackState, Delivery};
 pub use participant::{Participant, ParticipantStatus};

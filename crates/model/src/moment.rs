@@ -11,7 +11,7 @@ pub struct Moment {
     pub conference: ConferenceSid,
     /// When.
     pub date: Timestamp,
-    /// The name that a status callback would give it: `participant-mute`, ...
+    /// The name that a status callback gives it: `participant-mute`, ...; ours where none tells of it.
     pub event: String,
     /// Whom it befell, and how that one takes part since; none: the conference as a whole.
     pub about: Option<MomentOf>,
@@ -19,6 +19,22 @@ pub struct Moment {
     pub reason: Option<String>,
     /// The callback that tells of it, if any does.
     pub callback: Option<CallbackSid>,
+    /// What was set, where its event is `participant-gain` or `participant-sidebar`.
+    pub edge: Option<MomentEdge>,
+}
+
+/// How the others hear one since a [`Moment`], or whom it hears. Twilio has nothing like it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MomentEdge {
+    /// How loud, in hundredths of a decibel; 0 is unchanged.
+    Gain(i16),
+    /// Among whom.
+    Sidebar {
+        /// Whom alone it hears; none: everyone.
+        hears_only: Option<Vec<CallSid>>,
+        /// Who alone hears it; none: everyone.
+        heard_only_by: Option<Vec<CallSid>>,
+    },
 }
 
 /// How one takes part at a [`Moment`].

@@ -1,16 +1,24 @@
 //! The history of conferences.
 
-use model::{AccountSid, ConferenceSid, Moment, MomentOf, Timestamp};
+use model::{AccountSid, CallSid, ConferenceSid, Moment, MomentEdge, MomentOf, Timestamp};
 use rusqlite::{Connection, Row, params};
 
-use crate::row::{maybe_parsed, parsed};
+use crate::row::{maybe_parsed, parsed, unreadable};
 use crate::{Store, StoreFailed};
 
 /// Appends one moment.
 pub fn write(connection: &Connection, moment: &Moment) -> rusqlite::Result<()> {
     let about = moment.about.as_ref();
     let statement = "INSERT INTO moments (account, conference, date, event, call, label, muted, hold, \
-                     coaches, reason, callback) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                     coaches, reason, callback, gain, sidebar) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    let (gain, sidebar) = match &moment.edge {
+        None => (None, None),
+        Some(MomentEdge::Gain(gain)) => (Some(*gain), None),
+        Some(MomentEdge::Sidebar { hears_only, heard_only_by }) => {
+            (None, Some(written([hears_only, heard_only_by])))
+        }
+    };
     let values = params![
         moment.account.to_string(),
         moment.conference.to_string(),
@@ -23,6 +31,8 @@ pub fn write(connection: &Connection, moment: &Moment) -> rusqlite::Result<()> {
         about.and_then(|about| about.coaches).map(|coached| coached.to_string()),
         moment.reason,
         moment.callback.map(|sid| sid.to_string()),
+        gain,
+        sidebar,
     ];
     connection.prepare_cached(statement)?.execute(values).map(drop)
 }
@@ -46,8 +56,29 @@ fn moment(row: &Row<'_>) -> rusqlite::Result<(i64, Moment)> {
         about,
         reason: row.get("reason")?,
         callback: maybe_parsed(row, "callback")?,
+        edge: edge(row)?,
     };
     Ok((row.get("seq")?, moment))
+}
+
+fn edge(row: &Row<'_>) -> rusqlite::Result<Option<MomentEdge>> {
+    if let Some(gain) = row.get("gain")? {
+        return Ok(Some(MomentEdge::Gain(gain)));
+    }
+    let Some(text) = row.get::<_, Option<String>>("sidebar")? else { return Ok(None) };
+    let lists = serde_json::from_str::<[Option<Vec<String>>; 2]>(&text);
+    let lists = lists.map_err(|error| unreadable(error.to_string()))?;
+    let [hears_only, heard_only_by] = lists.map(|few| few.map(|few| read(&few)).transpose());
+    Ok(Some(MomentEdge::Sidebar { hears_only: hears_only?, heard_only_by: heard_only_by? }))
+}
+
+fn written(lists: [&Option<Vec<CallSid>>; 2]) -> String {
+    let list = |few: &Vec<CallSid>| few.iter().map(CallSid::to_string).collect::<Vec<_>>();
+    serde_json::json!(lists.map(|few| few.as_ref().map(list))).to_string()
+}
+
+fn read(few: &[String]) -> rusqlite::Result<Vec<CallSid>> {
+    few.iter().map(|sid| sid.parse().map_err(|_| unreadable(format!("sidebar: {sid}")))).collect()
 }
 
 impl Store {

@@ -1,7 +1,7 @@
 //! Writes what an exchange does as lines.
 
 use exchange::*;
-use model::{CallSid, Callback, Change, RecordingSid};
+use model::{CallSid, Callback, Change, Moment, MomentEdge, RecordingSid};
 
 use super::Player;
 use super::rows::{is_of_machine, is_of_recording, is_of_speech};
@@ -267,12 +267,32 @@ impl Player {
                 let known = self.queues.insert(record.friendly_name.clone(), record.sid);
                 known.is_none().then(|| format!("makes the queue of at most {limit}"))
             }
+            Change::Moment(moment) => self.noted(&moment),
             Change::Conference { record, .. } => {
                 self.rooms.insert(record.friendly_name.clone(), record.sid);
                 None
             }
             _ => None,
         }
+    }
+
+    /// Writes what only the history tells.
+    fn noted(&self, moment: &Moment) -> Option<String> {
+        let who = self.who(moment.about.as_ref()?.call);
+        let few = |few: &Option<Vec<CallSid>>| match few {
+            None => "everyone".to_owned(),
+            Some(few) if few.is_empty() => "nobody".to_owned(),
+            Some(few) => few.iter().map(|call| self.who(*call)).collect::<Vec<_>>().join(", "),
+        };
+        let edge = moment.edge.as_ref()?;
+        assert_eq!(moment.callback, None, "{}", moment.event);
+        let set = match edge {
+            MomentEdge::Gain(gain) => format!("{} dB", f64::from(*gain) / 100.0),
+            MomentEdge::Sidebar { hears_only, heard_only_by } => {
+                format!("hears {}, heard by {}", few(hears_only), few(heard_only_by))
+            }
+        };
+        Some(format!("notes {} {who}: {set}", moment.event))
     }
 
     fn told(&self, callback: &Callback) -> String {
