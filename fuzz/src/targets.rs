@@ -8,9 +8,7 @@ use media::{
     Bounds, Channel, Command, Hears, LegId, LegOptions, MasterKey, OVERHEAD_MAX, RoomId, Route,
     Shard, Speaks, Srtp, Suite, TICK,
 };
-use sip::{
-    Access, Agent, Codec, Config, Credentials, Event, Framer, Message, Session, SrtpPolicy, Terms,
-};
+use sip::{Access, Agent, Codec, Config, Credentials, Event, Framer, Message, Session, Terms};
 
 use crate::payloads;
 
@@ -281,7 +279,7 @@ fn digest(octets: &[u8]) {
 fn sdp(octets: &[u8]) {
     let names = ["opus", "g722", "pcmu", "pcma"];
     let codecs = names.into_iter().filter_map(Codec::named).collect();
-    let terms = Terms { codecs, srtp: SrtpPolicy::Optional };
+    let terms = Terms { codecs, ..Terms::telephone() };
     let config = Config { terms: terms.clone(), ..Config::open(here(5_060), [7; 32]) };
     let mut agent = Agent::new(config);
     let message = |method: &str, cseq: u8, tag: &str, body: &[u8]| {

@@ -46,6 +46,8 @@ pub use guard::{
 pub use message::{HEADER_MAX, HEADERS_MAX, MESSAGE_MAX, Message, ParseError, Start, uri_of};
 pub use question::Question;
 pub use registrar::{BINDINGS_MAX, CONTACTS_MAX, EXPIRES_S_MAX, EXPIRES_S_MIN};
-pub use sdp::{Codec, Keys, Media, OpusParameters, Protection, Session, SrtpPolicy, Suite, Terms};
+pub use sdp::{
+    AudioLevel, Codec, Keys, Media, OpusParameters, Protection, Session, SrtpPolicy, Suite, Terms,
+};
 pub use stats::Stats;
 pub use stream::{Framed, Framer};

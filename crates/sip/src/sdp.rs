@@ -1,9 +1,10 @@
 //! Session descriptions of one audio stream, and the answer to an offer.
 //!
-//! Source: RFC 8866, RFC 3264, RFC 3551 table 4, RFC 4568.
+//! Source: RFC 8866, RFC 3264, RFC 3551 table 4, RFC 4568, RFC 8285.
 
 mod codec;
 mod crypto;
+mod levels;
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 pub use self::codec::{Codec, OpusParameters};
 pub(crate) use self::crypto::Crypto;
 pub use self::crypto::{Keys, Protection, SrtpPolicy, Suite};
+pub use self::levels::AudioLevel;
 
 /// What we speak, and what we insist on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Terms {
     pub codecs: Arc<[Codec]>,
     /// Whether sound is encrypted.
     pub srtp: SrtpPolicy,
+    /// Whether we say how loud we are beside what we send, rather than read that beside what we are sent.
+    pub sends_levels: bool,
 }
 
 /// What a description says of its audio stream.
@@ -41,6 +45,8 @@ pub struct Media {
     pub receives: bool,
     /// What protects it; none: nothing does.
     pub protection: Option<Protection>,
+    /// How levels are told beside its sound, in the direction that our terms have; none: they are not.
+    pub audio_level: Option<AudioLevel>,
 }
 
 /// A description as far as an answer needs it.
@@ -94,12 +100,13 @@ impl Formats {
 impl Terms {
     /// Makes those of a telephone: G.711, encrypted where the far end wants it.
     pub fn telephone() -> Self {
-        Self { codecs: [Codec::Pcmu, Codec::Pcma].into(), srtp: SrtpPolicy::Optional }
+        let codecs = [Codec::Pcmu, Codec::Pcma].into();
+        Self { codecs, srtp: SrtpPolicy::Optional, sends_levels: false }
     }
 
     /// Returns the same with another policy.
     pub(crate) fn with(&self, srtp: SrtpPolicy) -> Self {
-        Self { codecs: Arc::clone(&self.codecs), srtp }
+        Self { codecs: Arc::clone(&self.codecs), srtp, ..*self }
     }
 
     fn speaks(&self, codec: Codec) -> bool {
@@ -241,6 +248,7 @@ fn audio(
         sends: !has("a=recvonly") && !has("a=inactive"),
         receives: !has("a=sendonly") && !has("a=inactive") && !held,
         protection: None,
+        audio_level: AudioLevel::parse(block.lines().chain(head.lines()), terms.sends_levels),
     };
     Some((media, events))
 }
@@ -261,6 +269,7 @@ pub(crate) fn offer(terms: &Terms, cryptos: &[Crypto], (ours, id): (SocketAddr, 
     let transport = if is_secure { "RTP/SAVP" } else { "RTP/AVP" };
     let formats = terms.codecs.iter().map(|&codec| (codec.number(), codec)).collect();
     stream(&mut text, (ours, transport), &Formats::of(formats), cryptos);
+    text.push_str(&AudioLevel::OURS.write(terms.sends_levels));
     text.push_str("a=ptime:20\r\na=sendrecv\r\n");
     text.into_bytes()
 }
@@ -281,6 +290,7 @@ pub(crate) fn offer_again(
             continue;
         }
         stream(&mut text, (ours, transport), &formats, cryptos);
+        text.push_str(&levels(session, terms));
         let _ = write!(text, "a=ptime:{}\r\na=sendrecv\r\n", session.audio.ptime_ms);
     }
     text.into_bytes()
@@ -309,6 +319,7 @@ pub(crate) fn answer(
             continue;
         }
         stream(&mut text, (ours, transport), &formats, cryptos);
+        text.push_str(&levels(session, terms));
         let direction = match (audio.sends, audio.receives) {
             (true, true) => "sendrecv",
             (true, false) => "recvonly",
@@ -329,6 +340,11 @@ fn head(ours: SocketAddr, id: u64) -> String {
     let family = if ours.is_ipv4() { "IP4" } else { "IP6" };
     let ip = ours.ip();
     format!("v=0\r\no=sidetone {id} 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n")
+}
+
+/// Writes how levels are told, where the far end has agreed to it or offers it.
+fn levels(session: &Session, terms: &Terms) -> String {
+    session.audio.audio_level.map_or_else(String::new, |level| level.write(terms.sends_levels))
 }
 
 /// Writes the lines of our stream.

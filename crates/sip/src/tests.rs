@@ -10,6 +10,7 @@ use crate::*;
 mod addresses;
 mod codecs;
 mod floods;
+mod levels;
 mod lossy;
 mod offers;
 mod protection;

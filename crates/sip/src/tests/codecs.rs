@@ -4,7 +4,7 @@ use super::*;
 
 fn terms(names: &[&str]) -> Terms {
     let codecs = names.iter().map(|name| Codec::named(name).unwrap()).collect();
-    Terms { codecs, srtp: SrtpPolicy::Optional }
+    Terms { codecs, ..Terms::telephone() }
 }
 
 fn all() -> Terms {
