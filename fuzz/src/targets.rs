@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use media::{
-    Bounds, Channel, Command, Hears, LegId, LegOptions, MasterKey, OVERHEAD_MAX, RoomId, Route,
-    Shard, Speaks, Srtp, Suite, TICK,
+    AudioLevel, Bounds, Channel, Command, Hears, LegId, LegOptions, MasterKey, OVERHEAD_MAX,
+    RoomId, Route, Shard, Speaks, Srtp, Suite, TICK,
 };
 use sip::{Access, Agent, Codec, Config, Credentials, Event, Framer, Message, Session, Terms};
 
@@ -331,6 +331,7 @@ fn shard() -> (Shard, LegId) {
             receives: true,
             bounds: Bounds::default(),
             protection: None,
+            audio_level: Some(AudioLevel { id: 1, vad: true }),
         };
         shard.handle_command(Command::AddLeg(leg, Box::new(options)), epoch());
         let (room, speaks, hears) = (Some(RoomId(1)), Speaks::Everyone, Hears::Everyone);

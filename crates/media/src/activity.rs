@@ -6,7 +6,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::level::power;
+use crate::level::{FAINT, power};
 use crate::rate::Rate;
 
 /// Frames of speech until somebody speaks: 200 ms.
@@ -17,6 +17,8 @@ pub const STOPS_AFTER: u32 = 40;
 const FAINTEST: f32 = 184.0;
 /// How much louder than its noise speech is.
 const ABOVE_NOISE: f32 = 3.5;
+// What stands out from faint noise has to be no louder for that.
+const _: () = assert!(FAINT as f32 * ABOVE_NOISE < FAINTEST);
 /// Frames of each span over which the faintest one is kept, and the spans: 4 s, in which speech pauses.
 const SPAN: u32 = 25;
 const SPANS: usize = 8;
@@ -35,6 +37,17 @@ const ALIKE: f32 = 0.65;
 const STANDS_OUT: f32 = 0.35;
 /// The power of the steps between samples at 8 kHz, for each of the sound: hum has less.
 const BRIGHTEST_HUM: f32 = 0.02;
+
+/// What is known of a frame before it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing.
+    Nothing,
+    /// However loud it is, nobody speaks: it begins no speech.
+    NoVoice,
+    /// It is too faint for speech and for noise that speech would have to stand out from.
+    Faint,
+}
 
 /// One leg's voice activity.
 #[derive(Debug, Clone)]
@@ -76,11 +89,25 @@ impl Activity {
 
     /// Takes one frame at `rate`; returns whether speech has begun or ended with it.
     pub fn observe(&mut self, rate: Rate, frame: &[i16]) -> Option<bool> {
-        let loudness = power(frame).sqrt();
+        self.observe_knowing(rate, frame, Known::Nothing)
+    }
+
+    /// Takes one frame as [`Self::observe`] does, of which something is known.
+    pub(crate) fn observe_knowing(
+        &mut self,
+        rate: Rate,
+        frame: &[i16],
+        known: Known,
+    ) -> Option<bool> {
+        let loudness = if known == Known::Faint { 0.0 } else { power(frame).sqrt() };
         let loud = loudness > (self.noise() * ABOVE_NOISE).max(FAINTEST);
         self.remember(loudness);
         self.loud = if loud { self.loud + 1 } else { 0 };
-        if self.speaking { self.ends() } else { self.begins(rate, frame) }
+        match known {
+            _ if self.speaking => self.ends(),
+            Known::NoVoice => self.begins_not(),
+            Known::Nothing | Known::Faint => self.begins(rate, frame),
+        }
     }
 
     /// How loud the leg is while nobody speaks, as far as is known.
@@ -100,8 +127,7 @@ impl Activity {
 
     fn begins(&mut self, rate: Rate, frame: &[i16]) -> Option<bool> {
         if self.loud == 0 {
-            (self.against, self.voiced, self.before) = (0, 0, None);
-            return None;
+            return self.begins_not();
         }
         let now = slowed(frame);
         if is_bright(rate, frame)
@@ -116,6 +142,11 @@ impl Activity {
         }
         (self.speaking, self.against) = (true, 0);
         Some(true)
+    }
+
+    fn begins_not(&mut self) -> Option<bool> {
+        (self.against, self.voiced, self.before) = (0, 0, None);
+        None
     }
 
     fn ends(&mut self) -> Option<bool> {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::audio_level::AudioLevel;
 use crate::jitter::Bounds;
 use crate::machine::{Answerer, Detection};
 use crate::rate::Rate;
@@ -112,6 +113,8 @@ pub struct LegOptions {
     pub bounds: Bounds,
     /// What protects its packets, both ways; none: nothing does.
     pub protection: Option<Protection>,
+    /// How the far end tells beside its sound how loud that is; none: it does not.
+    pub audio_level: Option<AudioLevel>,
 }
 
 /// To whom a leg's voice goes.

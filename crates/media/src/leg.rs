@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::activity::Activity;
+use crate::activity::{Activity, Known};
+use crate::audio_level::{Said, Told};
 use crate::comfort::ComfortNoise;
 use crate::command::{Codec, Hears, LegId, LegOptions, LegStats, Pcm, PlayerId, Route, Speaks};
 use crate::dtmf;
@@ -11,7 +12,7 @@ use crate::encoding::Own;
 use crate::fade::Fade;
 use crate::jitter::{Jitter, Taken};
 use crate::latch::Latch;
-use crate::level::{self, Smoothed};
+use crate::level::Smoothed;
 use crate::limiter::Limiter;
 use crate::machine::{Answerer, Detector};
 use crate::mos::Concealed;
@@ -55,6 +56,9 @@ pub struct Leg {
     resampler_in: Option<Box<Resampler>>,
     concealed: Concealed,
     activity: Activity,
+    told: Told,
+    /// What is known of this tick's sound.
+    known: Known,
     speaking: bool,
     level: Smoothed,
     offset: Offset,
@@ -139,6 +143,8 @@ impl Leg {
             resampler_in: None,
             concealed: Concealed::default(),
             activity: Activity::new(),
+            told: Told::default(),
+            known: Known::Nothing,
             speaking: false,
             level: Smoothed::new(),
             offset: Offset::new(),
@@ -192,6 +198,9 @@ impl Leg {
         self.jitter.set_bounds(options.bounds);
         self.last_packet = now;
         self.reported_silent = false;
+        if options.audio_level != self.options.audio_level {
+            self.told = Told::default();
+        }
         if options.codec != self.options.codec {
             self.change_codec(options.codec);
         }
@@ -275,6 +284,11 @@ impl Leg {
                 .keys_in
                 .receive(header.timestamp, payload)
                 .map_or(Heard::Sound, Heard::Digit);
+        }
+        if let Some(agreed) = self.options.audio_level
+            && let Some(said) = Said::read(packet, agreed.id)
+        {
+            self.told.take(said, agreed);
         }
         let Some(codec) = codec else {
             self.jitter.silence();
@@ -423,7 +437,9 @@ impl Leg {
         };
         self.offset.remove(&mut self.voice);
         self.comfort.add(self.options.codec.rate(), &mut self.voice);
-        self.level.observe(level::level(&self.voice));
+        let (level, known) = self.told.judge(&self.voice);
+        self.level.observe(level);
+        self.known = known;
         let scale = samples as u64 / Rate::Narrow.samples() as u64;
         self.stats.concealed_samples += concealed.unwrap_or(0) as u64 / scale;
         self.stats.delay_ms = self.jitter.delay_ms();
@@ -439,7 +455,7 @@ impl Leg {
 
     /// Says whether somebody began to speak with this tick's frame, or has stopped.
     pub fn speech(&mut self) -> Option<bool> {
-        let changed = self.activity.observe(self.options.codec.rate(), &self.voice);
+        let changed = self.activity.observe_knowing(self.rate(), &self.voice, self.known);
         self.speaking = changed.unwrap_or(self.speaking);
         changed
     }

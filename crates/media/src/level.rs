@@ -6,6 +6,8 @@ use crate::command::LegId;
 
 /// The level of silence, in dB below overload; the scale ends there.
 pub const SILENCE: u8 = 127;
+/// Samples that are no louder are faint, -56 dB below full scale.
+pub const FAINT: u16 = 52;
 /// By how much a level follows from tick to tick, up and down: within 60 and 400 ms.
 const RISE: f32 = 0.3;
 const FALL: f32 = 0.05;
@@ -21,6 +23,11 @@ pub fn level(frame: &[i16]) -> u8 {
     let mean = power(frame) / (32_768.0 * 32_768.0);
     // Of a power of nothing this is the end of the scale.
     (-10.0 * mean.log10()).round().clamp(0.0, SILENCE.into()) as u8
+}
+
+/// Whether no sample of a frame is louder than the faintest noise.
+pub fn is_faint(frame: &[i16]) -> bool {
+    frame.iter().fold(0, |peak, sample| sample.unsigned_abs().max(peak)) <= FAINT
 }
 
 /// Returns the mean square of a frame.

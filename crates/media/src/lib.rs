@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod activity;
+mod audio_level;
 mod backlog;
 mod bus;
 mod codec;
@@ -53,6 +54,7 @@ mod tests;
 pub use activity::{
     Activity, STARTS_AFTER as SPEECH_STARTS_AFTER, STOPS_AFTER as SPEECH_STOPS_AFTER,
 };
+pub use audio_level::AudioLevel;
 pub use codec::{Decoder, Encoder, PAYLOAD_MAX, PCM_MAX};
 pub use comfort::ComfortNoise;
 pub use command::{

@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 
 use crate::*;
 
+mod levels;
 mod moving;
 mod protected;
 mod tracks;
 mod wide;
 
 const TONES: [f32; 4] = [400.0, 730.0, 1_250.0, 1_810.0];
+
+const LEVEL: AudioLevel = AudioLevel { id: 5, vad: true };
 
 fn address(leg: u64) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 10_000 + leg as u16 * 2))
@@ -30,6 +33,8 @@ struct Street {
     /// The number that each leg's next packet must have, once one has come.
     sequences: Vec<Option<u16>>,
     amplitude: f32,
+    /// What each phone says of its level, and whether it is a voice.
+    tells: Vec<Option<(u8, bool)>>,
 }
 
 impl Street {
@@ -43,6 +48,7 @@ impl Street {
             heard: vec![Vec::new(); phones],
             sequences: vec![None; phones],
             amplitude: 3_000.0,
+            tells: vec![None; phones],
         };
         for leg in 0..phones as u64 {
             street.command(Command::AddLeg(LegId(leg), Box::new(options(leg, 20))));
@@ -106,7 +112,10 @@ impl Street {
             ssrc: leg as u32 + 1,
         };
         let mut packet = [0; PACKET_MAX];
-        let end = header.write(&payload, &mut packet);
+        let mut end = header.write(&payload, &mut packet);
+        if let Some((level, voice)) = self.tells.get(leg).copied().flatten() {
+            end = LEVEL.write(level, voice, &mut packet, end);
+        }
         let id = LegId(leg as u64);
         self.shard.handle_datagram(id, Channel::Rtp, address(id.0), &packet[..end], now);
         self.phones[leg] += 1;
@@ -131,6 +140,7 @@ fn options(leg: u64, ptime_ms: u8) -> LegOptions {
         receives: true,
         bounds: Bounds::default(),
         protection: None,
+        audio_level: Some(LEVEL),
     }
 }
 

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use media::{
-    Bounds, Channel, Codec, Command, Encoder, Header, Hears, LegId, LegOptions, PACKET_MAX,
-    PAYLOAD_MAX, RoomId, Route, Shard, Speaks, TICK,
+    AudioLevel, Bounds, Channel, Codec, Command, Encoder, Header, Hears, LegId, LegOptions,
+    PACKET_MAX, PAYLOAD_MAX, RoomId, Route, Shard, Speaks, TICK,
 };
 
 const WARM: u32 = 400;
@@ -30,6 +30,7 @@ fn join(shard: &mut Shard, leg: u64, codec: Codec, now: Instant) {
         receives: true,
         bounds: Bounds::default(),
         protection: None,
+        audio_level: Some(AudioLevel { id: 1, vad: true }),
     };
     shard.handle_command(Command::AddLeg(LegId(leg), Box::new(options)), now);
     // Two talk, and two listen.
@@ -60,6 +61,8 @@ fn packets(leg: u64, codec: Codec) -> Vec<Vec<u8>> {
             };
             let mut packet = [0; PACKET_MAX];
             let length = header.write(&payload[..length], &mut packet);
+            let level = AudioLevel { id: 1, vad: true };
+            let length = level.write(24, tick % 2 == 0, &mut packet, length);
             packet[..length].to_vec()
         })
         .collect()

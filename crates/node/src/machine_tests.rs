@@ -120,6 +120,7 @@ fn answerer(sound: &[i16], message_end: bool) -> Answerer {
         receives: true,
         bounds: Bounds::default(),
         protection: None,
+        audio_level: None,
     };
     shard.handle_command(Command::AddLeg(LegId(1), Box::new(options)), start);
     let limits = MachineDetection::default();

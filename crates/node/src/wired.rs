@@ -107,6 +107,9 @@ impl Core {
             receives: audio.sends,
             bounds: media::Bounds::default(),
             protection: audio.protection.as_ref().and_then(protection),
+            audio_level: audio
+                .audio_level
+                .map(|sip::AudioLevel { id, vad }| media::AudioLevel { id, vad }),
         });
         let added = std::mem::replace(&mut wired.added, true);
         let leg = wired.leg;

@@ -197,6 +197,7 @@ fn options(leg: u64, codec: Codec) -> LegOptions {
         receives: true,
         bounds: Bounds::default(),
         protection: None,
+        audio_level: None,
     }
 }
 

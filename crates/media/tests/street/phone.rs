@@ -281,6 +281,7 @@ pub fn terms(leg: LegId, codec: Codec) -> LegOptions {
         receives: true,
         bounds: Bounds::default(),
         protection: None,
+        audio_level: None,
     }
 }
 

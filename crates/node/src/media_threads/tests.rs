@@ -30,6 +30,7 @@ impl Inspected {
             receives: true,
             bounds: media::Bounds::default(),
             protection: None,
+            audio_level: None,
         };
         self.threads.command(Command::AddLeg(LegId(leg), Box::new(options)));
     }
