@@ -74,8 +74,8 @@ const FORMATS_MAX: usize = 64;
 const CRYPTOS_MAX: usize = 16;
 /// Longest description.
 const SDP_MAX: usize = 32 * 1_024;
-/// The packet times that we speak.
-const PTIMES_MS: [u8; 5] = [10, 20, 30, 40, 60];
+/// The packet time where none is asked for.
+const PTIME_MS: u16 = 20;
 /// The payload types under which we offer telephone events, with their clocks.
 const EVENTS: [(u8, u32); 2] = [(101, 8_000), (102, 48_000)];
 /// Payload types that mean what their description says.
@@ -244,7 +244,7 @@ fn audio(
         rtcp: rtcp.unwrap_or_else(|| SocketAddr::new(ip, port.saturating_add(1))),
         telephone_event: fitting.map(|(number, _)| *number),
         codecs,
-        ptime_ms: packet_time(line("a=ptime:"), line("a=maxptime:")),
+        ptime_ms: packet_time(first, line("a=ptime:"), line("a=maxptime:")),
         sends: !has("a=recvonly") && !has("a=inactive"),
         receives: !has("a=sendonly") && !has("a=inactive") && !held,
         protection: None,
@@ -253,12 +253,12 @@ fn audio(
     Some((media, events))
 }
 
-/// Returns the packet time that is asked for, where we speak it and it is not longer than allowed.
-fn packet_time(asked: Option<&str>, longest: Option<&str>) -> u8 {
-    let asked = asked.and_then(|ms| ms.parse().ok()).filter(|ms| PTIMES_MS.contains(ms));
-    let longest = longest.and_then(|ms| ms.parse().ok()).unwrap_or(u8::MAX);
-    let allowed = |ms: &u8| *ms <= asked.unwrap_or(20) && *ms <= longest;
-    PTIMES_MS.into_iter().rfind(allowed).unwrap_or(PTIMES_MS[0])
+/// Returns the longest packet time of a codec that is neither longer than asked for nor than allowed.
+fn packet_time(codec: Codec, asked: Option<&str>, longest: Option<&str>) -> u8 {
+    let number = |text: Option<&str>| text.and_then(|ms| ms.parse().ok()).filter(|&ms| ms > 0);
+    let most = number(asked).unwrap_or(PTIME_MS).min(number(longest).unwrap_or(u16::MAX));
+    let times = codec.packet_times();
+    times.iter().copied().rfind(|&ms| u16::from(ms) <= most).unwrap_or(times[0])
 }
 
 /// Writes an offer of all that we speak. With keys it is one that whoever does not know them can take without,

@@ -160,6 +160,14 @@ impl Codec {
         }
     }
 
+    /// Returns the packet times that we speak it in, in milliseconds: frames of Opus have 10, or 20 joined.
+    pub(super) fn packet_times(self) -> &'static [u8] {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => &[10, 20, 30, 40, 60],
+            Self::Opus(_) => &[10, 20, 40, 60],
+        }
+    }
+
     /// Returns the rate of its timestamps.
     pub(super) fn clock(self) -> u32 {
         match self {

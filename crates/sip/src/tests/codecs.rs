@@ -92,6 +92,32 @@ fn what_the_far_end_wants_of_opus_is_told() {
 }
 
 #[test]
+fn opus_is_spoken_in_the_packets_that_its_frames_allow() {
+    for (lines, expected) in [
+        ("", 20),
+        ("a=ptime:10\r\n", 10),
+        ("a=ptime:30\r\n", 20),
+        ("a=ptime:40\r\n", 40),
+        ("a=ptime:60\r\n", 60),
+        ("a=ptime:60\r\na=maxptime:50\r\n", 40),
+        ("a=ptime:120\r\na=maxptime:120\r\n", 60),
+    ] {
+        let (_, _, answer) = world(&["opus"]).up("", &offer("111", &format!("{OPUS}{lines}")));
+        let answer = text(&answer);
+        assert!(answer.contains(&format!("\r\na=ptime:{expected}\r\n")), "{lines}: {answer}");
+    }
+}
+
+#[test]
+fn an_offer_in_two_channels_is_answered_in_the_one_that_we_send() {
+    let stereo = "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 stereo=1; sprop-stereo=1\r\n";
+    check(&["opus"], "111", stereo, "111\na=rtpmap:111 opus/48000/2\na=fmtp:111 useinbandfec=1");
+    let session = Session::parse(offer("111", stereo).as_bytes(), &all()).unwrap();
+    let [(111, Codec::Opus(theirs))] = session.audio.codecs[..] else { panic!("{session:?}") };
+    assert!(theirs.stereo && theirs.sends_stereo);
+}
+
+#[test]
 fn our_offer_lists_ours_and_the_answer_decides() {
     let mut world = world(&["opus", "g722", "pcmu", "pcma"]);
     let id = world.agent.new_call();

@@ -128,6 +128,10 @@ fn packet_times_are_those_that_both_can() {
         ("a=ptime:60\r\na=maxptime:40\r\n", 40),
         ("a=maxptime:15\r\n", 10),
         ("a=ptime:5\r\na=maxptime:5\r\n", 10),
+        ("a=ptime:5\r\n", 10),
+        ("a=ptime:0\r\n", 20),
+        ("a=ptime:120\r\n", 60),
+        ("a=ptime:1000\r\na=maxptime:120\r\n", 60),
         ("a=ptime:-1\r\na=maxptime:x\r\n", 20),
     ] {
         let session = Session::parse(described("127.0.0.1", lines).as_bytes(), &Terms::telephone());
