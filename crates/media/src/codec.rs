@@ -9,6 +9,8 @@ use crate::g711;
 mod g722;
 mod opus;
 
+pub(crate) use opus::framing;
+
 /// Octets of the longest payload that an [`Encoder`] makes of one tick.
 pub const PAYLOAD_MAX: usize = 1_275;
 /// Samples of the longest packet that is taken: 120 ms at 48 kHz.
@@ -67,7 +69,10 @@ impl Encoder {
 
     /// Encodes the samples of one tick at the codec's rate.
     ///
-    /// Returns the octets written; where there are none, nothing is to be sent.
+    /// Returns the octets written; where there are none, nothing is to be sent. With [`OpusOptions::halves`]
+    /// they are what a leg takes apart into two packets.
+    ///
+    /// [`OpusOptions::halves`]: crate::OpusOptions::halves
     pub fn encode(&mut self, frame: &[i16], payload: &mut [u8; PAYLOAD_MAX]) -> usize {
         match &mut self.0 {
             Coding::Pcmu => octets(frame, payload, g711::linear_to_ulaw),

@@ -60,6 +60,14 @@ impl Codec {
         }
     }
 
+    /// Returns the codec as it is encoded for packets of so many milliseconds.
+    pub(crate) const fn in_packets(self, ptime_ms: u8) -> Self {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => self,
+            Self::Opus(options) => Self::Opus(OpusOptions { halves: ptime_ms == 10, ..options }),
+        }
+    }
+
     /// Whether each octet stands for itself: any encoder or decoder can go on with another's stream.
     pub const fn is_stateless(self) -> bool {
         matches!(self, Self::Pcmu | Self::Pcma)
@@ -79,12 +87,21 @@ pub struct OpusOptions {
     pub stereo: bool,
     /// The highest rate in Hz that it plays: `maxplaybackrate`.
     pub playback_rate: u32,
+    /// Whether packets are of 10 ms, so that a tick has two: a leg sets it by its [`LegOptions::ptime_ms`].
+    pub halves: bool,
 }
 
 impl Default for OpusOptions {
     /// What holds where nothing is said.
     fn default() -> Self {
-        Self { bitrate: 0, fec: false, dtx: false, stereo: false, playback_rate: 48_000 }
+        Self {
+            bitrate: 0,
+            fec: false,
+            dtx: false,
+            stereo: false,
+            playback_rate: 48_000,
+            halves: false,
+        }
     }
 }
 
@@ -99,7 +116,7 @@ pub struct LegOptions {
     pub also: Vec<(u8, Codec)>,
     /// The payload type of telephone events, if agreed on.
     pub telephone_event: Option<u8>,
-    /// Milliseconds of sound in each packet that we send: 10, 20, 30, 40 or 60.
+    /// Milliseconds of sound in each packet that we send: 10, 20, 30, 40 or 60; of Opus not 30.
     pub ptime_ms: u8,
     /// Where the far end asked to be sent RTP.
     pub remote: SocketAddr,

@@ -130,7 +130,8 @@ pub enum Heard {
 }
 
 impl Leg {
-    pub fn new(id: LegId, options: LegOptions, random: [u32; 2], now: Instant) -> Self {
+    pub fn new(id: LegId, mut options: LegOptions, random: [u32; 2], now: Instant) -> Self {
+        options.codec = options.codec.in_packets(options.ptime_ms);
         Self {
             id,
             protected: Protected::of(options.protection, None),
@@ -176,7 +177,7 @@ impl Leg {
             narrow_spoken: Narrowed::new(),
             narrow_heard: Narrowed::new(),
             own: Own::new(),
-            pacer: Pacer::new(options.ptime_ms),
+            pacer: Pacer::new(options.codec, options.ptime_ms),
             // Half of the numbers lie before the first wrap, which SRTP could not tell if it was lost early.
             sequence: random[0] as u16 >> 1,
             timestamp: random[1],
@@ -189,10 +190,11 @@ impl Leg {
         }
     }
 
-    pub fn update(&mut self, options: LegOptions, now: Instant) {
+    pub fn update(&mut self, mut options: LegOptions, now: Instant) {
+        options.codec = options.codec.in_packets(options.ptime_ms);
         self.latch.signal(options.remote);
-        if options.ptime_ms != self.options.ptime_ms {
-            self.pacer = Pacer::new(options.ptime_ms);
+        if (options.codec, options.ptime_ms) != (self.options.codec, self.options.ptime_ms) {
+            self.pacer = Pacer::new(options.codec, options.ptime_ms);
         }
         self.protected = Protected::of(options.protection, self.protected.take());
         self.jitter.set_bounds(options.bounds);
@@ -377,7 +379,7 @@ impl Leg {
         let block = self.source.as_mut().map(Source::report);
         let sent = rtcp::Sent {
             ssrc: self.ssrc,
-            timestamp: self.timestamp,
+            timestamp: self.timestamp.wrapping_add(self.pacer.waiting()),
             packets: self.stats.tx_packets as u32,
             octets: self.sent_octets,
         };

@@ -275,10 +275,19 @@ impl Round<'_> {
         {
             self.events.push_back(Event::PlayerEnded(player));
         }
-        let codec = leg.options.codec;
-        if let (Step::Send(sending), Some(payload_type)) = (keys, leg.options.telephone_event)
-            && leg.options.sends
-        {
+        let key = match (keys, leg.options.telephone_event) {
+            (Step::Send(sending), Some(payload_type)) if leg.options.sends => {
+                Some((sending, payload_type))
+            }
+            _ => None,
+        };
+        if key.is_none() {
+            leg.pacer.push(payload);
+        }
+        // What waits leaves before a key.
+        self.send_paced(leg, key.is_some());
+        if let Some((sending, payload_type)) = key {
+            let codec = leg.options.codec;
             let ticks = u32::from(sending.ticks);
             let header = Header {
                 payload_type,
@@ -292,25 +301,6 @@ impl Round<'_> {
             leg.timestamp = leg.timestamp.wrapping_add(steps_in_a_tick(codec));
             leg.marker = true;
             self.transmits.push(now, Duration::ZERO, envelope(leg), &packet[..length]);
-        } else if let Codec::Opus(_) = codec {
-            // Nothing is sent while there is nothing to hear.
-            if leg.options.sends && !payload.is_empty() {
-                let length = write(leg, &header(leg), payload, &mut packet);
-                leg.sent(payload.len());
-                self.transmits.push(now, Duration::ZERO, envelope(leg), &packet[..length]);
-            }
-            leg.marker |= payload.is_empty();
-            leg.timestamp = leg.timestamp.wrapping_add(steps_in_a_tick(codec));
-        } else {
-            leg.pacer.push(payload);
-            while let Some((octets, late)) = leg.pacer.pop() {
-                if leg.options.sends {
-                    let length = write(leg, &header(leg), &octets, &mut packet);
-                    leg.sent(octets.len());
-                    self.transmits.push(now, late, envelope(leg), &packet[..length]);
-                }
-                leg.timestamp = leg.timestamp.wrapping_add(octets.len() as u32);
-            }
         }
         if now >= leg.report_at {
             leg.report_at = now + rtcp::INTERVAL;
@@ -319,6 +309,22 @@ impl Round<'_> {
             let length = seal(&mut leg.protected, &mut packet, length, true);
             let report = Envelope { leg: leg.id, channel: Channel::Rtcp, to };
             self.transmits.push(now, Duration::ZERO, report, &packet[..length]);
+        }
+    }
+
+    /// Sends the packets that are due, or all that there are.
+    fn send_paced(&mut self, leg: &mut Leg, all: bool) {
+        let (mut packet, mut payload) = ([0; PACKET_MAX], [0; PAYLOAD_MAX]);
+        while let Some(paced) = leg.pacer.pop(&mut payload, all) {
+            let payload = &payload[..paced.length];
+            // Nothing is sent while there is nothing to hear.
+            if leg.options.sends && !payload.is_empty() {
+                let length = write(leg, &header(leg), payload, &mut packet);
+                leg.sent(payload.len());
+                self.transmits.push(self.now, paced.late, envelope(leg), &packet[..length]);
+            }
+            leg.marker |= payload.is_empty();
+            leg.timestamp = leg.timestamp.wrapping_add(paced.steps);
         }
     }
 }

@@ -11,7 +11,7 @@ const TWO_OCTETS: std::ops::RangeInclusive<u16> = 0x1000..=0x100f;
 
 /// Longest packet that we send: a header and the longest payload, protected.
 pub const PACKET_MAX: usize = 12 + PAYLOAD_MAX + OVERHEAD_MAX;
-/// Longest packet that we send between two ticks: 60 ms of G.711.
+/// Longest packet that we send between two ticks: 60 ms of G.711, or 10 ms of Opus.
 pub const PACED_MAX: usize = 12 + 480 + OVERHEAD_MAX;
 
 /// What the mix needs of an RTP packet's header.

@@ -71,6 +71,7 @@ pub fn mixed(codec: Codec) -> media::Codec {
                 dtx: parameters.dtx,
                 stereo: parameters.stereo,
                 playback_rate: parameters.playback_rate,
+                ..ours
             })
         }
     }

@@ -8,6 +8,7 @@ use super::PCM_MAX;
 use crate::command::OpusOptions;
 use crate::rate::{Rate, SAMPLES_MAX};
 
+pub(crate) mod framing;
 #[cfg_attr(feature = "libopus", path = "opus/libopus.rs")]
 #[cfg_attr(not(feature = "libopus"), path = "opus/pure.rs")]
 mod library;
@@ -32,6 +33,8 @@ const LOSS_MAX: u8 = 30;
 const PRIMED: usize = 2;
 /// What an encoder writes, at most, where nothing need be sent.
 const NOTHING: usize = 2;
+/// Octets of a packet of 10 ms, at most.
+const HALF_MAX: usize = 480;
 /// Samples of 2.5 ms: what a decoder conceals is a multiple of it.
 const UNIT: usize = 120;
 
@@ -120,6 +123,17 @@ impl Encoder {
         let Ok(frame) = <&[i16; SAMPLES_MAX]>::try_from(frame) else { return 0 };
         self.recent.rotate_left(1);
         self.recent[PRIMED - 1] = *frame;
+        if !self.options.halves {
+            return self.packet(frame, payload);
+        }
+        let (first, second) = frame.split_at(SAMPLES_MAX / 2);
+        let mut packets = [[0; HALF_MAX]; 2];
+        let lengths = [self.packet(first, &mut packets[0]), self.packet(second, &mut packets[1])];
+        let [first, second] = packets.each_ref();
+        framing::together(&first[..lengths[0]], &second[..lengths[1]], payload)
+    }
+
+    fn packet(&mut self, frame: &[i16], payload: &mut [u8]) -> usize {
         let length = self.library.encode(frame, payload).unwrap_or(0);
         if self.settings.dtx && length <= NOTHING { 0 } else { length }
     }

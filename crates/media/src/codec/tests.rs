@@ -7,6 +7,7 @@ const OPUS: Codec = Codec::Opus(OpusOptions {
     dtx: false,
     stereo: false,
     playback_rate: 48_000,
+    halves: false,
 });
 const CODECS: [Codec; 4] = [Codec::Pcmu, Codec::Pcma, Codec::G722, OPUS];
 

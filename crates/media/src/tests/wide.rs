@@ -11,6 +11,7 @@ const OPUS: Codec = Codec::Opus(OpusOptions {
     dtx: false,
     stereo: false,
     playback_rate: 48_000,
+    halves: false,
 });
 
 /// One phone: what it sends and what it has heard.
@@ -21,6 +22,8 @@ struct Phone {
     tone: f32,
     sent: u32,
     heard: Vec<i16>,
+    /// When each packet left that it heard, in milliseconds of the room, and its timestamp.
+    packets: Vec<(u32, u32)>,
     silent: bool,
 }
 
@@ -43,6 +46,11 @@ impl Mixed {
     }
 
     fn join(&mut self, codec: Codec) {
+        self.join_with(codec, 20);
+    }
+
+    /// Lets a phone in that wants packets of this length.
+    fn join_with(&mut self, codec: Codec, ptime_ms: u8) {
         let leg = self.phones.len() as u64;
         self.phones.push(Phone {
             codec,
@@ -51,10 +59,12 @@ impl Mixed {
             tone: TONES[leg as usize % TONES.len()],
             sent: 0,
             heard: Vec::new(),
+            packets: Vec::new(),
             silent: false,
         });
         let number = if codec.is_stateless() { 0 } else { 96 };
-        let options = LegOptions { codec, payload_type: number, also: vec![], ..options(leg, 20) };
+        let options =
+            LegOptions { codec, payload_type: number, also: vec![], ..options(leg, ptime_ms) };
         self.command(Command::AddLeg(LegId(leg), Box::new(options)));
         self.route(leg, Speaks::Everyone, true);
     }
@@ -76,26 +86,37 @@ impl Mixed {
 
     /// Lets `ms` milliseconds pass; returns what each phone heard in them, at its own rate.
     fn run(&mut self, ms: u32) -> Vec<Vec<i16>> {
-        self.phones.iter_mut().for_each(|phone| phone.heard.clear());
+        for phone in &mut self.phones {
+            phone.heard.clear();
+            phone.packets.clear();
+        }
         for _ in 0..ms / 20 {
             let now = self.now();
             for leg in 0..self.phones.len() {
                 self.speak(leg, now);
             }
             self.shard.handle_tick(now);
-            self.tick += 1;
-            let due = self.now() - Duration::from_millis(1);
-            while let Some(transmit) = self.shard.poll_transmit(due) {
-                if transmit.channel == Channel::Rtp {
-                    let (_, payload) = Header::parse(transmit.octets).unwrap();
-                    let phone = &mut self.phones[transmit.leg.0 as usize];
-                    let mut pcm = [0; PCM_MAX];
-                    let length = phone.decoder.decode(payload, &mut pcm).unwrap();
-                    phone.heard.extend(&pcm[..length]);
-                }
+            for late in [0, 10] {
+                self.deliver(self.tick * 20 + late);
             }
+            self.tick += 1;
         }
         self.phones.iter().map(|phone| phone.heard.clone()).collect()
+    }
+
+    /// Lets phones hear what leaves by then.
+    fn deliver(&mut self, ms: u32) {
+        let due = self.start + Duration::from_millis(ms.into());
+        while let Some(transmit) = self.shard.poll_transmit(due) {
+            if transmit.channel == Channel::Rtp {
+                let (header, payload) = Header::parse(transmit.octets).unwrap();
+                let phone = &mut self.phones[transmit.leg.0 as usize];
+                let mut pcm = [0; PCM_MAX];
+                let length = phone.decoder.decode(payload, &mut pcm).unwrap();
+                phone.heard.extend(&pcm[..length]);
+                phone.packets.push((ms, header.timestamp));
+            }
+        }
     }
 
     fn speak(&mut self, leg: usize, now: Instant) {
@@ -260,6 +281,56 @@ fn listeners_share_one_encoding_for_each_codec() {
     mixed.run(400);
     let encodings = (mixed.shard.stats().encoded - before) as f32 / 20.0;
     assert_eq!(encodings, 4.0, "those that are shared; the talker hears silence");
+}
+
+#[test]
+fn each_phone_is_sent_packets_as_long_as_it_wants_and_hears_the_others() {
+    let mut mixed = Mixed::new(&[Codec::Pcmu]);
+    for ptime_ms in [10, 40, 60] {
+        mixed.join_with(OPUS, ptime_ms);
+    }
+    mixed.run(1_200);
+    mixed.check(&[".xxx", "x.xx", "xx.x", "xxx."]);
+    mixed.run(1_200);
+    for (phone, ptime_ms) in mixed.phones.iter().zip([20, 10, 40, 60]) {
+        assert_eq!(phone.packets.len() as u32, 1_200 / ptime_ms);
+        let steps = phone.codec.clock() / 1_000 * ptime_ms;
+        let even = |pair: &[(u32, u32)]| {
+            (pair[1].0 - pair[0].0, pair[1].1.wrapping_sub(pair[0].1)) == (ptime_ms, steps)
+        };
+        assert!(phone.packets.windows(2).all(even), "{ptime_ms}: {:?}", phone.packets);
+    }
+}
+
+#[test]
+fn one_encoding_serves_packets_of_20_to_60_milliseconds_and_another_those_of_10() {
+    let mut mixed = Mixed::new(&[Codec::Pcmu]);
+    for ptime_ms in [10, 20, 30, 40, 60, 10] {
+        mixed.join_with(OPUS, ptime_ms);
+        mixed.route(mixed.phones.len() as u64 - 1, Speaks::Nobody, true);
+    }
+    mixed.run(1_200);
+    let before = mixed.shard.stats().encoded;
+    mixed.run(1_200);
+    let encodings = (mixed.shard.stats().encoded - before) as f32 / 60.0;
+    assert_eq!(encodings, 3.0, "those two, and the talker's own");
+    let packets: Vec<usize> = mixed.phones.iter().map(|phone| phone.packets.len()).collect();
+    assert_eq!(packets[1..], [120, 60, 60, 30, 20, 120]);
+}
+
+#[test]
+fn a_phone_that_wants_other_packets_in_a_room_is_sent_them_from_then_on() {
+    let mut mixed = Mixed::new(&[Codec::Pcmu, OPUS]);
+    mixed.run(600);
+    for ptime_ms in [60, 10, 40, 20] {
+        let options =
+            LegOptions { codec: OPUS, payload_type: 96, also: vec![], ..options(1, ptime_ms) };
+        mixed.command(Command::UpdateLeg(LegId(1), Box::new(options)));
+        mixed.run(300);
+        mixed.check(&[".x", "x."]);
+        mixed.run(240);
+        assert_eq!(mixed.phones[1].packets.len(), 240 / usize::from(ptime_ms), "{ptime_ms}");
+    }
 }
 
 #[test]

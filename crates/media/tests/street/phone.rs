@@ -16,6 +16,7 @@ pub const OPUS: Codec = Codec::Opus(OpusOptions {
     dtx: false,
     stereo: false,
     playback_rate: 48_000,
+    halves: false,
 });
 /// Every codec.
 pub const CODECS: [Codec; 4] = [Codec::Pcmu, Codec::Pcma, Codec::G722, OPUS];

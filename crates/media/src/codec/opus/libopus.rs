@@ -3,7 +3,7 @@
 use opus::{Application, Bandwidth, Bitrate, Channels};
 
 use super::Settings;
-use crate::rate::{Rate, SAMPLES_MAX};
+use crate::rate::Rate;
 
 pub struct Encoder(opus::Encoder);
 
@@ -33,7 +33,7 @@ impl Encoder {
         let _ = self.0.set_packet_loss_perc(settings.loss.into());
     }
 
-    pub fn encode(&mut self, frame: &[i16; SAMPLES_MAX], payload: &mut [u8]) -> Option<usize> {
+    pub fn encode(&mut self, frame: &[i16], payload: &mut [u8]) -> Option<usize> {
         self.0.encode(frame, payload).ok()
     }
 }

@@ -7,7 +7,7 @@ use ropus::{Application, Bandwidth, Bitrate, Channels, InbandFec};
 
 use super::super::PCM_MAX;
 use super::Settings;
-use crate::rate::{Rate, SAMPLES_MAX};
+use crate::rate::Rate;
 use crate::rounded;
 
 pub struct Encoder(ropus::Encoder);
@@ -39,7 +39,7 @@ impl Encoder {
         let _ = self.0.set_packet_loss_perc(settings.loss);
     }
 
-    pub fn encode(&mut self, frame: &[i16; SAMPLES_MAX], payload: &mut [u8]) -> Option<usize> {
+    pub fn encode(&mut self, frame: &[i16], payload: &mut [u8]) -> Option<usize> {
         self.0.encode(frame, payload).ok()
     }
 }

@@ -1,0 +1,67 @@
+//! Ticks of sound become packets of the far end's length, evenly spaced.
+
+mod frames;
+mod octets;
+
+use std::time::Duration;
+
+use self::frames::Frames;
+use self::octets::Octets;
+use crate::codec::PAYLOAD_MAX;
+use crate::command::Codec;
+
+/// One leg's packets in the making.
+#[derive(Debug)]
+pub enum Pacer {
+    Octets(Box<Octets>),
+    Frames(Frames),
+}
+
+/// One packet's sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paced {
+    /// Octets; where there are none, nothing is sent.
+    pub length: usize,
+    /// By how much the RTP clock goes on in it.
+    pub steps: u32,
+    /// How long after this tick it is to leave.
+    pub late: Duration,
+}
+
+impl Pacer {
+    pub fn new(codec: Codec, ptime_ms: u8) -> Self {
+        match codec {
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => {
+                Self::Octets(Box::new(Octets::new(ptime_ms)))
+            }
+            Codec::Opus(_) => Self::Frames(Frames::new(ptime_ms)),
+        }
+    }
+
+    /// Takes a tick of encoded sound.
+    pub fn push(&mut self, tick: &[u8]) {
+        match self {
+            Self::Octets(octets) => octets.push(tick),
+            Self::Frames(frames) => frames.push(tick),
+        }
+    }
+
+    /// Writes the next whole packet; if `all` is to leave at once, the next of that.
+    pub fn pop(&mut self, packet: &mut [u8; PAYLOAD_MAX], all: bool) -> Option<Paced> {
+        match self {
+            Self::Octets(octets) => octets.pop(packet, all),
+            Self::Frames(frames) => frames.pop(packet, all),
+        }
+    }
+
+    /// Returns by how much the RTP clock goes on in what waits.
+    pub fn waiting(&self) -> u32 {
+        match self {
+            Self::Octets(octets) => octets.waiting(),
+            Self::Frames(frames) => frames.waiting(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
