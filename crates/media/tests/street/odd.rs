@@ -97,28 +97,56 @@ fn a_phone_may_change_its_codec_without_a_word() {
     }
 }
 
-#[test]
-fn opus_in_two_channels_is_heard_as_one() {
+/// Sends Opus whose two channels hold a tone each; returns what the ear heard of it.
+fn in_two_channels(application: Application, left: (f64, f64), right: (f64, f64)) -> Vec<i16> {
     let mut encoder =
-        ropus::Encoder::builder(48_000, Channels::Stereo, Application::Audio).build().unwrap();
+        ropus::Encoder::builder(48_000, Channels::Stereo, application).build().unwrap();
     let mut street = room(Phone::new(OPUS, silence()));
-    let (mut at, voice) = (0_u32, tone(ODD, AMPLITUDE));
+    let voices = [left, right].map(|(hertz, amplitude)| tone(hertz, amplitude));
+    let mut at = 0_u32;
     let mut stereo = || {
-        let sound: Vec<i16> = (0..960)
-            .flat_map(|_| {
-                at += 1;
-                // Of the two, one has the tone.
-                [(voice)(f64::from(at) / 48_000.0) as i16, 0]
-            })
-            .collect();
+        let mut sound = Vec::new();
+        for _ in 0..960 {
+            at += 1;
+            sound.extend(voices.each_ref().map(|voice| voice(f64::from(at) / 48_000.0) as i16));
+        }
         let mut payload = [0; 1_275];
         let length = encoder.encode(&sound, &mut payload).unwrap();
+        assert!(payload[0] & 4 != 0, "it is in two channels");
         payload[..length].to_vec()
     };
-    let ears = throw(&mut street, |_| vec![(DYNAMIC, 960, stereo())]);
-    // Half of what is in one of two.
-    let heard = level(&ears[3_200..], ODD, Rate::Narrow) / AMPLITUDE;
-    assert!((0.4..0.6).contains(&heard), "{heard}");
+    throw(&mut street, |_| vec![(DYNAMIC, 960, stereo())])
+}
+
+#[test]
+fn opus_in_two_channels_is_heard_as_one() {
+    // As music, and as speech is coded.
+    for application in [Application::Audio, Application::Voip] {
+        let other = 1_000.0;
+        for (left, right) in [(AMPLITUDE, AMPLITUDE), (AMPLITUDE, 0.0), (0.0, AMPLITUDE)] {
+            let ears = in_two_channels(application, (ODD, left), (other, right));
+            for (hertz, amplitude) in [(ODD, left), (other, right)] {
+                let heard = level(&ears[3_200..], hertz, Rate::Narrow) / AMPLITUDE;
+                // Half of what is in one of two.
+                let wanted = amplitude / AMPLITUDE / 2.0;
+                assert!((heard - wanted).abs() < 0.1, "{left}, {right}: {hertz} Hz at {heard}");
+            }
+        }
+    }
+}
+
+#[test]
+fn two_loud_channels_of_opus_are_one_that_is_not_clipped() {
+    const LOUD: f64 = 28_000.0;
+    let ears = in_two_channels(Application::Audio, (ODD, LOUD), (ODD, LOUD));
+    let ears = &ears[3_200..];
+    let heard = level(ears, ODD, Rate::Narrow);
+    assert!((heard - LOUD).abs() < 0.1 * LOUD, "{heard}");
+    // What clips has a third and a fifth harmonic, and the fifth comes back at 1,750 Hz.
+    for hertz in [3.0 * ODD, 8_000.0 - 5.0 * ODD] {
+        let heard = level(ears, hertz, Rate::Narrow);
+        assert!(heard < 0.02 * LOUD, "{hertz} Hz at {heard}");
+    }
 }
 
 #[test]
