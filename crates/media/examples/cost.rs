@@ -8,7 +8,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use media::{
-    Activity, Codec, Decoder, Encoder, Limiter, OpusOptions, PAYLOAD_MAX, PCM_MAX, Rate, Resampler,
+    Activity, Codec, Decoder, Encoder, Leveller, Limiter, OpusOptions, PAYLOAD_MAX, PCM_MAX,
+    Process, Rate, Resampler, Suppressor,
 };
 
 /// How long each part is measured for at a time, and how often: the best counts, as others disturb.
@@ -38,6 +39,12 @@ fn main() {
             let name = format!("limit {kilohertz} kHz, {name}");
             row(&name, &sum, rate.samples(), |tick| limiter.limit(rate, tick, &mut frame));
         }
+        let (mut suppressor, mut leveller) = (Suppressor::new(rate), Leveller::new(rate));
+        let mut made = vec![0; rate.samples()];
+        let name = format!("suppress noise, {kilohertz} kHz");
+        row(&name, &voice(rate), rate.samples(), |tick| suppressor.process(tick, &mut made, true));
+        let name = format!("level, {kilohertz} kHz");
+        row(&name, &voice(rate), rate.samples(), |tick| leveller.process(tick, &mut made, true));
         let mut activity = Activity::new();
         let name = format!("tell speech, {kilohertz} kHz");
         row(&name, &voice(rate), rate.samples(), |tick| {

@@ -211,4 +211,4 @@ fn is_voiced(before: &[i16; PITCH_SAMPLES], now: &[i16; PITCH_SAMPLES]) -> bool 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

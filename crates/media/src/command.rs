@@ -156,6 +156,15 @@ pub enum Hears {
     Played,
 }
 
+/// What is done to what a leg says before anybody hears it, and before it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cleaning {
+    /// A voice is brought towards a common level.
+    pub levelling: bool,
+    /// Steady noise is taken out.
+    pub noise_suppression: bool,
+}
+
 /// A leg's place in a mix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
@@ -167,6 +176,8 @@ pub struct Route {
     pub besides: Vec<LegId>,
     /// How loud those hear it, linear: 1.0 is unchanged.
     pub gain: f32,
+    /// What is done to its sound.
+    pub cleaning: Cleaning,
     /// What it hears of the room.
     pub hears: Hears,
     /// By how much the room is turned down for it, linear: 1.0 is unchanged.
@@ -181,6 +192,7 @@ impl Route {
             speaks: Speaks::Nobody,
             besides: Vec::new(),
             gain: 1.0,
+            cleaning: Cleaning { levelling: false, noise_suppression: false },
             hears: Hears::Nothing,
             room_gain: 1.0,
         }

@@ -10,9 +10,11 @@ use crate::dtmf;
 use crate::edge::Edge;
 use crate::encoding::Own;
 use crate::fade::Fade;
+use crate::insert::Insert;
 use crate::jitter::{Jitter, Taken};
 use crate::latch::Latch;
 use crate::level::Smoothed;
+use crate::leveller::Leveller;
 use crate::limiter::Limiter;
 use crate::machine::{Answerer, Detector};
 use crate::mos::Concealed;
@@ -27,6 +29,7 @@ use crate::resample::Resampler;
 use crate::rtcp;
 use crate::rtp::Header;
 use crate::source::Source;
+use crate::suppressor::Suppressor;
 use crate::talkers::Loudness;
 
 /// A leg that should be sending and has not for this long is reported.
@@ -62,7 +65,9 @@ pub struct Leg {
     speaking: bool,
     level: Smoothed,
     offset: Offset,
+    suppressor: Insert<Suppressor>,
     comfort: ComfortNoise,
+    leveller: Insert<Leveller>,
     /// Says who has answered, until it has.
     pub detector: Option<Box<Detector>>,
     keys_in: dtmf::Receiver,
@@ -149,7 +154,9 @@ impl Leg {
             speaking: false,
             level: Smoothed::new(),
             offset: Offset::new(),
+            suppressor: Insert::new(),
             comfort: ComfortNoise::new(random[1]),
+            leveller: Insert::new(),
             detector: None,
             keys_in: dtmf::Receiver::default(),
             keys_out: dtmf::Sender::default(),
@@ -225,6 +232,8 @@ impl Leg {
         self.narrow_voice = Narrowed::new();
         self.narrow_spoken = Narrowed::new();
         self.narrow_heard = Narrowed::new();
+        self.suppressor.change_rate(codec.rate());
+        self.leveller.change_rate(codec.rate());
         self.edges.iter_mut().for_each(Edge::change_rate);
     }
 
@@ -438,10 +447,12 @@ impl Leg {
             concealed
         };
         self.offset.remove(&mut self.voice);
+        self.suppressor.apply(&mut self.voice, self.speaking);
         self.comfort.add(self.options.codec.rate(), &mut self.voice);
         let (level, known) = self.told.judge(&self.voice);
         self.level.observe(level);
         self.known = known;
+        self.leveller.apply(&mut self.voice, self.speaking);
         let scale = samples as u64 / Rate::Narrow.samples() as u64;
         self.stats.concealed_samples += concealed.unwrap_or(0) as u64 / scale;
         self.stats.delay_ms = self.jitter.delay_ms();
@@ -509,7 +520,9 @@ impl Leg {
 
     /// Starts the ramps towards `route`, in the room where the leg is.
     pub fn take_route(&mut self, route: Route) {
-        let gain = route.gain;
+        let (gain, cleaning) = (route.gain, route.cleaning);
+        self.suppressor.want(cleaning.noise_suppression, self.rate());
+        self.leveller.want(cleaning.levelling, self.rate());
         self.voice_fade.to(if route.speaks == Speaks::Everyone { gain } else { 0.0 });
         let when = |hears: bool| if hears { route.room_gain } else { 0.0 };
         self.hear_fade.to(when(route.hears == Hears::Everyone));

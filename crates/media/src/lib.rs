@@ -21,11 +21,13 @@ mod edge;
 mod encoding;
 mod fade;
 mod g711;
+mod insert;
 mod jitter;
 mod latch;
 mod leg;
 mod legs;
 mod level;
+mod leveller;
 mod limiter;
 mod machine;
 mod mos;
@@ -45,6 +47,7 @@ mod shard;
 mod source;
 mod srtp;
 mod stream;
+mod suppressor;
 mod talkers;
 mod transmits;
 
@@ -58,14 +61,16 @@ pub use audio_level::AudioLevel;
 pub use codec::{Decoder, Encoder, PAYLOAD_MAX, PCM_MAX};
 pub use comfort::ComfortNoise;
 pub use command::{
-    Audible, Codec, Command, Event, Hears, JITTER_BOUNDS_MS, LOSS_BOUNDS, LegId, LegOptions,
-    LegStats, LiveStats, MOS_BOUNDS, OpusOptions, Pcm, PlayTo, PlayerId, RoomId, Route, ShardStats,
-    Speaks, TapId, Transmit,
+    Audible, Cleaning, Codec, Command, Event, Hears, JITTER_BOUNDS_MS, LOSS_BOUNDS, LegId,
+    LegOptions, LegStats, LiveStats, MOS_BOUNDS, OpusOptions, Pcm, PlayTo, PlayerId, RoomId, Route,
+    ShardStats, Speaks, TapId, Transmit,
 };
 pub use g711::{alaw_to_linear, linear_to_alaw, linear_to_ulaw, ulaw_to_linear};
+pub use insert::Process;
 pub use jitter::{Bounds, DELAY_MAX};
 pub use leg::SILENT_AFTER;
 pub use level::{Dominant, SILENCE, Smoothed, level};
+pub use leveller::Leveller;
 pub use limiter::{LOOK_AHEAD, Limiter, look_ahead};
 pub use machine::{Answerer, Detection};
 pub use offset::Offset;
@@ -75,6 +80,7 @@ pub use resample::{Resampler, delay as resampling_delay};
 pub use rtp::{Header, PACKET_MAX};
 pub use shard::{Channel, Departed, LEGS_MAX, Part, Shard};
 pub use srtp::{KEY_MAX, MasterKey, OVERHEAD_MAX, Protection, SALT_MAX, Srtp, Suite};
+pub use suppressor::{Suppressor, delay as suppression_delay};
 
 use std::time::Duration;
 

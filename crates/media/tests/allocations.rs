@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use media::{
-    AudioLevel, Bounds, Channel, Codec, Command, Encoder, Header, Hears, LegId, LegOptions,
-    PACKET_MAX, PAYLOAD_MAX, RoomId, Route, Shard, Speaks, TICK,
+    AudioLevel, Bounds, Channel, Cleaning, Codec, Command, Encoder, Header, Hears, LegId,
+    LegOptions, PACKET_MAX, PAYLOAD_MAX, RoomId, Route, Shard, Speaks, TICK,
 };
 
 const WARM: u32 = 400;
@@ -37,7 +37,10 @@ fn join(shard: &mut Shard, leg: u64, codec: Codec, now: Instant) {
     let speaks =
         if leg.is_multiple_of(4) || leg % 4 == 1 { Speaks::Everyone } else { Speaks::Nobody };
     let room = Some(RoomId(1));
-    let route = Route { room, speaks, hears: Hears::Everyone, ..Route::nowhere() };
+    // One of each four is cleaned.
+    let wanted = leg % 4 == 1;
+    let cleaning = Cleaning { levelling: wanted, noise_suppression: wanted };
+    let route = Route { room, speaks, cleaning, hears: Hears::Everyone, ..Route::nowhere() };
     shard.handle_command(Command::Route(LegId(leg), route), now);
 }
 

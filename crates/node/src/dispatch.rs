@@ -271,7 +271,8 @@ impl Core {
         };
         let besides = route.besides.iter().filter_map(leg_of).collect();
         let gain = route.gain.linear();
-        let route = media::Route { room, speaks, besides, gain, hears, room_gain };
+        let cleaning = media::Cleaning::default();
+        let route = media::Route { room, speaks, besides, gain, cleaning, hears, room_gain };
         self.media(media::Command::Route(wired.leg, route));
     }
 

@@ -20,7 +20,7 @@ fn tone(rate: Rate, frames: usize, high: f64) -> Vec<i16> {
 }
 
 /// Noise between -1 and 1, the same in each run; the greater `colour`, below 1, the darker.
-fn noise(colour: f64) -> impl FnMut() -> f64 {
+pub(crate) fn noise(colour: f64) -> impl FnMut() -> f64 {
     let mut random = 1_u32;
     let mut last = 0.0;
     move || {
@@ -32,7 +32,7 @@ fn noise(colour: f64) -> impl FnMut() -> f64 {
 }
 
 /// Syllables of a voice, between pauses.
-fn voice(rate: Rate, length: f64, pitch: f64, high: f64) -> Vec<i16> {
+pub(crate) fn voice(rate: Rate, length: f64, pitch: f64, high: f64) -> Vec<i16> {
     let mut hiss = noise(0.0);
     let mut phase = 0.0;
     seconds(rate, length, |time| {

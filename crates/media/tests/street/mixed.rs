@@ -107,7 +107,15 @@ impl Model {
             () => Hears::Everyone,
         };
         let room_gain = if me.told { DUCKED } else { 1.0 };
-        Route { room: Some(ROOM), speaks, besides, gain: me.gain as f32, hears, room_gain }
+        Route {
+            room: Some(ROOM),
+            speaks,
+            besides,
+            gain: me.gain as f32,
+            hears,
+            room_gain,
+            ..Route::nowhere()
+        }
     }
 
     /// Whether one hears by ways of its own alone.
