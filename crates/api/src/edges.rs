@@ -1,10 +1,10 @@
-//! How loud a participant is, whom it hears and by whom it is heard, which Twilio has nothing for.
+//! How loud and clean a participant is, whom it hears and by whom it is heard, which Twilio has nothing for.
 
 use std::collections::BTreeSet;
 
 use axum::http::{Method, StatusCode};
 use model::{CallSid, ConferenceSid};
-use node::{Command, EdgeChanges, Edges, Gain, ParticipantKey, Reply};
+use node::{CleaningChanges, Command, EdgeChanges, Edges, Gain, ParticipantKey, Reply};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
@@ -28,6 +28,8 @@ pub async fn one(request: Request) -> Answer {
             conference.sid = %conference,
             request.id = %request.id,
             gain_db = edges.gain.db(),
+            levelling = edges.cleaning.levelling,
+            noise_suppression = edges.cleaning.noise_suppression,
             "participant's edges updated"
         );
         (call, *edges)
@@ -40,6 +42,10 @@ pub async fn one(request: Request) -> Answer {
 fn changes(form: &Form) -> Result<EdgeChanges, ApiError> {
     Ok(EdgeChanges {
         gain: form.get("Gain").map(gain).transpose()?,
+        cleaning: CleaningChanges {
+            levelling: form.flag("Levelling")?,
+            noise_suppression: form.flag("NoiseSuppression")?,
+        },
         hears_only: few(form, "HearsOnly"),
         heard_only_by: few(form, "HeardOnlyBy"),
     })
@@ -73,6 +79,8 @@ fn view(conference: ConferenceSid, call: CallSid, edges: &Edges) -> Value {
         "call_sid": call.to_string(),
         "conference_sid": conference.to_string(),
         "gain_db": edges.gain.db(),
+        "levelling": edges.cleaning.levelling,
+        "noise_suppression": edges.cleaning.noise_suppression,
         "hears_only": few(&edges.hears_only),
         "heard_only_by": few(&edges.heard_only_by),
     })

@@ -68,6 +68,8 @@ impl Room {
             "call_sid": self.calls[who],
             "conference_sid": self.conference,
             "gain_db": gain,
+            "levelling": false,
+            "noise_suppression": false,
             "hears_only": hears,
             "heard_only_by": heard_by,
         });
@@ -159,6 +161,8 @@ async fn a_sidebar_that_cannot_be_is_refused_and_changes_nothing() {
         ("Gain=-41", "Gain", "\"-41\""),
         ("Gain=NaN", "Gain", "\"NaN\""),
         ("Gain=1e1", "Gain", "\"1e1\""),
+        ("Gain=1&Levelling=loud", "Levelling", "\"loud\""),
+        ("Levelling=true&NoiseSuppression=1", "NoiseSuppression", "\"1\""),
         ("Gain=0&HearsOnly=cy&HeardOnlyBy=dan", "HeardOnlyBy", "\"dan\""),
         ("HeardOnlyBy=CA00000000000000000000000000000000", "HeardOnlyBy", "\"CA0000"),
         ("HearsOnly=cy&HearsOnly=ann", "HearsOnly", "\"ann\""),

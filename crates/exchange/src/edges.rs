@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use model::{AccountSid, CallSid, ConferenceSid, MomentEdge};
 
+use crate::cleaning::{Cleaning, CleaningChanges};
 use crate::conference::{Conference, PARTICIPANTS_MAX};
 use crate::context::Context;
 use crate::exchange::{Exchange, Touched, World};
@@ -43,6 +44,8 @@ impl Gain {
 pub struct Edges {
     /// How loud the others hear it.
     pub gain: Gain,
+    /// What is done to its sound.
+    pub cleaning: Cleaning,
     /// Whom alone it hears; none: everyone. Who leaves drops out; who has nobody left hears nobody.
     pub hears_only: Option<BTreeSet<CallSid>>,
     /// Who alone hears it; none: everyone. Who leaves drops out; who has nobody left is heard by nobody.
@@ -88,6 +91,8 @@ impl Edges {
 pub struct EdgeChanges {
     /// `Gain`.
     pub gain: Option<Gain>,
+    /// `Levelling` and `NoiseSuppression`.
+    pub cleaning: CleaningChanges,
     /// `HearsOnly`; nobody lifts it.
     pub hears_only: Option<Vec<ParticipantKey>>,
     /// `HeardOnlyBy`; nobody lifts it.
@@ -126,6 +131,7 @@ impl World {
         if let Some(gain) = changes.gain {
             edges.gain = gain;
         }
+        edges.cleaning = edges.cleaning.with(changes.cleaning);
         if let Some(few) = changes.hears_only {
             edges.hears_only = conference.others("HearsOnly", call, &few)?;
         }
@@ -261,6 +267,7 @@ impl Participant {
 #[serde(default)]
 pub(crate) struct EdgesState {
     gain: Gain,
+    cleaning: Cleaning,
     hears_only: Option<Vec<String>>,
     heard_only_by: Option<Vec<String>>,
 }
@@ -272,6 +279,7 @@ impl EdgesState {
         };
         Self {
             gain: edges.gain,
+            cleaning: edges.cleaning,
             hears_only: written(&edges.hears_only),
             heard_only_by: written(&edges.heard_only_by),
         }
@@ -283,6 +291,7 @@ impl EdgesState {
         };
         Edges {
             gain: self.gain,
+            cleaning: self.cleaning,
             hears_only: read(self.hears_only),
             heard_only_by: read(self.heard_only_by),
         }

@@ -5,6 +5,7 @@ use model::{
     RecordingTrack,
 };
 
+use crate::cleaning::Cleaning;
 use crate::edges::Gain;
 use crate::recording::{PauseBehavior, RecordingEnd};
 use crate::{Document, Instructions, StatusCallback};
@@ -258,6 +259,8 @@ pub struct Route {
     pub besides: Vec<CallSid>,
     /// How loud those hear it.
     pub gain: Gain,
+    /// What is done to its sound.
+    pub cleaning: Cleaning,
     /// What it hears of the room.
     pub hears: Hears,
     /// Whether the room is turned down by 12 dB under an announcement.
@@ -267,7 +270,8 @@ pub struct Route {
 impl Route {
     /// A way like this in which all who hear the call hear it as it is.
     pub fn plain(room: Option<Room>, speaks: Speaks, hears: Hears) -> Self {
-        Self { room, speaks, besides: Vec::new(), gain: Gain::default(), hears, ducked: false }
+        let (gain, cleaning) = (Gain::default(), Cleaning::default());
+        Self { room, speaks, besides: Vec::new(), gain, cleaning, hears, ducked: false }
     }
 }
 

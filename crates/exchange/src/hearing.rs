@@ -249,6 +249,7 @@ impl Participant {
             speaks,
             besides,
             gain: self.edges.gain,
+            cleaning: self.edges.cleaning,
             hears: match self.edges.hears_only {
                 _ if !self.hears_the_room() => Hears::Nothing,
                 Some(_) => Hears::Played,

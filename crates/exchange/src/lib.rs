@@ -8,6 +8,7 @@ mod bridge;
 mod call;
 mod callbacks;
 mod callers;
+mod cleaning;
 mod command;
 mod conference;
 mod context;
@@ -32,6 +33,7 @@ mod recover;
 mod tracks;
 
 pub use audibility::{Hearing, Silence};
+pub use cleaning::{Cleaning, CleaningChanges};
 pub use command::*;
 pub use conference::{ANNOUNCEMENTS_MAX, NAME_LENGTH_MAX, PARTICIPANTS_MAX};
 pub use edges::{EdgeChanges, Edges, Gain};

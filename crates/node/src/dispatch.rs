@@ -271,7 +271,8 @@ impl Core {
         };
         let besides = route.besides.iter().filter_map(leg_of).collect();
         let gain = route.gain.linear();
-        let cleaning = media::Cleaning::default();
+        let exchange::Cleaning { levelling, noise_suppression } = route.cleaning;
+        let cleaning = media::Cleaning { levelling, noise_suppression };
         let route = media::Route { room, speaks, besides, gain, cleaning, hears, room_gain };
         self.media(media::Command::Route(wired.leg, route));
     }

@@ -98,8 +98,8 @@ pub use crate::trunks::{Trunk, TrunkQuestion, TrunkStats};
 pub use crate::wired::{CODECS, mixed, protection, srtp_policy, terms};
 pub use delivery::{Note, Outbox, ROWS_MAX};
 pub use exchange::{
-    Beep, ConferenceCallback, DEFAULT_MUSIC_URL, EdgeChanges, Edges, Gain, MachineDetection,
-    PARTICIPANTS_MAX,
+    Beep, Cleaning, CleaningChanges, ConferenceCallback, DEFAULT_MUSIC_URL, EdgeChanges, Edges,
+    Gain, MachineDetection, PARTICIPANTS_MAX,
 };
 pub use exchange::{
     CallChanges, Command, ConferenceKey, CreateCall, CreateParticipant, Dialling, Document, End,

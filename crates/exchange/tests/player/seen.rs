@@ -250,8 +250,14 @@ impl Player {
             0.0 => String::new(),
             gain => format!(" at {gain} dB"),
         };
+        let cleaned = match (route.cleaning.levelling, route.cleaning.noise_suppression) {
+            (false, false) => "",
+            (true, false) => " levelled",
+            (false, true) => " without noise",
+            (true, true) => " levelled without noise",
+        };
         let ducked = if route.ducked { " turned down" } else { "" };
-        format!("{speaks}{besides}{gain}, {hears}{ducked}")
+        format!("{speaks}{besides}{gain}{cleaned}, {hears}{ducked}")
     }
 
     fn written(&mut self, change: Change) -> Option<String> {

@@ -78,5 +78,10 @@ pub fn edges(fields: &[&str], key: impl Fn(&str) -> ParticipantKey) -> EdgeChang
         Some(names.map(&key).collect())
     };
     let gain = field(fields, "Gain").map(|db| Gain::from_db(db.parse().unwrap()).unwrap());
-    EdgeChanges { gain, hears_only: few("HearsOnly"), heard_only_by: few("HeardOnlyBy") }
+    let flag = |name| field(fields, name).map(|value| value == "true");
+    let cleaning = CleaningChanges {
+        levelling: flag("Levelling"),
+        noise_suppression: flag("NoiseSuppression"),
+    };
+    EdgeChanges { gain, cleaning, hears_only: few("HearsOnly"), heard_only_by: few("HeardOnlyBy") }
 }
