@@ -59,10 +59,11 @@ impl Settings {
             faults.push(format!("trunks: {}: uri: TLS needs sip_tls.address", trunk.name));
         }
         let srtp = values.text("srtp").unwrap_or_default();
-        let terms = node::terms(values.list("codecs"), srtp).unwrap_or_else(|told| {
+        let mut terms = node::terms(values.list("codecs"), srtp).unwrap_or_else(|told| {
             faults.push(told);
             node::Terms::telephone()
         });
+        terms.users_srtp = values.text("users.srtp").and_then(node::srtp_policy);
         let threads = values.number("media_threads");
         let threads = usize::try_from(threads).unwrap_or(node::THREADS_MAX);
         let media_threads = node::Threads::of(threads, values.list("media_cores"));

@@ -141,3 +141,34 @@ async fn baresip_registers_and_calls_by_tls_and_is_called_by_the_same_connection
     baresip_hears(&alice, BOB).await;
     baresip_hears(&other, BARESIP).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_registered_is_called_encrypted_and_refused_without_and_others_are_not() {
+    let server = Server::start(&["--users-srtp", "mandatory"]).await;
+    let baresip = baresip(&server.sip().to_string(), "srtp-mand", "", &[]);
+    let form = [("To", "client:alice"), ("From", "sidetone"), ("Beep", "false")];
+    until("it has registered", async || {
+        server.post("/Conferences/room/Participants.json", &form).await.status == 201
+    })
+    .await;
+    let bob = Phone::call_as(server.sip(), "room", "bob", sim::tone(BOB)).unwrap();
+    hears(&bob, BARESIP, true).await;
+    baresip_hears(&baresip, BOB).await;
+    let refused = Phone::call_as(server.sip(), "room", "alice", sim::tone(BOB)).unwrap();
+    assert!(refused.wait_over(Duration::from_secs(60)), "alice was let in without encryption");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_registered_may_be_in_the_clear_where_others_may_not() {
+    let server = Server::start(&["--srtp", "mandatory", "--users-srtp", "off"]).await;
+    let alice = Phone::listen([127, 0, 0, 1].into(), sim::tone(BARESIP)).unwrap();
+    assert!(alice.register(server.sip(), "alice", Duration::from_secs(60)), "not registered");
+    let form = [("To", "client:alice"), ("From", "sidetone"), ("Beep", "false")];
+    let made = server.post("/Conferences/room/Participants.json", &form).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let again = Phone::call_as(server.sip(), "room", "alice", sim::tone(BOB)).unwrap();
+    hears(&again, BARESIP, true).await;
+    hears(&alice, BOB, true).await;
+    let refused = Phone::call_as(server.sip(), "room", "bob", sim::tone(BOB)).unwrap();
+    assert!(refused.wait_over(Duration::from_secs(60)), "bob was let in without encryption");
+}

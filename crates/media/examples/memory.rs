@@ -66,6 +66,7 @@ fn join(shard: &mut Shard, leg: u64, codec: Codec, speaks: Speaks, hears: Hears,
         receives: true,
         bounds: Bounds::default(),
         protection: None,
+        audio_level: None,
     };
     shard.handle_command(Command::AddLeg(LegId(leg), Box::new(options)), now);
     let route = Route { room: Some(RoomId(1)), speaks, hears, ..Route::nowhere() };

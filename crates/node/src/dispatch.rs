@@ -13,7 +13,7 @@ use sip::Peer;
 
 use crate::core::{BatchId, Core, Loading, Output, Ticket, Written};
 use crate::parameters;
-use crate::target::{Host, Target};
+use crate::target::{Host, Target, user_in};
 use crate::trunks::Outbound;
 
 /// The room is turned down by 12 dB under an announcement.
@@ -342,8 +342,7 @@ impl Core {
             return self.invite(effect, binding, now);
         }
         let Some(target) = Target::parse(&to) else {
-            let user = to.strip_prefix("client:").unwrap_or(&to);
-            let user = user.split('?').next().unwrap_or(user);
+            let user = user_in(&to);
             let known = self.agent.binding(user).is_some() || self.own_line(user).is_some();
             if !known && self.trunks.carry(&to) {
                 let first = Outbound { effect, tried: Vec::new(), last: None, turn: None };

@@ -9,6 +9,7 @@ use crate::core::Core;
 use crate::directory::e164;
 use crate::draining::Stopping;
 use crate::parameters;
+use crate::target::{Target, user_in};
 
 /// The status of a call to nobody: not found.
 const NOT_FOUND: u16 = 404;
@@ -95,12 +96,21 @@ impl Core {
     }
 
     /// Returns whether a call to this address is to be encrypted, where that is said of it alone: by the domain
-    /// of ours that it is in, or by itself.
+    /// of ours that it is in, by itself, or of those who have registered.
     pub(crate) fn srtp_for(&self, to: &str) -> Option<sip::SrtpPolicy> {
         let says = to.split(['?', ' ']).next().unwrap_or(to).split(';').skip(1);
         let secured = says.into_iter().any(|one| one.eq_ignore_ascii_case("secure=true"))
             || self.directory.is_secure(&sip::host_of(to));
-        secured.then_some(sip::SrtpPolicy::Mandatory)
+        let of_users = self.settings.terms.users_srtp;
+        let mandatory = secured.then_some(sip::SrtpPolicy::Mandatory);
+        mandatory.or_else(|| of_users.filter(|_| self.is_registered(to)))
+    }
+
+    fn is_registered(&self, to: &str) -> bool {
+        match self.in_domain(to) {
+            Some(binding) => binding.is_some(),
+            None => Target::parse(to).is_none() && self.agent.binding(user_in(to)).is_some(),
+        }
     }
 
     /// Lets a call that we make to a line of our own pass where callers must prove who they are.

@@ -32,6 +32,12 @@ pub enum Host {
     Name(String),
 }
 
+/// Returns the user that a `To` names which is no address: `client:bob?key=value` or `bob`.
+pub fn user_in(to: &str) -> &str {
+    let user = to.strip_prefix("client:").unwrap_or(to);
+    user.split('?').next().unwrap_or(user)
+}
+
 impl Target {
     /// Reads `sip:user@host:port;transport=tcp` or `sips:host`, of which only the host is needed.
     pub fn parse(uri: &str) -> Option<Self> {

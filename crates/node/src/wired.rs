@@ -30,7 +30,7 @@ pub fn terms(codecs: &[String], srtp: &str) -> Result<Terms, String> {
         return Err(format!("codecs: name at least one of {}", CODECS.join(", ")));
     }
     let srtp = srtp_policy(srtp).unwrap_or_default();
-    Ok(Terms { codecs: spoken.into(), srtp, sends_levels: false })
+    Ok(Terms { codecs: spoken.into(), srtp, users_srtp: None, sends_levels: false })
 }
 
 /// Returns the policy of that name.

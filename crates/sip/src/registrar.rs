@@ -3,6 +3,7 @@
 //! Source: RFC 3261 section 10.3.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,17 +65,26 @@ impl Agent {
         Some((newest.contact.clone(), newest.source))
     }
 
+    /// Whether the user of this address has registered from there.
+    pub(crate) fn is_registered_at(&self, uri: &str, ip: IpAddr) -> bool {
+        let bindings = self.bindings.of(&self.user_at(uri));
+        bindings.iter().any(|binding| binding.source.address.ip() == ip)
+    }
+
+    /// Returns by which name the user of an address registers: each domain has users of its own.
+    fn user_at(&self, uri: &str) -> String {
+        let (user, host) = (user_of(uri), host_of(uri));
+        match self.domains.contains_key(&host) {
+            true if !user.is_empty() => format!("{user}@{host}"),
+            _ => user,
+        }
+    }
+
     pub(crate) fn register(&mut self, from: Peer, key: &Key, message: &Message, now: Instant) {
         let tag = self.token();
         let to = uri_of(message.header("To").unwrap_or_default());
         let is_sip = to.split(':').next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip"));
-        let user = if is_sip || scheme_is_sips(to) { user_of(to) } else { String::new() };
-        // Each domain has users of its own.
-        let host = host_of(to);
-        let user = match self.domains.contains_key(&host) {
-            true if !user.is_empty() => format!("{user}@{host}"),
-            _ => user,
-        };
+        let user = if is_sip || scheme_is_sips(to) { self.user_at(to) } else { String::new() };
         let user: Arc<str> = Arc::from(user);
         let status = match self.rebind(&user, from, message, now) {
             Ok(bindings) => {

@@ -22,6 +22,8 @@ pub struct Terms {
     pub codecs: Arc<[Codec]>,
     /// Whether sound is encrypted.
     pub srtp: SrtpPolicy,
+    /// The same for who has registered, where it is another one.
+    pub users_srtp: Option<SrtpPolicy>,
     /// Whether we say how loud we are beside what we send, rather than read that beside what we are sent.
     pub sends_levels: bool,
 }
@@ -101,7 +103,7 @@ impl Terms {
     /// Makes those of a telephone: G.711, encrypted where the far end wants it.
     pub fn telephone() -> Self {
         let codecs = [Codec::Pcmu, Codec::Pcma].into();
-        Self { codecs, srtp: SrtpPolicy::Optional, sends_levels: false }
+        Self { codecs, srtp: SrtpPolicy::Optional, users_srtp: None, sends_levels: false }
     }
 
     /// Returns the same with another policy.

@@ -283,14 +283,21 @@ impl Agent {
         found.map(|gateway| gateway.name.clone())
     }
 
-    /// Returns what we speak with one who calls a name of ours, or comes by a gateway.
-    fn terms_of(&self, gateway: Option<&str>, uri: &str) -> Terms {
+    /// Returns what we speak with one who calls a name of ours, comes by a gateway, or has registered.
+    fn terms_of(&self, from: Peer, message: &Message, gateway: Option<&str>, uri: &str) -> Terms {
         let terms = &self.config.terms;
         if self.domains.get(&host_of(uri)).is_some_and(|domain| domain.secure) {
             return terms.with(SrtpPolicy::Mandatory);
         }
         let gateway = self.gateways.iter().find(|one| Some(one.name.as_str()) == gateway);
-        terms.with(gateway.and_then(|gateway| gateway.srtp).unwrap_or(terms.srtp))
+        let srtp = match gateway {
+            Some(gateway) => gateway.srtp,
+            None => terms.users_srtp.filter(|_| {
+                let caller = uri_of(message.header("From").unwrap_or_default());
+                self.is_registered_at(caller, from.address.ip())
+            }),
+        };
+        terms.with(srtp.unwrap_or(terms.srtp))
     }
 
     fn invited(&mut self, from: Peer, key: &Key, message: Message, uri: &str, now: Instant) {
@@ -301,7 +308,7 @@ impl Agent {
         if full || (gateway.is_none() && !self.shares.room(source).1) {
             return self.overloaded(from, &message);
         }
-        let terms = self.terms_of(gateway.as_deref(), uri);
+        let terms = self.terms_of(from, &message, gateway.as_deref(), uri);
         if let Some((status, more)) = unacceptable(&message, &terms) {
             let more: Vec<_> = more.iter().map(|(name, value)| (*name, value.as_str())).collect();
             return self.reply_with(from, &message, status, &more);

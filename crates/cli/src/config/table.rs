@@ -134,6 +134,8 @@ pub static SETTINGS: &[Setting] = &[
         "Its key, in PEM"),
     setting("sip_tls.ca_file", Kind::Text, Text(""), RESTARTS,
         "Authorities, in PEM, that are believed beside the system's where SIP over TLS is spoken to others"),
+    setting("users.srtp", Kind::Word(&["off", "optional", "mandatory"]), Text(""), RESTARTS,
+        "Whether the sound of calls with phones that have registered is encrypted; unset: as everyone's"),
     setting("callbacks.delivery", Kind::Word(&["twilio", "until-delivered"]), Text("twilio"), RESTARTS,
         "When a callback that its receiver does not take is given up"),
     setting("guard.loopback", Kind::Flag, Flag(false), RESTARTS,

@@ -97,6 +97,38 @@ fn a_domain_and_a_gateway_have_policies_of_their_own() {
 }
 
 #[test]
+fn who_has_registered_has_a_policy_of_its_own() {
+    let register = "REGISTER sip:127.0.0.1:1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKr\r\n\
+         From: <sip:USER@h>;tag=1\r\nTo: <sip:USER@h>\r\nCall-ID: r\r\nCSeq: 1 REGISTER\r\n\
+         Contact: <sip:USER@127.0.0.1:9>\r\nExpires: 100\r\n\r\n";
+    use SrtpPolicy::{Mandatory, Off};
+    for (all, users, plain, protected) in
+        [(Off, Mandatory, "488", "100"), (Mandatory, Off, "100", "488")]
+    {
+        let invite = |cseq, transport: &str, keys| {
+            request("INVITE", cseq, "", "", &described(transport, keys))
+        };
+        let caller = invite(1, "RTP/AVP", "");
+        let caller = caller.lines().find(|line| line.starts_with("From:")).unwrap();
+        let caller = crate::call::user_of(crate::message::uri_of(
+            caller.strip_prefix("From:").unwrap().trim(),
+        ));
+        for (user, of_user) in [(caller.as_str(), true), ("another", false)] {
+            for (cseq, offer, expected) in [
+                (1, invite(1, "RTP/AVP", ""), if of_user { plain } else { protected }),
+                (2, invite(2, "RTP/SAVP", CM), if of_user { protected } else { plain }),
+            ] {
+                let mut world = world(all);
+                let terms = Terms { srtp: all, users_srtp: Some(users), ..Terms::telephone() };
+                world.agent = Agent::new(Config { terms, ..Config::open(at(1), [1; 32]) });
+                assert_eq!(lines(&world.says(&register.replace("USER", user))), ["200"]);
+                assert_eq!(lines(&world.says(&offer)), [expected], "{all:?} {user} {cseq}");
+            }
+        }
+    }
+}
+
+#[test]
 fn our_key_stays_while_theirs_and_the_address_change() {
     let mut world = world(SrtpPolicy::Optional);
     let (_, tag, answer) = world.up("", &described("RTP/SAVP", CM));
