@@ -142,7 +142,8 @@ impl Round<'_> {
         };
         // The limiter holds the end of the last tick back.
         // One alone is sent what those are sent who are alone elsewhere.
-        let hears_all = room.members.len() > 1
+        let is_opus = matches!(leg.options.codec, Codec::Opus(_));
+        let hears_all = (is_opus || room.members.len() > 1)
             && !leg.speaks_now
             && !leg.spoke
             && !whispered

@@ -1,14 +1,14 @@
 //! What many hear alike who hear one document and nothing else, music on hold first of all: it is encoded
 //! once. Silence is a document, too.
 //!
-//! Codecs without a memory have theirs in [`crate::document`]. The others have a stream for each place in a
+//! Codecs without a memory have theirs in [`crate::document`]. G.722 has a stream for each place in a
 //! document at which somebody is; who comes to one and leaves it does so as with the common mix of a room, see
 //! [`crate::encoding`].
 
 use std::sync::Arc;
 
 use crate::SAMPLES;
-use crate::codec::{Encoder, PAYLOAD_MAX};
+use crate::codec::Encoder;
 use crate::command::{Codec, Pcm};
 use crate::document::Documents;
 use crate::encoding::{ALIKE_AFTER, Own, Shared};
@@ -20,9 +20,6 @@ use crate::resample::Resampler;
 
 /// Most streams at a time.
 const STREAMS_MAX: usize = 256;
-/// Ticks that an encoder of Opus hears to go on where another one is: what its clone hears.
-const PRIMED: usize = 2;
-
 /// How a leg hears what others hear.
 #[derive(Debug, Default)]
 pub struct Follows {
@@ -81,8 +78,11 @@ impl Streams {
     /// to it; `alone` says that it hears nothing of its room.
     pub fn payload(&mut self, leg: &mut Leg, alone: bool, count: &mut u64) -> Option<&[u8]> {
         let loss = leg.reported_loss();
+        // No encoder of Opus can be copied so that who leaves a stream hears no seam.
+        let may_share = !matches!(leg.options.codec, Codec::Opus(_));
         // A recording hears each leg for itself.
-        let sole = if alone && leg.recorders.is_empty() { sole(&leg.players) } else { None };
+        let sole =
+            if alone && may_share && leg.recorders.is_empty() { sole(&leg.players) } else { None };
         let Some((player, at)) = sole else {
             self.release(leg);
             return None;
@@ -141,21 +141,11 @@ struct Stream {
     resampler: Resampler,
     limiter: Limiter,
     shared: Shared,
-    before: Before,
-    /// Ticks that it has been there.
-    age: usize,
+    /// The encoder as it was before the last tick that it has encoded.
+    before: Box<Encoder>,
     /// How many were sent it in this tick, and in the last one.
     heard: u32,
     heard_before: u32,
-}
-
-/// What the encoder of a stream was before this tick.
-#[derive(Debug)]
-enum Before {
-    /// Of G.722: a copy.
-    Copy(Box<Encoder>),
-    /// Of Opus, which cannot be copied: what it heard last, the oldest first, this tick's sound last.
-    Heard(Box<[[i16; SAMPLES_MAX]; PRIMED + 1]>),
 }
 
 impl Remembered {
@@ -197,9 +187,9 @@ impl Remembered {
         Some(stream)
     }
 
-    /// Lets a leg come to the stream that is where it is, unless that has only just begun.
+    /// Lets a leg come to the stream that is where it is.
     fn come(&mut self, tick: (Codec, &Pcm, usize), own: &mut Own) -> Option<usize> {
-        let is_it = |stream: &Stream| stream.is_at(tick) && stream.age > PRIMED;
+        let is_it = |stream: &Stream| stream.is_at(tick);
         let slot = self.slots.iter().position(|slot| slot.as_deref().is_some_and(is_it))?;
         let number = self.slots[slot].as_ref()?.number;
         own.take();
@@ -228,12 +218,8 @@ impl Remembered {
             resampler: resampler
                 .map_or_else(|| Resampler::new(Rate::Narrow, codec.rate()), Resampler::clone),
             limiter: *limiter,
-            before: match codec {
-                Codec::Opus(_) => Before::Heard(Box::new([[0; SAMPLES_MAX]; PRIMED + 1])),
-                _ => Before::Copy(encoder.clone()),
-            },
+            before: encoder.clone(),
             shared: Shared::new(codec, encoder),
-            age: 0,
             heard: 0,
             heard_before: 0,
         });
@@ -258,7 +244,7 @@ impl Remembered {
         let slot = self.slots.get_mut(place.slot)?;
         let stream = slot.as_ref().filter(|stream| stream.number == place.number)?;
         if stream.shared.is_encoded() {
-            return Some(stream.before.encoder(stream.shared.codec));
+            return Some(stream.before.clone());
         }
         if stream.heard_before > 1 {
             return Some(stream.shared.encoder.clone());
@@ -285,41 +271,14 @@ impl Stream {
         let (heard, frame) = (&mut heard[..rate.samples()], &mut frame[..rate.samples()]);
         self.resampler.resample(&played, heard);
         self.limiter.limit(rate, heard, frame);
-        self.before.keep(&self.shared.encoder, frame);
+        self.before.clone_from(&self.shared.encoder);
         self.shared.encode(frame, count);
     }
 
     /// Ends a tick; returns whether somebody heard it.
     fn finish(&mut self) -> bool {
         self.at = (self.at + SAMPLES) % self.pcm.len();
-        self.age += 1;
         self.heard_before = std::mem::take(&mut self.heard);
         self.shared.begin()
-    }
-}
-
-impl Before {
-    /// Notes what an encoder is, and what it is about to encode.
-    fn keep(&mut self, encoder: &Encoder, frame: &[i16]) {
-        match self {
-            Self::Copy(copy) => copy.as_mut().clone_from(encoder),
-            Self::Heard(frames) => {
-                frames.rotate_left(1);
-                frames[PRIMED].copy_from_slice(frame);
-            }
-        }
-    }
-
-    fn encoder(&self, codec: Codec) -> Box<Encoder> {
-        match self {
-            Self::Copy(copy) => copy.clone(),
-            Self::Heard(frames) => {
-                let mut encoder = Box::new(Encoder::new(codec));
-                for frame in &frames[..PRIMED] {
-                    encoder.encode(frame, &mut [0; PAYLOAD_MAX]);
-                }
-                encoder
-            }
-        }
     }
 }
