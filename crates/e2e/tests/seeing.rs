@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use e2e::{Origin, Server};
+use e2e::{Origin, Server, hears, until};
 use serde_json::Value;
-use sim::{Phone, tone};
+use sim::{Phone, Telling, tone};
 
 /// A room of three callers, in the order of coming.
 struct Room {
@@ -18,11 +18,21 @@ struct Room {
 
 impl Room {
     async fn open(flags: &[&str], callers: usize) -> Self {
+        let calls = |server: &Server, _| Phone::call(server.sip(), "seen", tone(500)).unwrap();
+        Self::open_with(flags, callers, calls).await
+    }
+
+    /// Lets callers in who are made so, by their number.
+    async fn open_with(
+        flags: &[&str],
+        callers: usize,
+        calls_in: impl Fn(&Server, usize) -> Phone,
+    ) -> Self {
         let server = Server::start(flags).await;
         let (mut calls, mut phones): (Vec<String>, Vec<Phone>) = (Vec::new(), Vec::new());
         let mut conference = String::new();
-        for _ in 0..callers {
-            phones.push(Phone::call(server.sip(), "seen", tone(500)).unwrap());
+        for number in 0..callers {
+            phones.push(calls_in(&server, number));
             for _ in 0..800 {
                 tokio::time::sleep(Duration::from_millis(25)).await;
                 let found = server.get("/Conferences.json?FriendlyName=seen").await;
@@ -47,11 +57,27 @@ impl Room {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
-    /// Returns one line for each pair, by the order of coming: `0<1` is what 0 hears of 1.
-    async fn heard(&self) -> Vec<String> {
+    async fn audibility(&self) -> Value {
         let path = format!("/sidetone/v1/Conferences/{}/Audibility", self.conference);
         let answer = self.server.get_from_root(&path).await;
         assert_eq!(answer.text("conference_sid"), self.conference);
+        answer.body
+    }
+
+    /// Returns how loud each is in dB, by the order of coming, and who of them is the dominant speaker.
+    async fn levels(&self) -> (Vec<Option<i64>>, Option<usize>) {
+        let seen = self.audibility().await;
+        let levels = seen["levels"].as_array().unwrap();
+        let level = |call: &String| {
+            levels.iter().find(|one| one["call_sid"] == **call)?["level_db"].as_i64()
+        };
+        let dominant = self.calls.iter().position(|call| seen["dominant_speaker"] == **call);
+        (self.calls.iter().map(level).collect(), dominant)
+    }
+
+    /// Returns one line for each pair, by the order of coming: `0<1` is what 0 hears of 1.
+    async fn heard(&self) -> Vec<String> {
+        let seen = self.audibility().await;
         let place = |sid: &Value| self.calls.iter().position(|call| call == sid.as_str().unwrap());
         let line = |pair: &Value| {
             let (listener, speaker) = (place(&pair["listener"])?, place(&pair["speaker"])?);
@@ -67,7 +93,7 @@ impl Room {
             Some(format!("{listener}<{speaker} {gain}"))
         };
         let mut lines: Vec<String> =
-            answer.body["pairs"].as_array().unwrap().iter().filter_map(line).collect();
+            seen["pairs"].as_array().unwrap().iter().filter_map(line).collect();
         lines.sort();
         lines
     }
@@ -118,6 +144,41 @@ async fn audibility_says_for_each_pair_at_which_gain_or_why_not() {
         room.calls.push(made.text("call_sid"));
     }
     room.check(&["0<1 not_started", "1<0 not_started"]);
+}
+
+/// A tone of -24 dB that pauses as speech does, though not in silence.
+fn words(hertz: u32) -> sim::Voice {
+    let quiet = |at: usize, sample: i16| if at < 6_400 { sample } else { sample / 30 };
+    tone(hertz).iter().enumerate().map(|(at, &sample)| quiet(at, sample)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn levels_that_phones_tell_are_seen_and_lies_are_neither_seen_nor_heard() {
+    // The first says nothing, the last that there is silence.
+    const TONES: [u32; 4] = [400, 730, 1_250, 1_810];
+    const TOLD: [Option<u8>; 4] = [None, Some(30), Some(8), Some(127)];
+    let calls_in = |server: &Server, number: usize| {
+        let (server, voice) = (server.sip(), words(TONES[number]));
+        let tells = TOLD[number].map(|level| Telling { level, voice: level < 127 });
+        let phone = match tells {
+            Some(tells) => Phone::call_telling(server, "seen", voice, tells),
+            None => Phone::call(server, "seen", voice),
+        };
+        phone.unwrap()
+    };
+    let room = Room::open_with(&[], TONES.len(), calls_in).await;
+    for (who, levels) in [-26..=-22, -30..=-30, -8..=-8, -26..=-22].into_iter().enumerate() {
+        until(&format!("the level of {who}"), async || {
+            room.levels().await.0[who].is_some_and(|level| levels.contains(&level))
+        })
+        .await;
+    }
+    until("who says to be loudest is the one", async || room.levels().await.1 == Some(2)).await;
+    for (listener, phone) in room.phones.iter().enumerate() {
+        for (speaker, hertz) in TONES.into_iter().enumerate() {
+            hears(phone, hertz, speaker != listener).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,11 +5,13 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
 use media::{
-    Codec, Decoder, Encoder, Header, PACKET_MAX, PAYLOAD_MAX, PCM_MAX, Rate, Resampler, SAMPLES_MAX,
+    AudioLevel, Codec, Decoder, Encoder, Header, PACKET_MAX, PAYLOAD_MAX, PCM_MAX, Rate, Resampler,
+    SAMPLES_MAX,
 };
 use node::arrival::{Port, Reader};
 use rand_chacha::rand_core::RngCore;
 
+use crate::Telling;
 use crate::keys::Keys;
 
 /// Samples in a packet, at 8 kHz.
@@ -109,6 +111,9 @@ pub(crate) struct Audio {
     header: Header,
     event: Option<u32>,
     speech: Speech,
+    /// What it says of its level, and how, where that is agreed on.
+    pub(crate) tells: Option<Telling>,
+    level: Option<AudioLevel>,
 }
 
 impl Audio {
@@ -132,12 +137,16 @@ impl Audio {
             },
             event: None,
             speech: Speech::new(Codec::Pcmu, 0),
+            tells: None,
+            level: None,
         })
     }
 
     /// Speaks with the far end as it was agreed on; with nobody where nothing was.
     pub(crate) fn agree(&mut self, session: Option<&sip::Session>) {
         self.remote = session.map(|session| session.audio.address);
+        let level = session.and_then(|session| session.audio.audio_level);
+        self.level = level.map(|level| AudioLevel { id: level.id, vad: level.vad });
         let agreed = session.and_then(|session| session.audio.codecs.first());
         if let Some((payload_type, codec)) =
             agreed.map(|&(number, codec)| (number, node::mixed(codec)))
@@ -196,6 +205,12 @@ impl Audio {
                 header.write(&event, &mut packet)
             }
             None => self.header.write(&payload[..length], &mut packet),
+        };
+        let length = match (self.level, self.tells) {
+            (Some(agreed), Some(Telling { level, voice })) => {
+                agreed.write(level, voice, &mut packet, length)
+            }
+            _ => length,
         };
         self.header.sequence = self.header.sequence.wrapping_add(1);
         self.header.timestamp = self.header.timestamp.wrapping_add(step);

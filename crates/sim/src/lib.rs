@@ -78,6 +78,15 @@ pub fn level(heard: &[i16], hertz: u32) -> f32 {
     (real.hypot(imaginary) * 2.0 / heard.len().max(1) as f64) as f32
 }
 
+/// What a phone says of all that it sends. Source: RFC 6464.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Telling {
+    /// In dB below overload, 0 to 127.
+    pub level: u8,
+    /// Whether somebody speaks.
+    pub voice: bool,
+}
+
 /// One packet of sound, as it came.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Packet {
@@ -143,7 +152,7 @@ impl Phone {
     /// When no socket can be had.
     pub fn call_as(server: SocketAddr, user: &str, from: &str, voice: Voice) -> io::Result<Self> {
         let dialled = Dialled { server, user: user.to_owned(), from: from.to_owned() };
-        Self::start(server.ip(), voice, Some(dialled), Manner::Answers, &TELEPHONE)
+        Self::start(server.ip(), voice, Some(dialled), Manner::Answers, &TELEPHONE, None)
     }
 
     /// Calls as [`Self::call`] does, and offers these codecs, best first: of the names that the setting
@@ -158,7 +167,22 @@ impl Phone {
         codecs: &[&str],
     ) -> io::Result<Self> {
         let dialled = Dialled { server, user: user.to_owned(), from: "phone".to_owned() };
-        Self::start(server.ip(), voice, Some(dialled), Manner::Answers, codecs)
+        Self::start(server.ip(), voice, Some(dialled), Manner::Answers, codecs, None)
+    }
+
+    /// Calls as [`Self::call`] does, and says in each packet how loud it is, whatever it sends.
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn call_telling(
+        server: SocketAddr,
+        user: &str,
+        voice: Voice,
+        tells: Telling,
+    ) -> io::Result<Self> {
+        let dialled = Dialled { server, user: user.to_owned(), from: "phone".to_owned() };
+        let (calls, tells) = (Some(dialled), Some(tells));
+        Self::start(server.ip(), voice, calls, Manner::Answers, &TELEPHONE, tells)
     }
 
     /// Waits to be called, and answers.
@@ -166,7 +190,7 @@ impl Phone {
     /// # Errors
     /// When no socket can be had.
     pub fn listen(ip: IpAddr, voice: Voice) -> io::Result<Self> {
-        Self::start(ip, voice, None, Manner::Answers, &TELEPHONE)
+        Self::start(ip, voice, None, Manner::Answers, &TELEPHONE, None)
     }
 
     /// Waits to be called, and rings until it is told to [`Self::answer`] or [`Self::refuse`].
@@ -174,7 +198,7 @@ impl Phone {
     /// # Errors
     /// When no socket can be had.
     pub fn ring(ip: IpAddr, voice: Voice) -> io::Result<Self> {
-        Self::start(ip, voice, None, Manner::Rings, &TELEPHONE)
+        Self::start(ip, voice, None, Manner::Rings, &TELEPHONE, None)
     }
 
     fn start(
@@ -183,6 +207,7 @@ impl Phone {
         calls: Option<Dialled>,
         manner: Manner,
         codecs: &[&str],
+        tells: Option<Telling>,
     ) -> io::Result<Self> {
         let signalling = UdpSocket::bind((ip, 0))?;
         signalling.set_nonblocking(true)?;
@@ -204,11 +229,14 @@ impl Phone {
         let mut seed = [0; 32];
         random.fill_bytes(&mut seed);
         let spoken = codecs.iter().filter_map(|name| sip::Codec::named(name)).collect();
-        let terms = sip::Terms { codecs: spoken, ..sip::Terms::telephone() };
+        let sends_levels = tells.is_some();
+        let terms = sip::Terms { codecs: spoken, sends_levels, ..sip::Terms::telephone() };
+        let mut audio = Audio::open(ip, &mut random)?;
+        audio.tells = tells;
         let line = Line {
             agent: Agent::new(Config { terms, ..Config::open(address, seed) }),
             signalling,
-            audio: Audio::open(ip, &mut random)?,
+            audio,
             voice,
             manner,
             call: None,
