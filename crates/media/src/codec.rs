@@ -18,8 +18,8 @@ pub const PCM_MAX: usize = 5_760;
 
 /// One stream that we send.
 ///
-/// A clone goes on where the original is. That of Opus costs as much as encoding the last two ticks again; that
-/// of G.722 allocates nothing where it takes another's place.
+/// A clone goes on where the original is. That of Opus costs as much as encoding the last two ticks again, and
+/// stands by itself at first; that of G.722 allocates nothing where it takes another's place.
 #[derive(Debug)]
 pub struct Encoder(Coding);
 
@@ -64,6 +64,14 @@ impl Encoder {
     pub fn expect_loss(&mut self, percent: u8) {
         if let Coding::Opus(opus) = &mut self.0 {
             opus.expect_loss(percent);
+        }
+    }
+
+    /// Lets what is encoded next stand by itself, as far as the codec can, for one whose far end remembers
+    /// something else.
+    pub fn stand_apart(&mut self) {
+        if let Coding::Opus(opus) = &mut self.0 {
+            opus.stand_apart();
         }
     }
 

@@ -144,24 +144,34 @@ impl Encodings {
         (!shared.is_encoded()).then_some(&shared.encoder)
     }
 
-    /// Returns the common mix in a codec, encoded at most once in a tick and then counted. The first
-    /// who shares brings its own encoder.
+    /// Lets one in that is to be sent the common mix in a codec and was not. The first brings its own encoder; the
+    /// far end of another remembers something else, so that what is encoded next has to stand by itself.
+    pub fn join(&mut self, codec: Codec, own: &mut Own) {
+        if own.shared {
+            return;
+        }
+        let brought = own.take();
+        match self.0.iter_mut().find(|shared| shared.codec == codec) {
+            Some(shared) => shared.encoder.stand_apart(),
+            None => {
+                let encoder = brought.unwrap_or_else(|| Box::new(Encoder::new(codec)));
+                self.0.push(Shared::new(codec, encoder));
+            }
+        }
+    }
+
+    /// Returns the common mix in a codec, encoded at most once in a tick and then counted; nothing where nobody has
+    /// joined.
     pub fn encoded(
         &mut self,
         codec: Codec,
-        own: &mut Own,
         common: &[i16],
         loss: Option<f32>,
         count: &mut u64,
     ) -> &[u8] {
-        let brought = own.take();
-        let place = self.0.iter().position(|shared| shared.codec == codec);
-        let place = place.unwrap_or_else(|| {
-            let encoder = brought.unwrap_or_else(|| Box::new(Encoder::new(codec)));
-            self.0.push(Shared::new(codec, encoder));
-            self.0.len() - 1
-        });
-        let shared = &mut self.0[place];
+        let Some(shared) = self.0.iter_mut().find(|shared| shared.codec == codec) else {
+            return &[];
+        };
         shared.encode(common, count);
         shared.heard_by(loss)
     }

@@ -54,6 +54,8 @@ impl Round<'_> {
                 // Whoever leaves a shared encoder takes it as it was before this tick.
                 shares_memory |= !leg.options.codec.is_stateless();
                 streams.release(leg);
+                let encodings = &mut room.buses.at(leg.rate()).encodings;
+                encodings.join(leg.options.codec, &mut leg.own);
                 if leg.options.codec.is_stateless() {
                     self.send_shared(room, leg);
                 }
@@ -157,7 +159,7 @@ impl Round<'_> {
         let (codec, loss) = (leg.options.codec, leg.reported_loss());
         let bus = room.buses.at(codec.rate());
         self.record(leg, &bus.common);
-        let payload = bus.encodings.encoded(codec, &mut leg.own, &bus.common, loss, self.encoded);
+        let payload = bus.encodings.encoded(codec, &bus.common, loss, self.encoded);
         self.transmit(leg, payload);
     }
 

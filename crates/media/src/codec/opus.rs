@@ -31,6 +31,9 @@ const LOSS_ASSUMED: u8 = 10;
 const LOSS_MAX: u8 = 30;
 /// What a clone hears again, in ticks.
 const PRIMED: usize = 2;
+/// Ticks that stand by themselves where the far end remembers what another encoder made. After linear prediction
+/// from that, a tone would crack at full scale; after one tick alone it may still.
+const APART: u8 = 2;
 /// What an encoder writes, at most, where nothing need be sent.
 const NOTHING: usize = 2;
 /// Octets of a packet of 10 ms, at most.
@@ -79,6 +82,8 @@ pub struct Encoder {
     settings: Settings,
     /// What was encoded last, the oldest first.
     recent: [[i16; SAMPLES_MAX]; PRIMED],
+    /// Ticks that are still to stand by themselves.
+    apart: u8,
 }
 
 impl fmt::Debug for Encoder {
@@ -94,6 +99,7 @@ impl Clone for Encoder {
         for frame in &self.recent {
             clone.encode(frame, &mut [0; super::PAYLOAD_MAX]);
         }
+        clone.stand_apart();
         clone
     }
 }
@@ -106,7 +112,13 @@ impl Encoder {
     fn with(options: OpusOptions, loss: u8) -> Self {
         let settings = Settings::new(&options, loss);
         let library = library::Encoder::new(&settings);
-        Self { library, options, settings, recent: [[0; SAMPLES_MAX]; PRIMED] }
+        Self { library, options, settings, recent: [[0; SAMPLES_MAX]; PRIMED], apart: 0 }
+    }
+
+    /// Lets what is encoded next stand by itself, so that nobody need remember what was before.
+    pub fn stand_apart(&mut self) {
+        self.apart = APART;
+        self.library.stand_apart(true);
     }
 
     /// Sets what is spent on repetition, where the far end asked for it.
@@ -121,6 +133,17 @@ impl Encoder {
     /// Encodes 960 samples; see [`super::Encoder::encode`].
     pub fn encode(&mut self, frame: &[i16], payload: &mut [u8]) -> usize {
         let Ok(frame) = <&[i16; SAMPLES_MAX]>::try_from(frame) else { return 0 };
+        let length = self.tick(frame, payload);
+        if self.apart > 0 {
+            self.apart -= 1;
+            if self.apart == 0 {
+                self.library.stand_apart(false);
+            }
+        }
+        length
+    }
+
+    fn tick(&mut self, frame: &[i16; SAMPLES_MAX], payload: &mut [u8]) -> usize {
         self.recent.rotate_left(1);
         self.recent[PRIMED - 1] = *frame;
         if !self.options.halves {

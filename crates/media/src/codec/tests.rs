@@ -1,14 +1,15 @@
 use super::*;
 use crate::command::OpusOptions;
 
-const OPUS: Codec = Codec::Opus(OpusOptions {
+const OPTIONS: OpusOptions = OpusOptions {
     bitrate: 32_000,
     fec: false,
     dtx: false,
     stereo: false,
     playback_rate: 48_000,
     halves: false,
-});
+};
+const OPUS: Codec = Codec::Opus(OPTIONS);
 const CODECS: [Codec; 4] = [Codec::Pcmu, Codec::Pcma, Codec::G722, OPUS];
 
 /// Returns so many ticks of a voice: harmonics of a pitch that glides, in syllables.
@@ -145,4 +146,46 @@ fn codecs_are_told_by_their_rates() {
     let told = CODECS.map(|codec| (codec.rate().hertz(), codec.clock(), codec.is_stateless()));
     let opus = (48_000, 48_000, false);
     assert_eq!(told, [(8_000, 8_000, true), (8_000, 8_000, true), (16_000, 8_000, false), opus]);
+}
+
+/// Returns how loud a tone of 3,000 is at most, of which another encoder goes on where the far end remembers one's work: a
+/// copy, or one that came later and has heard the same since.
+fn peak_where_another_goes_on(hertz: f32, is_copy: bool) -> Option<u16> {
+    let codec = Codec::Opus(OpusOptions { fec: true, ..OPTIONS });
+    let step = hertz / 48_000.0 * std::f32::consts::TAU;
+    let tick = |number: usize| -> Vec<i16> {
+        (number * 960..(number + 1) * 960)
+            .map(|at| ((at as f32 * step).sin() * 3_000.0) as i16)
+            .collect()
+    };
+    let mut heard = Vec::new();
+    for ticks in 40..48 {
+        let [mut one, mut other] = [Encoder::new(codec), Encoder::new(codec)];
+        let mut decoder = Decoder::new(codec);
+        for number in 0..ticks {
+            heard.extend(decoded(&mut decoder, &encoded(&mut one, codec, &tick(number))[0]));
+            if number > 30 {
+                encoded(&mut other, codec, &tick(number));
+            }
+        }
+        if is_copy {
+            other = one.clone();
+        } else {
+            other.stand_apart();
+        }
+        for number in ticks..ticks + 10 {
+            heard.extend(decoded(&mut decoder, &encoded(&mut other, codec, &tick(number))[0]));
+        }
+    }
+    heard.iter().map(|sample| sample.unsigned_abs()).max()
+}
+
+#[test]
+fn another_encoder_goes_on_without_a_crack() {
+    for hertz in [500.0, 512.0, 1_021.0] {
+        for is_copy in [false, true] {
+            let peak = peak_where_another_goes_on(hertz, is_copy);
+            assert!(peak < Some(4_500), "{hertz} Hz, copied: {is_copy}: {peak:?}");
+        }
+    }
 }

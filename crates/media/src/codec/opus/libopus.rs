@@ -1,6 +1,6 @@
 //! Opus by its reference library.
 
-use opus::{Application, Bandwidth, Bitrate, Channels};
+use opus::{Application, Bandwidth, Bitrate, Channels, Signal};
 
 use super::Settings;
 use crate::rate::Rate;
@@ -31,6 +31,13 @@ impl Encoder {
         let _ = self.0.set_bitrate(Bitrate::Bits(settings.bitrate as i32));
         let _ = self.0.set_max_bandwidth(bandwidth);
         let _ = self.0.set_packet_loss_perc(settings.loss.into());
+    }
+
+    /// Codes without linear prediction, unless much is lost, and without that from one frame to the next, or as is
+    /// best again.
+    pub fn stand_apart(&mut self, apart: bool) {
+        let _ = self.0.set_prediction_disabled(apart);
+        let _ = self.0.set_signal(if apart { Signal::Music } else { Signal::Auto });
     }
 
     pub fn encode(&mut self, frame: &[i16], payload: &mut [u8]) -> Option<usize> {

@@ -3,23 +3,26 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use opus_rs::OpusDecoder;
-use ropus::{Application, Bandwidth, Bitrate, Channels, InbandFec};
+use ropus::opus::decoder::MODE_CELT_ONLY;
+use ropus::{
+    OPUS_APPLICATION_VOIP, OPUS_AUTO, OPUS_BANDWIDTH_FULLBAND, OPUS_BANDWIDTH_MEDIUMBAND,
+    OPUS_BANDWIDTH_NARROWBAND, OPUS_BANDWIDTH_SUPERWIDEBAND, OPUS_BANDWIDTH_WIDEBAND, OpusEncoder,
+};
 
 use super::super::PCM_MAX;
 use super::Settings;
 use crate::rate::Rate;
 use crate::rounded;
 
-pub struct Encoder(ropus::Encoder);
+pub struct Encoder(OpusEncoder);
 
 impl Encoder {
     pub fn new(settings: &Settings) -> Self {
-        let builder =
-            ropus::Encoder::builder(Rate::Full.hertz(), Channels::Mono, Application::Voip)
-                .complexity(settings.complexity)
-                .inband_fec(if settings.fec { InbandFec::Enabled } else { InbandFec::Disabled })
-                .dtx(settings.dtx);
-        let mut encoder = Self(builder.build().expect("each setting is within its bounds"));
+        let made = OpusEncoder::new(Rate::Full.hertz() as i32, 1, OPUS_APPLICATION_VOIP);
+        let mut encoder = Self(made.expect("48 kHz and one channel are among its settings"));
+        encoder.0.set_complexity(settings.complexity.into());
+        encoder.0.set_inband_fec(settings.fec.into());
+        encoder.0.set_dtx(settings.dtx.into());
         encoder.set(settings);
         encoder
     }
@@ -27,20 +30,28 @@ impl Encoder {
     /// Changes what depends on the loss.
     pub fn set(&mut self, settings: &Settings) {
         let bandwidth = match settings.bandwidth {
-            0..12_000 => Bandwidth::Narrowband,
-            12_000..16_000 => Bandwidth::Mediumband,
-            16_000..24_000 => Bandwidth::Wideband,
-            24_000..48_000 => Bandwidth::Superwideband,
-            _ => Bandwidth::Fullband,
+            0..12_000 => OPUS_BANDWIDTH_NARROWBAND,
+            12_000..16_000 => OPUS_BANDWIDTH_MEDIUMBAND,
+            16_000..24_000 => OPUS_BANDWIDTH_WIDEBAND,
+            24_000..48_000 => OPUS_BANDWIDTH_SUPERWIDEBAND,
+            _ => OPUS_BANDWIDTH_FULLBAND,
         };
         // None is refused within its bounds, and within them the settings are.
-        let _ = self.0.set_bitrate(Bitrate::Bits(settings.bitrate));
-        let _ = self.0.set_max_bandwidth(bandwidth);
-        let _ = self.0.set_packet_loss_perc(settings.loss);
+        self.0.set_bitrate(settings.bitrate as i32);
+        self.0.set_max_bandwidth(bandwidth);
+        self.0.set_packet_loss_perc(settings.loss.into());
+    }
+
+    /// Codes without linear prediction, and without that from one frame to the next, or as is best again.
+    pub fn stand_apart(&mut self, apart: bool) {
+        self.0.set_prediction_disabled(apart.into());
+        self.0.set_force_mode(if apart { MODE_CELT_ONLY } else { OPUS_AUTO });
     }
 
     pub fn encode(&mut self, frame: &[i16], payload: &mut [u8]) -> Option<usize> {
-        self.0.encode(frame, payload).ok()
+        let room = i32::try_from(payload.len()).ok()?;
+        let written = self.0.encode(frame, frame.len() as i32, payload, room);
+        usize::try_from(written.ok()?).ok()
     }
 }
 
