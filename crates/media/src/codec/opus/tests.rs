@@ -143,7 +143,8 @@ fn a_clone_is_heard_without_a_seam() {
             let (start, end) = (tick * 960, (tick + 1) * 960);
             let heard = heard.each_ref().map(|heard| &heard[start..end + 960]);
             let [original, clone] = heard.map(|heard| likeness(&said[start..end], heard));
-            assert!(clone > original - 1.0, "{bitrate}: {original:.1} and {clone:.1} dB");
+            // What stands by itself, and what follows it, is told with as many bits and less known.
+            assert!(clone > original - 1.5, "{bitrate}: {original:.1} and {clone:.1} dB");
         }
     }
 }
