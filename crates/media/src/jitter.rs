@@ -316,8 +316,7 @@ impl Jitter {
     fn take(&mut self, out: &mut [i16]) -> usize {
         let made_up = self.decode_until(self.play + out.len() as i64);
         let (first, second) = halves(self.ring.len(), self.play, out.len());
-        let present = |slots: &Range<usize>| !self.ring[slots.clone()].contains(&ABSENT);
-        if !(present(&first) && present(&second)) {
+        if lacks(&self.ring[first.clone()]) || lacks(&self.ring[second.clone()]) {
             return made_up + self.take_in_parts(out);
         }
         let (early, late) = out.split_at_mut(first.len());
@@ -462,6 +461,11 @@ impl Jitter {
         self.last_timestamp = timestamp;
         self.unwrapped
     }
+}
+
+/// Whether a sample is missing. All are looked at, side by side: as a rule none is.
+fn lacks(sound: &[i16]) -> bool {
+    sound.iter().fold(false, |lacks, &sample| lacks | (sample == ABSENT))
 }
 
 /// Spreads `sound` evenly over `frame`, by a cubic curve through four samples.

@@ -77,7 +77,7 @@ impl Jitter {
         let (early, late) = sound.split_at_mut(first.len());
         early.copy_from_slice(&self.ring[first]);
         late.copy_from_slice(&self.ring[second]);
-        (!sound.contains(&super::ABSENT)).then_some(made_up)
+        (!super::lacks(sound)).then_some(made_up)
     }
 
     /// Goes on by so many samples.
