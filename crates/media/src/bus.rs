@@ -1,5 +1,6 @@
 //! The mix of a room at one rate: the voices of that rate as they are, and the sums of the others.
 
+use crate::desk::{Desk, Sums};
 use crate::encoding::Encodings;
 use crate::limiter::Limiter;
 use crate::rate::{Rate, SAMPLES_MAX};
@@ -9,17 +10,13 @@ use crate::resample::Resampler;
 #[derive(Debug)]
 pub struct Bus {
     rate: Rate,
-    /// The sum of all who speak at this rate, as wide as it takes.
-    pub sum: Box<[i32]>,
-    /// The sum of all who speak at any.
-    pub mix: Box<[i32]>,
+    pub sums: Sums,
     /// From the sums of the other rates.
     resamplers: [Option<Box<Resampler>>; 3],
     limiter: Limiter,
     /// The limiter as it was before this tick.
     pub limiter_before: Limiter,
-    /// What those hear who add nothing themselves, and its encodings.
-    pub common: Box<[i16]>,
+    /// Those of the common mix.
     pub encodings: Encodings,
     /// Legs of this rate, counted in each tick.
     pub members: usize,
@@ -27,15 +24,12 @@ pub struct Bus {
 
 impl Bus {
     fn new(rate: Rate) -> Self {
-        let samples = rate.samples();
         Self {
             rate,
-            sum: vec![0; samples].into(),
-            mix: vec![0; samples].into(),
+            sums: Sums::at(rate),
             resamplers: [None, None, None],
             limiter: Limiter::new(),
             limiter_before: Limiter::new(),
-            common: vec![0; samples].into(),
             encodings: Encodings::default(),
             members: 0,
         }
@@ -43,7 +37,7 @@ impl Bus {
 
     /// Adds a tick of sound of this rate.
     pub fn add(&mut self, sound: &[i32]) {
-        for (sum, &sample) in self.sum.iter_mut().zip(sound) {
+        for (sum, &sample) in self.sums.sum.iter_mut().zip(sound) {
             *sum += sample;
         }
     }
@@ -65,11 +59,19 @@ impl Buses {
     }
 
     /// Begins a tick: whoever speaks is added after this.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, desk: &mut Desk) {
         for bus in self.0.iter_mut().flatten() {
-            bus.sum.fill(0);
+            bus.sums = desk.sums(bus.rate);
+            bus.sums.sum.fill(0);
             bus.members = 0;
             bus.encodings.begin();
+        }
+    }
+
+    /// Ends a turn: what only it needed is given back.
+    pub fn end(&mut self, desk: &mut Desk) {
+        for bus in self.0.iter_mut().flatten() {
+            desk.put_sums(bus.rate, std::mem::take(&mut bus.sums));
         }
     }
 
@@ -82,7 +84,8 @@ impl Buses {
         }
         for rate in Rate::ALL {
             let Some(mut bus) = self.0[rate.index()].take() else { continue };
-            bus.mix.copy_from_slice(&bus.sum);
+            let Sums { sum, mix, common } = &mut bus.sums;
+            mix.copy_from_slice(sum);
             for other in Rate::ALL.into_iter().filter(|other| *other != rate) {
                 let resampler = &mut bus.resamplers[other.index()];
                 let Some(other_bus) = &self.0[other.index()] else {
@@ -93,13 +96,13 @@ impl Buses {
                     resampler.get_or_insert_with(|| Box::new(Resampler::new(other, rate)));
                 let mut came = [0; SAMPLES_MAX];
                 let came = &mut came[..rate.samples()];
-                resampler.resample(&other_bus.sum, came);
-                for (mix, &sample) in bus.mix.iter_mut().zip(came.iter()) {
+                resampler.resample(&other_bus.sums.sum, came);
+                for (mix, &sample) in mix.iter_mut().zip(came.iter()) {
                     *mix += sample;
                 }
             }
             bus.limiter_before = bus.limiter;
-            bus.limiter.limit(rate, &bus.mix, &mut bus.common);
+            bus.limiter.limit(rate, mix, common);
             self.0[rate.index()] = Some(bus);
         }
     }

@@ -6,6 +6,7 @@ use crate::activity::{Activity, Known};
 use crate::audio_level::{Said, Told};
 use crate::comfort::ComfortNoise;
 use crate::command::{Codec, Hears, LegId, LegOptions, LegStats, Pcm, PlayerId, Route, Speaks};
+use crate::desk::Sound;
 use crate::dtmf;
 use crate::edge::Edge;
 use crate::encoding::Own;
@@ -77,10 +78,8 @@ pub struct Leg {
     reported_silent: bool,
     pub stats: LegStats,
 
-    /// This tick's sound, and what of it goes to the room.
-    pub voice: Box<[i16]>,
-    /// Holds something of this tick only while [`Self::speaks_now`].
-    pub spoken: Box<[i32]>,
+    /// This tick's; it holds what is spoken only while [`Self::speaks_now`].
+    pub sound: Sound,
     pub speaks_now: bool,
     /// Whether it did in the tick before.
     pub spoke: bool,
@@ -164,8 +163,7 @@ impl Leg {
             last_packet: now,
             reported_silent: false,
             stats: LegStats::default(),
-            voice: vec![0; options.codec.rate().samples()].into(),
-            spoken: vec![0; options.codec.rate().samples()].into(),
+            sound: Sound::default(),
             speaks_now: false,
             spoke: false,
             voice_fade: Fade::at(0.0),
@@ -222,9 +220,6 @@ impl Leg {
         if codec.rate() == self.rate() {
             return;
         }
-        let samples = codec.rate().samples();
-        self.voice = vec![0; samples].into();
-        self.spoken = vec![0; samples].into();
         self.speaks_now = false;
         self.limiter = Limiter::new();
         self.resampler_played = None;
@@ -400,21 +395,21 @@ impl Leg {
         self.fetch(now);
         self.spoke = std::mem::replace(&mut self.speaks_now, false);
         if !self.options.codec.is_stateless() {
-            self.loudness.observe(&self.voice);
+            self.loudness.observe(&self.sound.voice);
         }
         if self.voice_fade.is_silent() || self.floor.is_silent() {
             return;
         }
         let mut heard = false;
-        for (spoken, &sample) in self.spoken.iter_mut().zip(&self.voice) {
+        for (spoken, &sample) in self.sound.spoken.iter_mut().zip(&self.sound.voice) {
             *spoken = i32::from(sample);
             heard |= sample != 0;
         }
         if !self.voice_fade.is_unity() {
-            self.voice_fade.apply(&mut self.spoken);
+            self.voice_fade.apply(&mut self.sound.spoken);
         }
         if !self.floor.is_unity() {
-            self.floor.apply(&mut self.spoken);
+            self.floor.apply(&mut self.sound.spoken);
         }
         self.speaks_now = heard;
     }
@@ -426,33 +421,33 @@ impl Leg {
             && self.loudness.is_some()
     }
 
-    /// Reads the buffer into [`Self::voice`].
+    /// Reads the buffer into [`Self::sound`].
     fn fetch(&mut self, now: Instant) {
         let samples = self.codec_in.rate().samples();
         let concealed = if let Some(resampler) = &mut self.resampler_in {
             let (mut came, mut made) = ([0; SAMPLES_MAX], [0; SAMPLES_MAX]);
             let concealed = self.jitter.read(&mut came[..samples], now);
             let came: [i32; SAMPLES_MAX] = came.map(i32::from);
-            let made = &mut made[..self.voice.len()];
+            let made = &mut made[..self.sound.voice.len()];
             resampler.resample(&came[..samples], made);
-            for (voice, &sample) in self.voice.iter_mut().zip(made.iter()) {
+            for (voice, &sample) in self.sound.voice.iter_mut().zip(made.iter()) {
                 *voice = saturate(sample);
             }
             concealed
         } else {
-            let concealed = self.jitter.read(&mut self.voice, now);
+            let concealed = self.jitter.read(&mut self.sound.voice, now);
             if concealed.is_none() {
-                self.voice.fill(0);
+                self.sound.voice.fill(0);
             }
             concealed
         };
-        self.offset.remove(&mut self.voice);
-        self.suppressor.apply(&mut self.voice, self.speaking);
-        self.comfort.add(self.options.codec.rate(), &mut self.voice);
-        let (level, known) = self.told.judge(&self.voice);
+        self.offset.remove(&mut self.sound.voice);
+        self.suppressor.apply(&mut self.sound.voice, self.speaking);
+        self.comfort.add(self.options.codec.rate(), &mut self.sound.voice);
+        let (level, known) = self.told.judge(&self.sound.voice);
         self.level.observe(level);
         self.known = known;
-        self.leveller.apply(&mut self.voice, self.speaking);
+        self.leveller.apply(&mut self.sound.voice, self.speaking);
         let scale = samples as u64 / Rate::Narrow.samples() as u64;
         self.stats.concealed_samples += concealed.unwrap_or(0) as u64 / scale;
         self.stats.delay_ms = self.jitter.delay_ms();
@@ -468,7 +463,7 @@ impl Leg {
 
     /// Says whether somebody began to speak with this tick's frame, or has stopped.
     pub fn speech(&mut self) -> Option<bool> {
-        let changed = self.activity.observe_knowing(self.rate(), &self.voice, self.known);
+        let changed = self.activity.observe_knowing(self.rate(), &self.sound.voice, self.known);
         self.speaking = changed.unwrap_or(self.speaking);
         changed
     }
@@ -492,7 +487,7 @@ impl Leg {
     pub fn answerer(&mut self) -> Option<Answerer> {
         let detector = self.detector.as_mut()?;
         let answerer =
-            detector.observe(self.narrow_voice.of(self.options.codec.rate(), &self.voice))?;
+            detector.observe(self.narrow_voice.of(self.options.codec.rate(), &self.sound.voice))?;
         self.detector = None;
         Some(answerer)
     }
@@ -505,7 +500,7 @@ impl Leg {
         }
         let mut others = [0; SAMPLES_MAX];
         let others = &mut others[..mix.len()];
-        for ((other, &all), &own) in others.iter_mut().zip(mix).zip(&self.spoken) {
+        for ((other, &all), &own) in others.iter_mut().zip(mix).zip(&self.sound.spoken) {
             *other = all - own;
         }
         self.hear_fade.add(heard, others);

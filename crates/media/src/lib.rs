@@ -15,6 +15,7 @@ mod codec;
 mod comfort;
 mod command;
 mod conceal;
+mod desk;
 mod document;
 mod dtmf;
 mod edge;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::bus::Buses;
 use crate::command::{LegId, TapId};
+use crate::desk::Desk;
 use crate::edge::Whisper;
 use crate::level::{Dominant, Smoothed};
 use crate::player::Player;
@@ -86,8 +87,8 @@ impl Room {
     }
 
     /// Begins a tick: whoever speaks is added after this.
-    pub fn begin(&mut self) {
-        self.buses.begin();
+    pub fn begin(&mut self, desk: &mut Desk) {
+        self.buses.begin(desk);
         self.whispers.clear();
     }
 
@@ -100,7 +101,7 @@ impl Room {
         self.buses.close(kept);
         if let Some(bus) = self.buses.get(Rate::Narrow) {
             for tap in &mut self.taps {
-                tap.push(&bus.common);
+                tap.push(&bus.sums.common);
             }
         }
     }
@@ -114,7 +115,7 @@ impl Room {
     ) {
         let Some(bus) = self.buses.get(Rate::Narrow) else { return };
         let mut common = [0; SAMPLES];
-        common.copy_from_slice(&bus.common);
+        common.copy_from_slice(&bus.sums.common);
         for recorder in recorders {
             if recorder.tracks.is_some() {
                 waiting.push_tracks(recorder, &spoken);
@@ -125,7 +126,7 @@ impl Room {
                 continue;
             };
             let voice = spoken(first).map_or([0; SAMPLES], |voice| voice.map(i32::from));
-            let others: [i32; SAMPLES] = std::array::from_fn(|at| bus.mix[at] - voice[at]);
+            let others: [i32; SAMPLES] = std::array::from_fn(|at| bus.sums.mix[at] - voice[at]);
             let [mut left, mut right] = [[0; SAMPLES]; 2];
             // Both sides are late by the same look-ahead.
             recorder.limiters[0].limit(Rate::Narrow, &voice, &mut left);

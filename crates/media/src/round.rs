@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::SAMPLES;
 use crate::codec::PAYLOAD_MAX;
 use crate::command::{Codec, Event, LegId, PlayTo, PlayerId};
+use crate::desk::Desk;
 use crate::dtmf::Step;
 use crate::leg::Leg;
 use crate::legs::Legs;
@@ -34,6 +35,7 @@ pub struct Round<'a> {
     /// Voices that were not mixed, as others are louder.
     pub unmixed: &'a mut u64,
     pub recorded: &'a mut Waiting,
+    pub desk: &'a mut Desk,
     /// Legs that are to go elsewhere.
     pub moving: &'a mut Vec<LegId>,
 }
@@ -41,7 +43,7 @@ pub struct Round<'a> {
 impl Round<'_> {
     /// Mixes a room and sends to its legs.
     pub fn room(&mut self, room: &mut Room, legs: &mut Legs, streams: &mut Streams) {
-        room.begin();
+        room.begin(self.desk);
         self.gather(room, legs);
         room.dominant.observe(room.speaking.drain(..));
         self.play(room);
@@ -76,6 +78,7 @@ impl Round<'_> {
                 self.finish(leg);
             }
         }
+        room.buses.end(self.desk);
     }
 
     /// Adds up who speaks.
@@ -95,10 +98,10 @@ impl Round<'_> {
             let bus = room.buses.at(leg.rate());
             bus.members += 1;
             if leg.speaks_now {
-                bus.add(&leg.spoken);
+                bus.add(&leg.sound.spoken);
             }
             if apart && leg.speaks_now {
-                leg.narrow_spoken.of(leg.options.codec.rate(), &leg.spoken);
+                leg.narrow_spoken.of(leg.options.codec.rate(), &leg.sound.spoken);
             }
             if !leg.edges.is_empty() {
                 whisper(room, legs, place);
@@ -158,8 +161,8 @@ impl Round<'_> {
     fn send_shared(&mut self, room: &mut Room, leg: &mut Leg) {
         let (codec, loss) = (leg.options.codec, leg.reported_loss());
         let bus = room.buses.at(codec.rate());
-        self.record(leg, &bus.common);
-        let payload = bus.encodings.encoded(codec, &bus.common, loss, self.encoded);
+        self.record(leg, &bus.sums.common);
+        let payload = bus.encodings.encoded(codec, &bus.sums.common, loss, self.encoded);
         self.transmit(leg, payload);
     }
 
@@ -171,7 +174,7 @@ impl Round<'_> {
         if leg.own.shared {
             leg.limiter = bus.limiter_before;
         }
-        leg.hear_others(&bus.mix, heard);
+        leg.hear_others(&bus.sums.mix, heard);
         for whisper in room.whispers.iter().filter(|whisper| whisper.to == leg.id) {
             add_to(heard, &whisper.sound);
         }
@@ -189,6 +192,7 @@ impl Round<'_> {
     }
 
     fn listen(&mut self, leg: &mut Leg) {
+        leg.sound = self.desk.sound(leg.rate());
         leg.listen(self.clock);
         if let Some(speaking) = leg.speech()
             && self.events.len() < EVENTS_MAX
@@ -236,7 +240,7 @@ impl Round<'_> {
             return;
         }
         let rate = leg.rate();
-        leg.narrow_voice.of(rate, &leg.voice);
+        leg.narrow_voice.of(rate, &leg.sound.voice);
         leg.narrow_heard.of(rate, outbound);
         for recorder in &leg.recorders {
             self.recorded.push_leg(recorder, leg.narrow_voice.last(), leg.narrow_heard.last());
@@ -244,6 +248,7 @@ impl Round<'_> {
     }
 
     fn finish(&mut self, leg: &mut Leg) {
+        self.desk.put_sound(leg.rate(), std::mem::take(&mut leg.sound));
         if !leg.players.is_empty() {
             self.settle(&mut leg.players);
         }
@@ -363,7 +368,7 @@ fn whisper(room: &mut Room, legs: &mut Legs, place: usize) {
     if let Some(leg) = legs.at(place) {
         for edge in &mut edges {
             if let Some(to) = legs.get(edge.to) {
-                room.whispers.push(edge.whisper(&leg.voice, leg.rate(), to.rate()));
+                room.whispers.push(edge.whisper(&leg.sound.voice, leg.rate(), to.rate()));
             }
         }
     }

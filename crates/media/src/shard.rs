@@ -13,6 +13,7 @@ use crate::command::{
     Audible, Command, Event, LegId, LegOptions, LegStats, LiveStats, PlayTo, PlayerId, RoomId,
     Route, ShardStats, TapId, Transmit,
 };
+use crate::desk::Desk;
 use crate::fade::Fade;
 use crate::leg::{Heard, Leg, Pending};
 use crate::legs::Legs;
@@ -65,6 +66,7 @@ pub struct Shard {
     recorded: Waiting,
     transmits: Transmits,
     streams: Streams,
+    desk: Desk,
     events: VecDeque<Event>,
     random: u64,
     past: LegStats,
@@ -87,6 +89,7 @@ impl Shard {
             recorded: Waiting::default(),
             transmits: Transmits::default(),
             streams: Streams::default(),
+            desk: Desk::default(),
             events: VecDeque::new(),
             random: seed | 1,
             past: LegStats::default(),
@@ -266,6 +269,7 @@ impl Shard {
             encoded: &mut self.encoded,
             unmixed: &mut self.unmixed,
             recorded: &mut self.recorded,
+            desk: &mut self.desk,
             moving: &mut self.moving,
         };
         match part.0 {
@@ -476,6 +480,7 @@ impl Shard {
 
     fn forget(&mut self, id: LegId) {
         if let Some(leg) = self.legs.remove(id) {
+            self.desk.trim(self.legs.len());
             self.past.add(&leg.stats);
             for recorder in &leg.recorders {
                 self.recordings.remove(&recorder.id);
