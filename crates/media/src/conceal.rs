@@ -35,8 +35,11 @@ const SCALE_MAX: usize = 6;
 pub struct Concealer {
     /// Samples for each one at 8 kHz.
     scale: usize,
-    /// What was heard last, and what had been when the gap began.
+    /// What was heard last, as a ring whose oldest sample is at `oldest`: so a tick touches only as
+    /// much of it as it adds.
     history: Box<[i16]>,
+    oldest: usize,
+    /// What had been when the gap began.
     past: Box<[i16]>,
     lag: usize,
     concealed: usize,
@@ -53,6 +56,7 @@ impl Concealer {
         Self {
             scale,
             history: vec![0; PAST * scale].into(),
+            oldest: 0,
             past: vec![0; PAST * scale].into(),
             lag,
             concealed: 0,
@@ -93,7 +97,7 @@ impl Concealer {
         let planned = self.bridge.len() - self.played;
         if planned == 0 {
             if self.concealed == 0 {
-                self.past.copy_from_slice(&self.history);
+                recent(&self.history, self.oldest, &mut self.past);
                 self.lag = period(&self.past, self.scale, WINDOW);
             }
             let whole = gap.len() + rest;
@@ -118,12 +122,14 @@ impl Concealer {
 
     /// Returns what was played last.
     pub fn last<const N: usize>(&self) -> [i16; N] {
-        self.history.last_chunk().copied().unwrap_or([0; N])
+        let mut last = [0; N];
+        recent(&self.history, self.oldest, &mut last);
+        last
     }
 
-    /// Returns the last samples of what was played.
-    pub fn past(&self, length: usize) -> &[i16] {
-        &self.history[self.history.len() - length.min(self.history.len())..]
+    /// Writes the last samples of what was played, as many as there is room for; no more are kept than a few periods.
+    pub fn past(&self, past: &mut [i16]) {
+        recent(&self.history, self.oldest, past);
     }
 
     /// Returns what would be made up next.
@@ -206,9 +212,19 @@ impl Concealer {
 
     fn remember(&mut self, samples: &[i16]) {
         let length = self.history.len();
-        let new = samples.len().min(length);
-        self.history.copy_within(new.., 0);
-        self.history[length - new..].copy_from_slice(&samples[samples.len() - new..]);
+        let new = &samples[samples.len().saturating_sub(length)..];
+        let (first, rest) = new.split_at(new.len().min(length - self.oldest));
+        self.history[self.oldest..][..first.len()].copy_from_slice(first);
+        self.history[..rest.len()].copy_from_slice(rest);
+        self.oldest = (self.oldest + new.len()) % length;
+    }
+}
+
+/// Writes the end of a ring whose oldest sample is at that place.
+fn recent(ring: &[i16], oldest: usize, past: &mut [i16]) {
+    let start = oldest + ring.len() - past.len().min(ring.len());
+    for (index, sample) in past.iter_mut().enumerate() {
+        *sample = ring[(start + index) % ring.len()];
     }
 }
 

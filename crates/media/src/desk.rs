@@ -2,6 +2,7 @@
 //! that these stay in the processor's caches. A thousand legs do not fit there.
 
 use crate::rate::Rate;
+use crate::rtp::PACKET_MAX;
 
 /// One leg's sound of this tick. Between two turns it is empty.
 #[derive(Debug, Default)]
@@ -36,12 +37,29 @@ impl Sums {
 }
 
 /// The buffers that are not in use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Desk {
     /// As many as were ever in use at once.
     sounds: [Vec<Sound>; 3],
     /// One room has its turn at a time.
     sums: [Option<Sums>; 3],
+    /// What one leg alone hears, before and after it is limited.
+    pub heard: Vec<i32>,
+    pub limited: Vec<i16>,
+    /// A packet in the making.
+    pub packet: Box<[u8; PACKET_MAX]>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self {
+            sounds: Default::default(),
+            sums: Default::default(),
+            heard: Vec::new(),
+            limited: Vec::new(),
+            packet: Box::new([0; PACKET_MAX]),
+        }
+    }
 }
 
 impl Desk {

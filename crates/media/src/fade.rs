@@ -38,8 +38,13 @@ impl Fade {
 
     /// Adds a tick of sound to `sum`, ramping. At rest on 1.0 it adds the samples as they are.
     pub fn add(&mut self, sum: &mut [i32], frame: &[i32]) {
+        self.add_each(sum, frame.iter().copied());
+    }
+
+    /// Adds a tick of sound as [`Self::add`] does, as its samples are made.
+    pub fn add_each(&mut self, sum: &mut [i32], frame: impl Iterator<Item = i32>) {
         if self.is_unity() {
-            for (sum, &sample) in sum.iter_mut().zip(frame) {
+            for (sum, sample) in sum.iter_mut().zip(frame) {
                 *sum += sample;
             }
             return;
@@ -47,8 +52,8 @@ impl Fade {
         if self.is_silent() {
             return;
         }
-        let step = 1.0 / (RAMP * frame.len() as f32);
-        for (sum, &sample) in sum.iter_mut().zip(frame) {
+        let step = 1.0 / (RAMP * sum.len() as f32);
+        for (sum, sample) in sum.iter_mut().zip(frame) {
             self.step(step);
             *sum += (sample as f32 * self.now).round() as i32;
         }

@@ -100,6 +100,8 @@ pub struct Jitter {
     /// Least and greatest transit in each of the last windows.
     transits: [(i64, i64); WINDOWS as usize],
     window: i64,
+    /// Least and greatest in all of them.
+    extremes: (i64, i64),
     /// How often in each of them something began to be missing, and whether it still is.
     gaps: [u8; WINDOWS as usize],
     missing: bool,
@@ -121,6 +123,10 @@ fn halves(ring: usize, position: i64, length: usize) -> (Range<usize>, Range<usi
 }
 
 const NO_TRANSIT: (i64, i64) = (i64::MAX, i64::MIN);
+
+fn widest(one: (i64, i64), other: (i64, i64)) -> (i64, i64) {
+    (one.0.min(other.0), one.1.max(other.1))
+}
 
 impl Jitter {
     pub fn new(codec: Codec, bounds: Bounds) -> Self {
@@ -145,6 +151,7 @@ impl Jitter {
             catches_up: false,
             transits: [NO_TRANSIT; WINDOWS as usize],
             window: 0,
+            extremes: NO_TRANSIT,
             gaps: [0; WINDOWS as usize],
             missing: true,
             packet: 0,
@@ -167,10 +174,12 @@ impl Jitter {
         self.began = None;
         self.aligned = false;
         self.transits = [NO_TRANSIT; WINDOWS as usize];
+        self.extremes = NO_TRANSIT;
         self.gaps = [0; WINDOWS as usize];
         self.missing = true; // At first nothing is there, and nothing is lost by that.
         self.silent = false;
         self.moving = false;
+        self.rests = 0;
     }
 
     /// Gives play-out its place anew with the next tick, where it is too late: nobody hears the step.
@@ -375,8 +384,7 @@ impl Jitter {
 
     /// Returns by how much the network's delay varies.
     fn deviation(&self) -> Option<(i64, i64)> {
-        let least = self.transits.iter().map(|t| t.0).min().unwrap_or(i64::MAX);
-        let greatest = self.transits.iter().map(|t| t.1).max().unwrap_or(i64::MIN);
+        let (least, greatest) = self.extremes;
         (least <= greatest).then_some((least, greatest - least))
     }
 
@@ -437,11 +445,12 @@ impl Jitter {
                 self.gaps[passed] = 0;
             }
             self.window = window;
+            self.extremes = self.transits.iter().copied().fold(NO_TRANSIT, widest);
         }
         let transit = now - position;
-        let (least, greatest) = &mut self.transits[window.rem_euclid(WINDOWS) as usize];
-        *least = transit.min(*least);
-        *greatest = transit.max(*greatest);
+        let here = &mut self.transits[window.rem_euclid(WINDOWS) as usize];
+        *here = widest(*here, (transit, transit));
+        self.extremes = widest(self.extremes, (transit, transit));
     }
 
     fn samples_in(&self, duration: Duration) -> i64 {

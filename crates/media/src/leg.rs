@@ -498,12 +498,8 @@ impl Leg {
             self.hear_fade.add(heard, mix);
             return;
         }
-        let mut others = [0; SAMPLES_MAX];
-        let others = &mut others[..mix.len()];
-        for ((other, &all), &own) in others.iter_mut().zip(mix).zip(&self.sound.spoken) {
-            *other = all - own;
-        }
-        self.hear_fade.add(heard, others);
+        let others = mix.iter().zip(&self.sound.spoken).map(|(&all, &own)| all - own);
+        self.hear_fade.add_each(heard, others);
     }
 
     /// Whether the far end is due to have sent something; says so once.

@@ -46,6 +46,15 @@ impl Pacer {
         }
     }
 
+    /// Lets a tick of encoded sound pass that is a packet by itself; returns by how much the RTP clock goes
+    /// on in it. Nothing where it is to be taken and waited with.
+    pub fn pass(&mut self, tick: &[u8]) -> Option<u32> {
+        match self {
+            Self::Octets(octets) => octets.pass(tick),
+            Self::Frames(frames) => frames.pass(),
+        }
+    }
+
     /// Writes the next whole packet; if `all` is to leave at once, the next of that.
     pub fn pop(&mut self, packet: &mut [u8; PAYLOAD_MAX], all: bool) -> Option<Paced> {
         match self {

@@ -7,7 +7,7 @@ use crate::SAMPLES;
 use crate::codec::PAYLOAD_MAX;
 use crate::command::{Codec, Event, LegId, PlayTo, PlayerId};
 use crate::desk::Desk;
-use crate::dtmf::Step;
+use crate::dtmf::{Sending, Step};
 use crate::leg::Leg;
 use crate::legs::Legs;
 use crate::player::{Player, Progress};
@@ -17,7 +17,7 @@ use crate::recording::Waiting;
 use crate::resample::Resampler;
 use crate::room::Room;
 use crate::rtcp;
-use crate::rtp::{Header, PACKET_MAX};
+use crate::rtp::Header;
 use crate::shard::{Channel, EVENTS_MAX};
 use crate::stream::Streams;
 use crate::talkers;
@@ -168,27 +168,35 @@ impl Round<'_> {
 
     /// Sends the mix as one leg alone hears it.
     fn send_mix(&mut self, room: &mut Room, leg: &mut Leg, streams: &mut Streams) {
-        let mut heard = [0; SAMPLES_MAX];
-        let heard = &mut heard[..leg.rate().samples()];
+        let mut heard = self.nothing_heard(leg.rate());
         let bus = room.buses.at(leg.rate());
         if leg.own.shared {
             leg.limiter = bus.limiter_before;
         }
-        leg.hear_others(&bus.sums.mix, heard);
+        leg.hear_others(&bus.sums.mix, &mut heard);
         for whisper in room.whispers.iter().filter(|whisper| whisper.to == leg.id) {
-            add_to(heard, &whisper.sound);
+            add_to(&mut heard, &whisper.sound);
         }
-        self.send_alone(leg, heard, Some(room), streams);
+        self.send_alone(leg, &mut heard, Some(room), streams);
+        self.desk.heard = heard;
     }
 
     /// Sends to a leg without a room what is played to it.
     pub fn loose(&mut self, leg: &mut Leg, streams: &mut Streams) {
         self.listen(leg);
         leg.own.may_share(false, leg.options.codec);
-        let mut heard = [0; SAMPLES_MAX];
-        let heard = &mut heard[..leg.rate().samples()];
-        self.send_alone(leg, heard, None, streams);
+        let mut heard = self.nothing_heard(leg.rate());
+        self.send_alone(leg, &mut heard, None, streams);
+        self.desk.heard = heard;
         self.finish(leg);
+    }
+
+    /// Takes the buffer of what one leg hears, with silence in it.
+    fn nothing_heard(&mut self, rate: Rate) -> Vec<i32> {
+        let mut heard = std::mem::take(&mut self.desk.heard);
+        heard.clear();
+        heard.resize(rate.samples(), 0);
+        heard
     }
 
     fn listen(&mut self, leg: &mut Leg) {
@@ -223,15 +231,16 @@ impl Round<'_> {
             return self.transmit(leg, payload);
         }
         add_players(leg, played, heard);
-        let mut frame = [0; SAMPLES_MAX];
-        let frame = &mut frame[..rate.samples()];
-        leg.limiter.limit(rate, heard, frame);
-        self.record(leg, frame);
+        let mut frame = std::mem::take(&mut self.desk.limited);
+        frame.resize(rate.samples(), 0);
+        leg.limiter.limit(rate, heard, &mut frame);
+        self.record(leg, &frame);
         *self.encoded += 1;
         let mut payload = [0; PAYLOAD_MAX];
         let loss = leg.reported_loss();
         let shared = room.and_then(|room| room.buses.get(rate)?.encodings.encoder(codec));
-        let length = leg.own.encode(codec, shared, frame, loss, &mut payload);
+        let length = leg.own.encode(codec, shared, &frame, loss, &mut payload);
+        self.desk.limited = frame;
         self.transmit(leg, &payload[..length]);
     }
 
@@ -275,65 +284,83 @@ impl Round<'_> {
 
     /// Sends a tick of encoded sound, or a key in its place.
     fn transmit(&mut self, leg: &mut Leg, payload: &[u8]) {
-        let now = self.now;
-        let mut packet = [0; PACKET_MAX];
         let keys = leg.keys_out.tick();
         if keys == Step::Done
             && let Some(player) = leg.keys_player.take()
         {
             self.events.push_back(Event::PlayerEnded(player));
         }
-        let key = match (keys, leg.options.telephone_event) {
+        match (keys, leg.options.telephone_event) {
             (Step::Send(sending), Some(payload_type)) if leg.options.sends => {
-                Some((sending, payload_type))
+                // What waits leaves before a key.
+                self.send_paced(leg, true);
+                self.send_key(leg, sending, payload_type);
             }
-            _ => None,
+            _ => {
+                if let Some(steps) = leg.pacer.pass(payload) {
+                    self.send_packet(leg, payload, steps, Duration::ZERO);
+                } else {
+                    leg.pacer.push(payload);
+                    self.send_paced(leg, false);
+                }
+            }
+        }
+        if self.now >= leg.report_at {
+            self.send_report(leg);
+        }
+    }
+
+    fn send_key(&mut self, leg: &mut Leg, sending: Sending, payload_type: u8) {
+        let (codec, ticks) = (leg.options.codec, u32::from(sending.ticks));
+        let header = Header {
+            payload_type,
+            marker: sending.first,
+            timestamp: leg.timestamp.wrapping_sub(ticks * steps_in_a_tick(codec)),
+            ..header(leg)
         };
-        if key.is_none() {
-            leg.pacer.push(payload);
-        }
-        // What waits leaves before a key.
-        self.send_paced(leg, key.is_some());
-        if let Some((sending, payload_type)) = key {
-            let codec = leg.options.codec;
-            let ticks = u32::from(sending.ticks);
-            let header = Header {
-                payload_type,
-                marker: sending.first,
-                timestamp: leg.timestamp.wrapping_sub(ticks * steps_in_a_tick(codec)),
-                ..header(leg)
-            };
-            let payload = sending.payload(codec.clock());
-            let length = write(leg, &header, &payload, &mut packet);
-            leg.sent(0);
-            leg.timestamp = leg.timestamp.wrapping_add(steps_in_a_tick(codec));
-            leg.marker = true;
-            self.transmits.push(now, Duration::ZERO, envelope(leg), &packet[..length]);
-        }
-        if now >= leg.report_at {
-            leg.report_at = now + rtcp::INTERVAL;
-            let to = leg.latch_rtcp.unwrap_or(leg.options.remote_rtcp);
-            let length = leg.report(&mut packet, now);
-            let length = seal(&mut leg.protected, &mut packet, length, true);
-            let report = Envelope { leg: leg.id, channel: Channel::Rtcp, to };
-            self.transmits.push(now, Duration::ZERO, report, &packet[..length]);
-        }
+        let payload = sending.payload(codec.clock());
+        self.send(leg, &header, &payload, Duration::ZERO);
+        leg.sent(0);
+        leg.timestamp = leg.timestamp.wrapping_add(steps_in_a_tick(codec));
+        leg.marker = true;
+    }
+
+    fn send_report(&mut self, leg: &mut Leg) {
+        leg.report_at = self.now + rtcp::INTERVAL;
+        let to = leg.latch_rtcp.unwrap_or(leg.options.remote_rtcp);
+        let packet = &mut self.desk.packet[..];
+        let length = leg.report(packet, self.now);
+        let length = seal(&mut leg.protected, packet, length, true);
+        let report = Envelope { leg: leg.id, channel: Channel::Rtcp, to };
+        self.transmits.push(self.now, Duration::ZERO, report, &packet[..length]);
     }
 
     /// Sends the packets that are due, or all that there are.
     fn send_paced(&mut self, leg: &mut Leg, all: bool) {
-        let (mut packet, mut payload) = ([0; PACKET_MAX], [0; PAYLOAD_MAX]);
+        let mut payload = [0; PAYLOAD_MAX];
         while let Some(paced) = leg.pacer.pop(&mut payload, all) {
-            let payload = &payload[..paced.length];
-            // Nothing is sent while there is nothing to hear.
-            if leg.options.sends && !payload.is_empty() {
-                let length = write(leg, &header(leg), payload, &mut packet);
-                leg.sent(payload.len());
-                self.transmits.push(self.now, paced.late, envelope(leg), &packet[..length]);
-            }
-            leg.marker |= payload.is_empty();
-            leg.timestamp = leg.timestamp.wrapping_add(paced.steps);
+            self.send_packet(leg, &payload[..paced.length], paced.steps, paced.late);
         }
+    }
+
+    /// Sends a packet of sound in which the RTP clock goes on by so many steps; nothing while there is nothing
+    /// to hear.
+    fn send_packet(&mut self, leg: &mut Leg, payload: &[u8], steps: u32, late: Duration) {
+        if leg.options.sends && !payload.is_empty() {
+            self.send(leg, &header(leg), payload, late);
+            leg.sent(payload.len());
+        }
+        leg.marker |= payload.is_empty();
+        leg.timestamp = leg.timestamp.wrapping_add(steps);
+    }
+
+    /// Sends a packet, protected as it was agreed on.
+    fn send(&mut self, leg: &mut Leg, header: &Header, payload: &[u8], late: Duration) {
+        let packet = &mut self.desk.packet;
+        let length = header.write(payload, packet);
+        let length = seal(&mut leg.protected, &mut packet[..], length, false);
+        let envelope = Envelope { leg: leg.id, channel: Channel::Rtp, to: leg.latch.remote() };
+        self.transmits.push(self.now, late, envelope, &packet[..length]);
     }
 }
 
@@ -386,16 +413,6 @@ fn header(leg: &Leg) -> Header {
         timestamp: leg.timestamp,
         ssrc: leg.ssrc,
     }
-}
-
-/// Writes a packet of a leg, protected as it was agreed on; returns its length.
-fn write(leg: &mut Leg, header: &Header, payload: &[u8], packet: &mut [u8; PACKET_MAX]) -> usize {
-    let length = header.write(payload, packet);
-    seal(&mut leg.protected, packet, length, false)
-}
-
-fn envelope(leg: &Leg) -> Envelope {
-    Envelope { leg: leg.id, channel: Channel::Rtp, to: leg.latch.remote() }
 }
 
 /// Returns by how much the RTP clock of a codec goes on in a tick.

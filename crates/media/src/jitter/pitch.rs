@@ -39,7 +39,7 @@ impl Jitter {
         let from = sound.len() - ahead;
         let made_up = self.look(&mut sound[from..])?;
         if !squeezes {
-            sound[..longest].copy_from_slice(self.concealer.past(longest));
+            self.concealer.past(&mut sound[..longest]);
         } else {
             // The search looks back from the end.
             sound.reverse();

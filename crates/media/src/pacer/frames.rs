@@ -55,6 +55,11 @@ impl Frames {
         }
     }
 
+    /// Lets a tick pass that is a packet by itself, and has not to wait for others.
+    pub fn pass(&self) -> Option<u32> {
+        (self.count == 0 && self.joined == 1 && !self.halves).then(|| self.steps())
+    }
+
     /// Writes the next whole packet, or of `all` that waits the next.
     ///
     /// What differs from its neighbours is not joined, and leaves as long after its own tick as it would have:
