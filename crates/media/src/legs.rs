@@ -1,6 +1,6 @@
 //! The legs of a shard, in an array: each keeps its place for as long as it is there.
 
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
 use crate::command::LegId;
 use crate::leg::Leg;
@@ -9,11 +9,13 @@ use crate::leg::Leg;
 pub struct Legs {
     places: Vec<Place>,
     free: Vec<usize>,
-    by_id: BTreeMap<LegId, usize>,
+    by_id: FxHashMap<LegId, usize>,
 }
 
 #[derive(Debug)]
 struct Place {
+    /// Whose it is, so that a leg that is not worked with need not be looked into.
+    id: LegId,
     leg: Option<Box<Leg>>,
     /// Whether a room will come for it.
     seated: bool,
@@ -25,7 +27,7 @@ impl Legs {
     }
 
     pub fn insert(&mut self, leg: Box<Leg>) {
-        let (id, place) = (leg.id, Place { leg: Some(leg), seated: false });
+        let (id, place) = (leg.id, Place { id: leg.id, leg: Some(leg), seated: false });
         if let Some(&taken) = self.by_id.get(&id) {
             self.places[taken] = place;
         } else if let Some(free) = self.free.pop() {
@@ -56,6 +58,11 @@ impl Legs {
         self.at_mut(place)
     }
 
+    /// Returns whose a place is.
+    pub fn id(&self, place: usize) -> Option<LegId> {
+        self.places.get(place).filter(|place| place.leg.is_some()).map(|place| place.id)
+    }
+
     pub fn at(&self, place: usize) -> Option<&Leg> {
         self.places.get(place)?.leg.as_deref()
     }
@@ -80,7 +87,7 @@ impl Legs {
     /// Returns those of `count` places that are in no room.
     pub fn loose(&self, place: usize, count: usize) -> impl Iterator<Item = LegId> {
         let loose = self.places.iter().skip(place).take(count).filter(|place| !place.seated);
-        loose.filter_map(|place| Some(place.leg.as_deref()?.id))
+        loose.filter_map(|place| place.leg.is_some().then_some(place.id))
     }
 
     /// Returns those of `count` places that are in no room.

@@ -252,7 +252,7 @@ impl Shard {
         match part.0 {
             Parts::Room(room) => {
                 let members = self.rooms.get(&room).map_or(&[][..], |room| &room.members);
-                legs.extend(members.iter().filter_map(|&place| Some(self.legs.at(place)?.id)));
+                legs.extend(members.iter().filter_map(|&place| self.legs.id(place)));
             }
             Parts::Loose(place) => legs.extend(self.legs.loose(place, LOOSE_AT_ONCE)),
         }

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use media::{Channel, Command, Event, LegId, RecordingId, RoomId, Shard, ShardStats, TICK, TapId};
+use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::arrival::{Port, Reader};
@@ -24,7 +25,7 @@ const RTCP_TICKS: u64 = 50;
 const BEHIND_MAX: u32 = 5;
 
 /// The ports for RTP and RTCP of each leg.
-type Sockets = BTreeMap<LegId, (Port, Port)>;
+type Sockets = FxHashMap<LegId, (Port, Port)>;
 
 /// What reaches the thread.
 pub enum Input {
@@ -113,7 +114,7 @@ impl MediaThread {
     pub fn new(shard: Shard, others: Vec<SyncSender<Input>>, lateness: Arc<Lateness>) -> Self {
         Self {
             shard,
-            sockets: Sockets::new(),
+            sockets: Sockets::default(),
             rings: BTreeMap::new(),
             moves: Moves::to(others),
             reader: Reader::new(),
