@@ -111,7 +111,7 @@ pub struct Decoder(Decoding);
 enum Decoding {
     Pcmu(Concealer),
     Pcma(Concealer),
-    G722(Box<g722::Decoder>, Concealer),
+    G722(Box<g722::Receiver>),
     Opus(Box<opus::Decoder>),
 }
 
@@ -120,7 +120,7 @@ impl fmt::Debug for Decoding {
         f.write_str(match self {
             Self::Pcmu(_) => "Pcmu",
             Self::Pcma(_) => "Pcma",
-            Self::G722(..) => "G722",
+            Self::G722(_) => "G722",
             Self::Opus(_) => "Opus",
         })
     }
@@ -133,7 +133,7 @@ impl Decoder {
         Self(match codec {
             Codec::Pcmu => Decoding::Pcmu(concealer()),
             Codec::Pcma => Decoding::Pcma(concealer()),
-            Codec::G722 => Decoding::G722(Box::new(g722::Decoder::new()), concealer()),
+            Codec::G722 => Decoding::G722(Box::new(g722::Receiver::new())),
             Codec::Opus(_) => Decoding::Opus(Box::new(opus::Decoder::new())),
         })
     }
@@ -143,7 +143,7 @@ impl Decoder {
     pub fn samples(&self, payload: &[u8]) -> Option<usize> {
         let samples = match &self.0 {
             Decoding::Pcmu(_) | Decoding::Pcma(_) => payload.len(),
-            Decoding::G722(..) => payload.len() * g722::SAMPLES_PER_OCTET,
+            Decoding::G722(_) => payload.len() * g722::SAMPLES_PER_OCTET,
             Decoding::Opus(_) => opus::samples(payload)?,
         };
         (1..=PCM_MAX).contains(&samples).then_some(samples)
@@ -164,10 +164,7 @@ impl Decoder {
                 linear(payload, out, g711::alaw_to_linear);
                 concealer.received(out);
             }
-            Decoding::G722(g722, concealer) => {
-                g722.decode(payload, out);
-                concealer.received(out);
-            }
+            Decoding::G722(g722) => g722.decode(payload, out),
             Decoding::Opus(opus) => {
                 opus.decode(payload, out)?;
             }
@@ -181,7 +178,7 @@ impl Decoder {
     /// Returns false, and does nothing, where it repeats nothing.
     pub fn recover(&mut self, next: &[u8], out: &mut [i16]) -> bool {
         match &mut self.0 {
-            Decoding::Pcmu(_) | Decoding::Pcma(_) | Decoding::G722(..) => false,
+            Decoding::Pcmu(_) | Decoding::Pcma(_) | Decoding::G722(_) => false,
             Decoding::Opus(opus) => opus.recover(next, out),
         }
     }
@@ -197,28 +194,10 @@ impl Decoder {
             Decoding::Pcmu(concealer) | Decoding::Pcma(concealer) => {
                 concealer.conceal(out, 0, &[]);
             }
-            Decoding::G722(g722, concealer) => conceal_and_follow(g722, concealer, out),
+            Decoding::G722(g722) => g722.conceal(out),
             Decoding::Opus(opus) => opus.conceal(out),
         }
     }
-}
-
-/// Conceals, and lets the decoder go along, which is to decode what follows.
-fn conceal_and_follow(decoder: &mut g722::Decoder, concealer: &mut Concealer, out: &mut [i16]) {
-    const DELAY: usize = g722::DELAY;
-    let begins = !concealer.conceals();
-    let before: [i16; 2] = concealer.last();
-    concealer.conceal(out, 0, &[]);
-    let after: [i16; DELAY] = concealer.preview();
-    let (early, late) = out.split_at(out.len().min(DELAY));
-    let (earlier, later) = after.split_at(DELAY - early.len());
-    if begins {
-        decoder.recall(&before);
-        decoder.recall(early);
-        decoder.recall(earlier);
-    }
-    decoder.follow(late);
-    decoder.follow(later);
 }
 
 #[cfg(test)]

@@ -79,3 +79,51 @@ fn any_octets_are_decoded_and_neither_end_leaves_its_range() {
         Encoder::new().encode(&samples, &mut vec![0; samples.len()]);
     }
 }
+
+/// Returns a hash of octets: FNV-1a.
+fn hash(octets: impl Iterator<Item = u8>) -> u64 {
+    octets.fold(0xcbf2_9ce4_8422_2325, |sum, octet| {
+        (sum ^ u64::from(octet)).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
+#[test]
+fn what_becomes_of_noise_and_steps_of_all_levels_is_known_to_the_bit() {
+    let mut random = 1_u32;
+    let mut noise = || {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        random
+    };
+    let sample = |at: u32| {
+        let soft = at / 320 % 16;
+        let sample = (noise() as i32 >> 16) >> soft.min(12);
+        match at / 37 % 2 {
+            0 if soft > 12 => i16::MAX,
+            1 if soft > 12 => i16::MIN,
+            _ => sample as i16,
+        }
+    };
+    let said: Vec<i16> = (0..96_000).map(sample).collect();
+    let mut octets = vec![0; said.len() / 2];
+    Encoder::new().encode(&said, &mut octets);
+    let any: Vec<u8> = (0..100_000).map(|_| (noise() >> 24) as u8).collect();
+    let heard = [&octets, &any].map(|octets| {
+        let mut heard = vec![0; octets.len() * 2];
+        Decoder::new().decode(octets, &mut heard);
+        hash(heard.iter().flat_map(|sample| sample.to_le_bytes()))
+    });
+    assert_eq!(hash(octets.into_iter()), 0x7f10_ff54_07e6_229c);
+    assert_eq!(heard, [0xcc7d_6593_1b1f_f514, 0x2620_1645_bba5_484c]);
+}
+
+#[test]
+fn the_level_of_each_difference_is_found_at_each_step() {
+    let mut bands = Bands::new();
+    for step in &Band::<18_432, 8>::TABLE[..289] {
+        bands.lower.step = *step;
+        for magnitude in 0..=32_767 {
+            let level = Q6[..29].partition_point(|level| (level * step.det) >> 12 <= magnitude);
+            assert_eq!(bands.level(magnitude), level, "{magnitude} at {}", step.det);
+        }
+    }
+}
