@@ -50,8 +50,8 @@ pub struct Backlog {
     cursor: Option<i64>,
     /// Steps in a row that were concealed.
     concealed: usize,
-    /// Whether a packet lately repeated another one.
-    repeats: bool,
+    /// Whether a packet lately told of what was before it.
+    looks_back: bool,
     /// Samples of a tick.
     tick: usize,
 }
@@ -64,7 +64,7 @@ impl Backlog {
             free: Vec::with_capacity(PACKETS_MAX),
             cursor: None,
             concealed: 0,
-            repeats: false,
+            looks_back: false,
             tick: codec.rate().samples(),
         }
     }
@@ -73,12 +73,12 @@ impl Backlog {
     pub fn clear(&mut self) {
         self.free.extend(self.packets.drain(..).map(|packet| packet.payload));
         self.cursor = None;
-        self.repeats = false;
+        self.looks_back = false;
     }
 
-    /// Whether the far end sends its packets again within later ones.
-    pub fn repeats(&self) -> bool {
-        self.repeats
+    /// Whether it is of use to wait for a packet where the one before it is missing.
+    pub fn looks_back(&self) -> bool {
+        self.looks_back
     }
 
     /// Returns how many samples a packet holds; nothing where it is none.
@@ -94,7 +94,7 @@ impl Backlog {
         if decoded || known || self.packets.len() >= PACKETS_MAX {
             return !decoded;
         }
-        self.repeats |= self.decoder.repeats(payload);
+        self.looks_back |= self.decoder.reach(payload) > 0;
         let mut room = self.free.pop().unwrap_or_default();
         room.clear();
         room.extend_from_slice(payload);
@@ -120,7 +120,7 @@ impl Backlog {
         }
         match self.packets.front() {
             Some(packet) if packet.position <= cursor => Some(self.decode(cursor, pcm)),
-            Some(packet) if packet.position < end || self.holds(cursor, packet) => {
+            Some(packet) if packet.position < end || self.tells(cursor, packet) => {
                 let gap = (packet.position - cursor) as usize;
                 Some(self.fill(cursor, gap, pcm))
             }
@@ -128,9 +128,9 @@ impl Backlog {
         }
     }
 
-    /// Whether a packet holds what is missing from `cursor` on until it begins itself.
-    fn holds(&self, cursor: i64, packet: &Packet) -> bool {
-        packet.position - cursor == packet.length as i64 && self.decoder.repeats(&packet.payload)
+    /// Whether a packet tells of all that is missing from `cursor` on until it begins itself.
+    fn tells(&self, cursor: i64, packet: &Packet) -> bool {
+        packet.position - cursor <= self.decoder.reach(&packet.payload) as i64
     }
 
     fn decode(&mut self, cursor: i64, pcm: &mut [i16; PCM_MAX]) -> (i64, usize, Step) {
@@ -151,20 +151,20 @@ impl Backlog {
 
     /// Fills the gap before the first packet that waits.
     fn fill(&mut self, cursor: i64, gap: usize, pcm: &mut [i16; PCM_MAX]) -> (i64, usize, Step) {
-        // The next packet has the last piece of the gap, as long as itself.
-        let (again, length) = self
-            .packets
-            .front()
-            .map_or((&[][..], 0), |packet| (&packet.payload[..], packet.length));
-        if gap > length {
-            return self.conceal(cursor, (gap - length).min(self.tick), pcm);
+        let next = self.packets.front().map_or(&[][..], |packet| &packet.payload);
+        let reach = self.decoder.reach(next);
+        if gap > reach {
+            return self.conceal(cursor, (gap - reach).min(self.tick), pcm);
         }
-        if gap == length && self.decoder.recover(again, &mut pcm[..gap]) {
+        if !self.decoder.recover(next, &mut pcm[..gap]) {
+            return self.conceal(cursor, gap, pcm);
+        }
+        self.cursor = Some(cursor + gap as i64);
+        let step = if self.decoder.repeats(next) { Step::Heard } else { Step::Concealed };
+        if step == Step::Heard {
             self.concealed = 0;
-            self.cursor = Some(cursor + gap as i64);
-            return (cursor, gap, Step::Heard);
         }
-        self.conceal(cursor, gap, pcm)
+        (cursor, gap, step)
     }
 
     fn conceal(

@@ -172,14 +172,26 @@ impl Decoder {
         Some(samples)
     }
 
-    /// Fills `out` with the sound that was lost just before the packet `next`, from what that repeats
-    /// of it. `next` itself is still to be decoded.
+    /// Fills `out` with the sound that was lost just before the packet `next`: from what that repeats
+    /// of it, or so that it leads there. `next` itself is still to be decoded.
     ///
-    /// Returns false, and does nothing, where it repeats nothing.
+    /// Returns false, and does nothing, where the packet is of no use for that.
     pub fn recover(&mut self, next: &[u8], out: &mut [i16]) -> bool {
         match &mut self.0 {
-            Decoding::Pcmu(_) | Decoding::Pcma(_) | Decoding::G722(_) => false,
+            Decoding::Pcmu(_) | Decoding::Pcma(_) => false,
+            Decoding::G722(g722) => g722.bridge(next, out),
             Decoding::Opus(opus) => opus.recover(next, out),
+        }
+    }
+
+    /// Returns how many samples of what was lost before a packet [`Self::recover`] fills by its help, as far as it
+    /// is known without a try.
+    pub fn reach(&self, next: &[u8]) -> usize {
+        match &self.0 {
+            Decoding::Pcmu(_) | Decoding::Pcma(_) => 0,
+            Decoding::G722(_) => g722::Receiver::reach(next),
+            Decoding::Opus(_) if opus::repeats(next) => opus::samples(next).unwrap_or(0),
+            Decoding::Opus(_) => 0,
         }
     }
 

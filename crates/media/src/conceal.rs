@@ -20,7 +20,7 @@ const PERIODS_MAX: usize = 3;
 
 /// How much of what follows a gap tells where it should lead, in samples at 8 kHz: 20 ms; and the least that does.
 pub const AHEAD: usize = 160;
-const AHEAD_MIN: usize = 100;
+pub const AHEAD_MIN: usize = 100;
 /// The longest gap that is filled from both sides, in samples at 8 kHz: 40 ms.
 pub const GAP_MAX: usize = 320;
 /// Most samples of it that are compared at a time, so that a sum of products fits.
@@ -42,6 +42,8 @@ pub struct Concealer {
     /// What had been when the gap began.
     past: Box<[i16]>,
     lag: usize,
+    /// Both are of this gap.
+    begun: bool,
     concealed: usize,
     /// The rest of a gap whose end is known, made up already: from where on it is still to be played.
     bridge: Box<[i16]>,
@@ -59,6 +61,7 @@ impl Concealer {
             oldest: 0,
             past: vec![0; PAST * scale].into(),
             lag,
+            begun: false,
             concealed: 0,
             bridge: vec![0; GAP_MAX * scale].into(),
             played: GAP_MAX * scale,
@@ -94,12 +97,8 @@ impl Concealer {
     /// Fills a gap, or as much of it as has to be known now: `rest` samples more are missing, and then
     /// comes `ahead`, which is empty where that is not known.
     pub fn conceal(&mut self, gap: &mut [i16], rest: usize, ahead: &[i16]) {
-        let planned = self.bridge.len() - self.played;
-        if planned == 0 {
-            if self.concealed == 0 {
-                recent(&self.history, self.oldest, &mut self.past);
-                self.lag = period(&self.past, self.scale, WINDOW);
-            }
+        if self.played == self.bridge.len() {
+            self.begin();
             let whole = gap.len() + rest;
             if ahead.len() >= AHEAD_MIN * self.scale && whole <= self.bridge.len() {
                 self.plan(whole, &ahead[..ahead.len().min(AHEAD * self.scale)]);
@@ -132,12 +131,22 @@ impl Concealer {
         recent(&self.history, self.oldest, past);
     }
 
-    /// Returns what would be made up next.
-    pub fn preview<const N: usize>(&self) -> [i16; N] {
-        std::array::from_fn(|index| {
+    /// Tells what would be made up next if nothing were known of what follows.
+    pub fn preview(&mut self, sound: &mut [i16]) {
+        self.begin();
+        for (index, sample) in sound.iter_mut().enumerate() {
             let at = self.concealed + index;
-            pcm(self.plain(at) * self.gain(at))
-        })
+            *sample = pcm(self.plain(at) * self.gain(at));
+        }
+    }
+
+    /// Looks at what was heard before a gap, once.
+    fn begin(&mut self) {
+        if self.concealed == 0 && !self.begun {
+            recent(&self.history, self.oldest, &mut self.past);
+            self.lag = period(&self.past, self.scale, WINDOW);
+            self.begun = true;
+        }
     }
 
     /// Makes up a whole gap whose end is known, from both of its sides.
@@ -211,6 +220,7 @@ impl Concealer {
     }
 
     fn remember(&mut self, samples: &[i16]) {
+        self.begun = false;
         let length = self.history.len();
         let new = &samples[samples.len().saturating_sub(length)..];
         let (first, rest) = new.split_at(new.len().min(length - self.oldest));

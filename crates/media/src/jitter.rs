@@ -411,7 +411,7 @@ impl Jitter {
     /// lost: both together tell more of what lay between them than the one before it alone.
     fn patience(&self, room: i64) -> i64 {
         let gaps: u32 = self.gaps.iter().copied().map(u32::from).sum();
-        let of_use = self.backlog.as_ref().is_none_or(|backlog| backlog.repeats());
+        let of_use = self.backlog.as_ref().is_none_or(|backlog| backlog.looks_back());
         if gaps < GAPS_MIN || !of_use {
             return 0;
         }
