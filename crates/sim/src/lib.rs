@@ -9,6 +9,7 @@ pub mod load;
 mod played;
 pub mod rehearsal;
 mod samples;
+pub mod town;
 mod virtual_phones;
 pub mod world;
 
