@@ -177,10 +177,16 @@ const BAD_INPUT: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "half as many calls again as there is time for",
-        &[(
-            "crates/sim/tests/overload.rs",
-            "of_half_as_many_calls_again_as_there_is_time_for_the_first_keep_their_sound",
-        )],
+        &[
+            (
+                "crates/sim/tests/overload.rs",
+                "of_half_as_many_calls_again_as_there_is_time_for_the_first_keep_their_sound",
+            ),
+            (
+                "crates/e2e/tests/impaired/overload.rs",
+                "speech_is_as_good_while_half_as_many_calls_again_are_offered_as_there_is_time_for",
+            ),
+        ],
     ),
 ];
 

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod network;
+mod overload;
 mod score;
 mod speech;
 

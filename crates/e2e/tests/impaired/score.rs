@@ -7,6 +7,7 @@ use std::process::Command;
 
 use e2e::brought;
 use media::{Codec, OpusOptions, Rate};
+use tempfile::TempDir;
 
 use crate::network::{Network, Said, coded_twice, heard};
 use crate::speech;
@@ -51,17 +52,10 @@ impl fmt::Display for Trial {
 
 /// Returns the mean opinion that PESQ has of each trial, over all voices and as many seeds.
 pub fn scores(trials: &[Trial], seeds: u64) -> Vec<f64> {
-    let folder = tempfile::tempdir().unwrap();
     let voices = speech::voices();
-    let mut list = String::new();
+    let mut jury = Jury::new();
     // Encoding is what takes time.
     let mut spoken: Vec<(Codec, Vec<Said>)> = Vec::new();
-    let file = |name: &str, sound: &[i16]| {
-        let octets: Vec<u8> = sound.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        let path = folder.path().join(name);
-        std::fs::write(&path, octets).unwrap();
-        path.display().to_string()
-    };
     for (number, trial) in trials.iter().enumerate() {
         let rate = trial.codec.rate();
         let judged = rate.min(Rate::Wide);
@@ -71,16 +65,14 @@ pub fn scores(trials: &[Trial], seeds: u64) -> Vec<f64> {
         }
         let (_, spoken) = spoken.iter().find(|(codec, _)| *codec == trial.codec).unwrap();
         for (speaker, (voice, said)) in voices.iter().zip(spoken).enumerate() {
-            let reference = file(&format!("{speaker}-{judged:?}"), &speech::at(judged, voice));
+            let reference = speech::at(judged, voice);
             for seed in 0..seeds {
                 let sound = trial.hear(said, seed * 1_000 + speaker as u64);
-                let sound = speech::resampled(rate, judged, &sound);
-                let degraded = file(&format!("{number}-{speaker}-{seed}"), &sound);
-                list += &format!("{number} {} {reference} {degraded}\n", judged.hertz());
+                jury.hear(number, judged, &reference, &speech::resampled(rate, judged, &sound));
             }
         }
     }
-    means(&judged(&file("list", &[]), &list), trials.len())
+    jury.verdicts()
 }
 
 impl Trial {
@@ -93,23 +85,55 @@ impl Trial {
     }
 }
 
-/// Runs the judge, which answers each line with a trial's number and the opinion.
-fn judged(list: &str, text: &str) -> String {
-    std::fs::write(list, text).unwrap();
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk/pesq_scores.py");
-    let output =
-        Command::new(brought("SIDETONE_TEST_PYTHON")).arg(program).arg(list).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    String::from_utf8(output.stdout).unwrap()
+/// What PESQ is to judge.
+pub struct Jury {
+    folder: TempDir,
+    /// What was said so far, and where that lies.
+    said: Vec<(Vec<i16>, String)>,
+    list: String,
+    heard: usize,
 }
 
-fn means(answer: &str, trials: usize) -> Vec<f64> {
-    let mut all: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-    for line in answer.lines() {
-        let (number, score) = line.split_once(' ').unwrap();
-        all.entry(number.parse().unwrap()).or_default().push(score.parse().unwrap());
+impl Jury {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, said: Vec::new(), list: String::new(), heard: 0 }
     }
-    assert_eq!(all.len(), trials, "{answer}");
-    all.values().map(|scores| scores.iter().sum::<f64>() / scores.len() as f64).collect()
+
+    /// Takes what was said and what was heard of it, as one of those that count for a number.
+    pub fn hear(&mut self, number: usize, rate: Rate, said: &[i16], heard: &[i16]) {
+        let file = |name: String, sound: &[i16]| {
+            let octets: Vec<u8> = sound.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+            let path = self.folder.path().join(name);
+            std::fs::write(&path, octets).unwrap();
+            path.display().to_string()
+        };
+        let heard = file(format!("heard-{}", self.heard), heard);
+        let known = self.said.iter().find(|(known, _)| known == said);
+        let reference = known.map(|(_, reference)| reference.clone()).unwrap_or_else(|| {
+            let reference = file(format!("said-{}", self.said.len()), said);
+            self.said.push((said.to_vec(), reference.clone()));
+            reference
+        });
+        self.list += &format!("{number} {} {reference} {heard}\n", rate.hertz());
+        self.heard += 1;
+    }
+
+    /// Asks; returns the mean opinion for each number, in their order.
+    pub fn verdicts(self) -> Vec<f64> {
+        let list = self.folder.path().join("list");
+        std::fs::write(&list, &self.list).unwrap();
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk/pesq_scores.py");
+        let mut python = Command::new(brought("SIDETONE_TEST_PYTHON"));
+        let output = python.arg(program).arg(list).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let mut all: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
+            let (number, score) = line.split_once(' ').unwrap();
+            all.entry(number.parse().unwrap()).or_default().push(score.parse().unwrap());
+        }
+        assert_eq!(all.values().map(Vec::len).sum::<usize>(), self.heard);
+        all.values().map(|scores| scores.iter().sum::<f64>() / scores.len() as f64).collect()
+    }
 }
