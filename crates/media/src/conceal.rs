@@ -239,7 +239,7 @@ fn recent(ring: &[i16], oldest: usize, past: &mut [i16]) {
 }
 
 fn pcm(value: f32) -> i16 {
-    crate::leg::saturate(rounded(value))
+    crate::saturate(rounded(value))
 }
 
 /// Returns what is at `place` of a sound, by a cubic curve through four samples.

@@ -481,7 +481,7 @@ fn lacks(sound: &[i16]) -> bool {
 fn stretch(sound: &[i16], frame: &mut [i16]) {
     let ratio = (sound.len() - 1) as f32 / (frame.len() - 1) as f32;
     for (index, out) in frame.iter_mut().enumerate() {
-        *out = crate::leg::saturate(crate::rounded(between(sound, index as f32 * ratio)));
+        *out = crate::saturate(crate::rounded(between(sound, index as f32 * ratio)));
     }
 }
 

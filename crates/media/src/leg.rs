@@ -431,7 +431,7 @@ impl Leg {
             let made = &mut made[..self.sound.voice.len()];
             resampler.resample(&came[..samples], made);
             for (voice, &sample) in self.sound.voice.iter_mut().zip(made.iter()) {
-                *voice = saturate(sample);
+                *voice = crate::saturate(sample);
             }
             concealed
         } else {
@@ -570,9 +570,4 @@ impl Leg {
 
 fn resampler(from: Rate, to: Rate) -> Option<Box<Resampler>> {
     (from != to).then(|| Box::new(Resampler::new(from, to)))
-}
-
-/// Returns a sample within full scale.
-pub fn saturate(sample: i32) -> i16 {
-    sample.clamp(-i32::from(i16::MAX), i16::MAX.into()) as i16
 }

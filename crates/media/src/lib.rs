@@ -110,3 +110,8 @@ fn samples_in(duration: Duration) -> i64 {
 fn rounded(value: f32) -> i32 {
     (value + 0.5_f32.copysign(value)) as i32
 }
+
+/// Returns a sample within full scale.
+fn saturate(sample: i32) -> i16 {
+    sample.clamp(-i32::from(i16::MAX), i16::MAX.into()) as i16
+}

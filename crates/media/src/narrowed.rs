@@ -1,6 +1,5 @@
 //! Sound of any rate at 8 kHz, for those who listen at that: recordings, and who tells machines apart.
 
-use crate::leg::saturate;
 use crate::rate::{Rate, SAMPLES_MAX};
 use crate::resample::Resampler;
 use crate::{Frame, SAMPLES};
@@ -26,7 +25,7 @@ impl Narrowed {
     pub fn of<T: Copy + Into<i32>>(&mut self, rate: Rate, sound: &[T]) -> &Frame {
         if rate == Rate::Narrow {
             for (out, &sample) in self.frame.iter_mut().zip(sound) {
-                *out = saturate(sample.into());
+                *out = crate::saturate(sample.into());
             }
             return &self.frame;
         }
@@ -37,7 +36,7 @@ impl Narrowed {
             *wide = sample.into();
         }
         resampler.resample(&wide[..sound.len()], &mut narrow);
-        *self.frame = narrow.map(saturate);
+        *self.frame = narrow.map(crate::saturate);
         &self.frame
     }
 }

@@ -10,7 +10,6 @@ use sonora_ns::config::{NS_FRAME_SIZE, NsConfig, OVERLAP_SIZE, SuppressionLevel}
 use sonora_ns::noise_suppressor::NoiseSuppressor;
 
 use crate::insert::Process;
-use crate::leg::saturate;
 use crate::rate::{Rate, SAMPLES_MAX};
 use crate::resample::{Resampler, delay as resampling_delay};
 use crate::rounded;
@@ -97,7 +96,7 @@ impl Process for Suppressor {
             }
         }
         for (made, &sample) in made.iter_mut().zip(back.iter()) {
-            *made = saturate(sample);
+            *made = crate::saturate(sample);
         }
     }
 }

@@ -103,7 +103,7 @@ fn cross(from: &[i16], to: &[i16], period: usize, frame: &mut [i16]) {
     for (index, out) in frame.iter_mut().enumerate() {
         let weight = ((index + 1) as f32 / (period + 1) as f32).min(1.0);
         let sample = f32::from(from[index]) * (1.0 - weight) + f32::from(to[index]) * weight;
-        *out = crate::leg::saturate(crate::rounded(sample));
+        *out = crate::saturate(crate::rounded(sample));
     }
 }
 
