@@ -15,7 +15,7 @@ use crate::{Answer, Request};
 const LISTEN_MAX_S: u64 = 60;
 
 /// `GET /sidetone/v1/Conferences/{ConferenceSid}/Audibility`: what the mixer does for each pair, and
-/// why where it lets nothing through; how loud each is, and who is the dominant speaker.
+/// why where it lets nothing through; how loud each is and what is done to its sound, and who is the dominant speaker.
 pub async fn audibility(request: Request) -> Answer {
     let sid = conference(&request).await?;
     let heard = request.node.audibility(sid).await;
@@ -32,8 +32,14 @@ pub async fn audibility(request: Request) -> Answer {
     });
     let pairs: Vec<Value> = pairs.collect();
     let levels = heard.levels.iter();
-    let levels = levels
-        .map(|(call, below)| json!({"call_sid": call.to_string(), "level_db": -i32::from(*below)}));
+    let levels = levels.map(|level| {
+        json!({
+            "call_sid": level.call.to_string(),
+            "level_db": -i32::from(level.below),
+            "levelling": level.cleaning.levelling,
+            "noise_suppression": level.cleaning.noise_suppression,
+        })
+    });
     let body = json!({
         "conference_sid": sid.to_string(),
         "pairs": pairs,

@@ -57,6 +57,18 @@ impl Pair {
             (&said["levelling"], &said["noise_suppression"]),
             (&levelling.into(), &suppression.into())
         );
+        let audibility = format!("{}/Audibility", self.path.split_once("/Participants").unwrap().0);
+        until(&format!("the mixer does {form}"), async || {
+            let seen = self.server.get_from_root(&audibility).await.body;
+            let mut levels = seen["levels"].as_array().unwrap().iter();
+            levels.len() == 2
+                && levels.all(|one| {
+                    let is_it = one["call_sid"] == said["call_sid"];
+                    one["levelling"] == (is_it && levelling)
+                        && one["noise_suppression"] == (is_it && suppression)
+                })
+        })
+        .await;
     }
 
     /// Waits until the listener's softer frames, the pauses, and the louder ones, speech, are as loud as that.

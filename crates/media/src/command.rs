@@ -303,6 +303,17 @@ pub struct Audible {
     pub limited: bool,
 }
 
+/// How loud a leg is, and what is done to what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Voiced {
+    /// Who speaks.
+    pub leg: LegId,
+    /// In dB below overload, 0 to 127.
+    pub level: u8,
+    /// What is done to what it says, or begins to be.
+    pub cleaning: Cleaning,
+}
+
 /// What became of a leg's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct LegStats {

@@ -40,6 +40,11 @@ impl<T: Process> Insert<T> {
         }
     }
 
+    /// Whether sound is to go through it.
+    pub const fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// Goes on at another rate, after silence.
     pub fn change_rate(&mut self, rate: Rate) {
         if let Some(process) = &mut self.process {

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use crate::activity::{Activity, Known};
 use crate::audio_level::{Said, Told};
 use crate::comfort::ComfortNoise;
-use crate::command::{Codec, Hears, LegId, LegOptions, LegStats, Pcm, PlayerId, Route, Speaks};
+use crate::command::{
+    Cleaning, Codec, Hears, LegId, LegOptions, LegStats, Pcm, PlayerId, Route, Speaks,
+};
 use crate::desk::Sound;
 use crate::dtmf;
 use crate::edge::Edge;
@@ -507,6 +509,12 @@ impl Leg {
         let silent = self.options.receives
             && now.saturating_duration_since(self.last_packet) >= SILENT_AFTER;
         silent && !std::mem::replace(&mut self.reported_silent, true)
+    }
+
+    /// Returns what is done to what it says.
+    pub fn cleaning(&self) -> Cleaning {
+        let noise_suppression = self.suppressor.is_wanted();
+        Cleaning { levelling: self.leveller.is_wanted(), noise_suppression }
     }
 
     /// Starts the ramps towards `route`, in the room where the leg is.

@@ -64,7 +64,7 @@ pub use comfort::ComfortNoise;
 pub use command::{
     Audible, Cleaning, Codec, Command, Event, Hears, JITTER_BOUNDS_MS, LOSS_BOUNDS, LegId,
     LegOptions, LegStats, LiveStats, MOS_BOUNDS, OpusOptions, Pcm, PlayTo, PlayerId, RoomId, Route,
-    ShardStats, Speaks, TapId, Transmit,
+    ShardStats, Speaks, TapId, Transmit, Voiced,
 };
 pub use g711::{alaw_to_linear, linear_to_alaw, linear_to_ulaw, ulaw_to_linear};
 pub use insert::Process;

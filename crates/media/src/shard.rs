@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crate::command::{
     Audible, Command, Event, LegId, LegOptions, LegStats, LiveStats, PlayTo, PlayerId, RoomId,
-    Route, ShardStats, TapId, Transmit,
+    Route, ShardStats, TapId, Transmit, Voiced,
 };
 use crate::desk::Desk;
 use crate::fade::Fade;
@@ -341,14 +341,15 @@ impl Shard {
         pairs
     }
 
-    /// Says how loud each leg of a room is, in dB below overload (0 to 127), and who is the dominant
-    /// speaker.
-    pub fn levels(&self, room: RoomId) -> (Vec<(LegId, u8)>, Option<LegId>) {
+    /// Says how loud each leg of a room is and what its sound goes through, and who is the dominant speaker.
+    pub fn voices(&self, room: RoomId) -> (Vec<Voiced>, Option<LegId>) {
         let Some(room) = self.rooms.get(&room) else { return (Vec::new(), None) };
         let legs = room.members.iter().filter_map(|&place| self.legs.at(place));
-        let mut levels: Vec<(LegId, u8)> = legs.map(|leg| (leg.id, leg.level())).collect();
-        levels.sort();
-        (levels, room.dominant.get())
+        let voiced =
+            |leg: &Leg| Voiced { leg: leg.id, level: leg.level(), cleaning: leg.cleaning() };
+        let mut voices: Vec<Voiced> = legs.map(voiced).collect();
+        voices.sort_by_key(|voiced| voiced.leg);
+        (voices, room.dominant.get())
     }
 
     /// Returns what became of one leg's packets.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use exchange::{Edges, Hearing, ParticipantKey, Refusal, Silence};
-use media::{Audible, LegId, RoomId, Shard};
+use exchange::{Cleaning, Edges, Hearing, ParticipantKey, Refusal, Silence};
+use media::{Audible, LegId, RoomId, Shard, Voiced};
 use model::{AccountSid, CallSid, ConferenceSid};
 
 use crate::core::Core;
@@ -13,24 +13,42 @@ use crate::core::Core;
 pub struct Audibility {
     /// Each ordered pair.
     pub pairs: Vec<Pair>,
-    /// How loud each is, in dB below overload, 0 to 127.
-    pub levels: Vec<(CallSid, u8)>,
+    /// How loud each is, and what is done to its sound.
+    pub levels: Vec<Level>,
     /// Who speaks, or spoke last.
     pub dominant: Option<CallSid>,
+}
+
+/// How loud one is, and what is done to its sound, as the mixer has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level {
+    /// Who speaks.
+    pub call: CallSid,
+    /// In dB below overload, 0 to 127.
+    pub below: u8,
+    /// What its sound goes through before anybody hears it.
+    pub cleaning: Cleaning,
+}
+
+impl Level {
+    fn of(voiced: &Voiced, call: CallSid) -> Self {
+        let media::Cleaning { levelling, noise_suppression } = voiced.cleaning;
+        Self { call, below: voiced.level, cleaning: Cleaning { levelling, noise_suppression } }
+    }
 }
 
 /// What a shard says of a room.
 #[derive(Debug, Default)]
 pub(crate) struct Mixed {
     pairs: Vec<Audible>,
-    levels: Vec<(LegId, u8)>,
+    voices: Vec<Voiced>,
     dominant: Option<LegId>,
 }
 
 impl Mixed {
     pub(crate) fn of(shard: &Shard, room: RoomId) -> Self {
-        let (levels, dominant) = shard.levels(room);
-        Self { pairs: shard.audibility(room), levels, dominant }
+        let (voices, dominant) = shard.voices(room);
+        Self { pairs: shard.audibility(room), voices, dominant }
     }
 }
 
@@ -45,10 +63,10 @@ impl Audibility {
             .pairs
             .iter()
             .filter_map(|pair| Some(((call_of(&pair.listener)?, call_of(&pair.speaker)?), *pair)));
-        let levels = mixed.levels.iter();
+        let levels = mixed.voices.iter();
         Self {
             pairs: Pair::of(hearing, pairs.collect()),
-            levels: levels.filter_map(|(leg, level)| Some((call_of(leg)?, *level))).collect(),
+            levels: levels.filter_map(|one| Some(Level::of(one, call_of(&one.leg)?))).collect(),
             dominant: mixed.dominant.as_ref().and_then(call_of),
         }
     }

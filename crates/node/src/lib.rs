@@ -77,7 +77,7 @@ use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot, watch};
 
 pub use crate::accounts::{ACCOUNTS_MAX, Accounts};
 use crate::audibility::EdgesAsked;
-pub use crate::audibility::{Audibility, Pair};
+pub use crate::audibility::{Audibility, Level, Pair};
 pub use crate::census::Census;
 pub use crate::config::{API_CONCURRENCY, Config, Limits, StartError, raise_open_files};
 pub use crate::core::{

@@ -6,11 +6,11 @@ use super::*;
 const LOUD: u8 = 24;
 
 fn levels(street: &Street) -> Vec<u8> {
-    street.shard.levels(RoomId(1)).0.into_iter().map(|(_, level)| level).collect()
+    street.shard.voices(RoomId(1)).0.into_iter().map(|voiced| voiced.level).collect()
 }
 
 fn dominant(street: &Street) -> Option<u64> {
-    street.shard.levels(RoomId(1)).1.map(|LegId(leg)| leg)
+    street.shard.voices(RoomId(1)).1.map(|LegId(leg)| leg)
 }
 
 /// Returns who has begun to speak.
