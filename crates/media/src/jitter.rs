@@ -5,6 +5,7 @@
 //! as much as the slowest one of the last seconds was later.
 
 mod pitch;
+mod transits;
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use crate::command::Codec;
 use crate::conceal::{AHEAD, Concealer, GAP_MAX, between};
 use crate::g711;
 use crate::rate::{Rate, SAMPLES_MAX};
+use transits::Transits;
 
 /// The hard bound of all delay and memory: what is further off than this is not kept.
 const HORIZON_MS: i64 = 512;
@@ -31,7 +33,7 @@ const KNOWN_AFTER_MS: i64 = 5_000;
 /// How much too short the delay may be before play-out is moved, until the network is known and
 /// from then on; and how much too long, or by half of how much the network's delay varies.
 const SHORT_MS: [i64; 2] = [5, 2];
-const LONG_MS: [i64; 2] = [10, 5];
+const LONG_MS: [i64; 2] = [10, 3];
 /// How often something must have been missing of late for play-out to wait for more, and how much more at most.
 const GAPS_MIN: u32 = 2;
 const PATIENCE_MAX_MS: i64 = 60;
@@ -39,9 +41,8 @@ const PATIENCE_MAX_MS: i64 = 60;
 const STRETCH_MAX: i64 = 4;
 /// Most samples at 8 kHz by which a tick is squeezed, which has time: 0.6 %, a tenth of a semitone.
 const SQUEEZE_MAX: i64 = 1;
-/// How long a delay is remembered, in sixteenths.
+/// A sixteenth of how long a delay is remembered.
 const WINDOW_MS: i64 = 500;
-const WINDOWS: i64 = 16;
 
 /// Most that is looked ahead, at the highest rate.
 const AHEAD_MAX: usize = 6 * AHEAD;
@@ -97,13 +98,8 @@ pub struct Jitter {
     aligned: bool,
     /// The next tick may leave out what makes it late.
     catches_up: bool,
-    /// Least and greatest transit in each of the last windows.
-    transits: [(i64, i64); WINDOWS as usize],
-    window: i64,
-    /// Least and greatest in all of them.
-    extremes: (i64, i64),
-    /// How often in each of them something began to be missing, and whether it still is.
-    gaps: [u8; WINDOWS as usize],
+    transits: Transits,
+    /// Whether something is missing.
     missing: bool,
     /// Samples of the last packet.
     packet: i64,
@@ -120,12 +116,6 @@ fn halves(ring: usize, position: i64, length: usize) -> (Range<usize>, Range<usi
     let start = position.rem_euclid(ring as i64) as usize;
     let first = length.min(ring - start);
     (start..start + first, 0..length - first)
-}
-
-const NO_TRANSIT: (i64, i64) = (i64::MAX, i64::MIN);
-
-fn widest(one: (i64, i64), other: (i64, i64)) -> (i64, i64) {
-    (one.0.min(other.0), one.1.max(other.1))
 }
 
 impl Jitter {
@@ -149,10 +139,7 @@ impl Jitter {
             began: None,
             aligned: false,
             catches_up: false,
-            transits: [NO_TRANSIT; WINDOWS as usize],
-            window: 0,
-            extremes: NO_TRANSIT,
-            gaps: [0; WINDOWS as usize],
+            transits: Transits::new(),
             missing: true,
             packet: 0,
             silent: false,
@@ -173,9 +160,7 @@ impl Jitter {
         }
         self.began = None;
         self.aligned = false;
-        self.transits = [NO_TRANSIT; WINDOWS as usize];
-        self.extremes = NO_TRANSIT;
-        self.gaps = [0; WINDOWS as usize];
+        self.transits.reset();
         self.missing = true; // At first nothing is there, and nothing is lost by that.
         self.silent = false;
         self.moving = false;
@@ -208,6 +193,9 @@ impl Jitter {
             self.play = position;
         }
         self.silent = false;
+        if position < self.play {
+            self.transits.found();
+        }
         // Of what is too early or too late, nothing is kept.
         let end = (position + length as i64).min(self.play + horizon);
         if position.max(self.play) >= end {
@@ -382,12 +370,6 @@ impl Jitter {
         (rest, AHEAD * per_sample)
     }
 
-    /// Returns by how much the network's delay varies.
-    fn deviation(&self) -> Option<(i64, i64)> {
-        let (least, greatest) = self.extremes;
-        (least <= greatest).then_some((least, greatest - least))
-    }
-
     /// Returns 1 where the network is known, else 0.
     fn known(&self, now: i64) -> usize {
         self.began.is_some_and(|began| now - began > KNOWN_AFTER_MS * self.per_ms).into()
@@ -396,10 +378,10 @@ impl Jitter {
     /// Returns where play-out should be: behind the fastest packet by the slowest one's delay.
     fn wanted(&self, now: i64) -> i64 {
         let tick = self.rate.samples() as i64;
-        let Some((least, deviation)) = self.deviation() else {
-            return self.play + tick; // No packet for seconds: as before.
-        };
         let known = self.known(now);
+        let Some((least, deviation)) = self.transits.spread(known > 0) else {
+            return self.play + tick; // No packet yet: as before.
+        };
         let bound = self.samples_in(self.bounds.delay_max.min(DELAY_MAX));
         let assumed = DEVIATION_MIN_MS[known] * self.per_ms;
         let deviation = deviation.max(assumed).min(bound);
@@ -410,9 +392,8 @@ impl Jitter {
     /// Returns how much longer play-out waits, of what `room` is left, for the packet after one that was
     /// lost: both together tell more of what lay between them than the one before it alone.
     fn patience(&self, room: i64) -> i64 {
-        let gaps: u32 = self.gaps.iter().copied().map(u32::from).sum();
         let of_use = self.backlog.as_ref().is_none_or(|backlog| backlog.looks_back());
-        if gaps < GAPS_MIN || !of_use {
+        if self.transits.gaps() < GAPS_MIN || !of_use {
             return 0;
         }
         self.packet.min(PATIENCE_MAX_MS * self.per_ms).min(room)
@@ -422,35 +403,20 @@ impl Jitter {
     fn miss(&mut self, concealed: usize) {
         let missing = concealed > 0;
         if missing && !std::mem::replace(&mut self.missing, missing) {
-            let gaps = &mut self.gaps[self.window.rem_euclid(WINDOWS) as usize];
-            *gaps = gaps.saturating_add(1);
+            self.transits.missed();
         }
         self.missing = missing;
     }
 
     /// Returns by how much the delay may be too short, and too long.
     fn slack(&self, now: i64) -> (i64, i64) {
-        let varies = self.deviation().map_or(0, |(_, deviation)| deviation / 2);
         let known = self.known(now);
+        let varies = self.transits.spread(known > 0).map_or(0, |(_, deviation)| deviation / 2);
         (SHORT_MS[known] * self.per_ms, varies.max(LONG_MS[known] * self.per_ms))
     }
 
     fn observe(&mut self, now: i64, position: i64) {
-        let window = now / (WINDOW_MS * self.per_ms);
-        // Over a pause the last values stay: they are the best that is known.
-        if window != self.window {
-            for passed in 1..=(window - self.window).clamp(1, WINDOWS) {
-                let passed = (self.window + passed).rem_euclid(WINDOWS) as usize;
-                self.transits[passed] = NO_TRANSIT;
-                self.gaps[passed] = 0;
-            }
-            self.window = window;
-            self.extremes = self.transits.iter().copied().fold(NO_TRANSIT, widest);
-        }
-        let transit = now - position;
-        let here = &mut self.transits[window.rem_euclid(WINDOWS) as usize];
-        *here = widest(*here, (transit, transit));
-        self.extremes = widest(self.extremes, (transit, transit));
+        self.transits.observe(now / (WINDOW_MS * self.per_ms), now - position);
     }
 
     fn samples_in(&self, duration: Duration) -> i64 {
