@@ -2,34 +2,39 @@
 
 /// Windows that are remembered: eight seconds, where each is half of one.
 const WINDOWS: usize = 16;
+/// How many packets that came too late are borne before play-out waits for the slowest of all, and how many
+/// are remembered; one is forgotten when all windows have passed once.
+const LATE_MAX: u8 = 2;
+const LATE_KEPT: u8 = 8;
+
+/// One window: the least transit, the greatest, and the greatest but for one packet's.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    least: i64,
+    greatest: i64,
+    usual: i64,
+}
+
 /// A window in which none came.
-const NONE: (i64, i64) = (i64::MAX, i64::MIN);
+const NONE: Window = Window { least: i64::MAX, greatest: i64::MIN, usual: i64::MIN };
 
 /// What is remembered of a network. Transit is the time of arrival less the timestamp, so only differences of
 /// it mean something.
 #[derive(Debug)]
 pub struct Transits {
-    /// Least and greatest in each window.
-    windows: [(i64, i64); WINDOWS],
+    windows: [Window; WINDOWS],
     /// How often in each something began to be missing.
     gaps: [u8; WINDOWS],
     window: i64,
-    least: i64,
-    greatest: i64,
-    /// The greatest but for the one window that has the greatest.
-    usual: i64,
+    /// Of all windows.
+    all: Window,
+    /// Packets that came after they were missed, of late.
+    late: u8,
 }
 
 impl Transits {
     pub const fn new() -> Self {
-        Self {
-            windows: [NONE; WINDOWS],
-            gaps: [0; WINDOWS],
-            window: 0,
-            least: NONE.0,
-            greatest: NONE.1,
-            usual: NONE.1,
-        }
+        Self { windows: [NONE; WINDOWS], gaps: [0; WINDOWS], window: 0, all: NONE, late: 0 }
     }
 
     /// Forgets all but which window it is.
@@ -43,33 +48,29 @@ impl Transits {
         let window = window.max(self.window);
         let mut changes = window > self.window;
         // Over a pause the last values stay: they are the best that is known.
-        for passed in 1..=(window - self.window).min(WINDOWS as i64) {
-            let passed = slot(self.window + passed);
-            (self.windows[passed], self.gaps[passed]) = (NONE, 0);
+        for passed in (self.window + 1..=window).take(WINDOWS) {
+            (self.windows[slot(passed)], self.gaps[slot(passed)]) = (NONE, 0);
+            if slot(passed) == 0 {
+                self.late = self.late.saturating_sub(1);
+            }
         }
         self.window = window;
-        let (least, greatest) = &mut self.windows[slot(window)];
-        changes |= transit < *least || transit > *greatest;
-        (*least, *greatest) = (transit.min(*least), transit.max(*greatest));
+        changes |= self.windows[slot(window)].take(transit);
         if changes {
-            self.look();
+            self.all = self.windows.iter().fold(NONE, |all, window| Window {
+                least: all.least.min(window.least),
+                greatest: all.greatest.max(window.greatest),
+                usual: all.usual.max(window.usual),
+            });
         }
     }
 
-    fn look(&mut self) {
-        (self.least, self.greatest, self.usual) = (NONE.0, NONE.1, NONE.1);
-        for &(least, greatest) in &self.windows {
-            self.least = self.least.min(least);
-            self.usual = self.usual.max(greatest.min(self.greatest));
-            self.greatest = self.greatest.max(greatest);
-        }
-    }
-
-    /// Returns the least transit, and by how much it varies; where `usually`, without the one window in which
-    /// something took longest: what does not come again within seconds need not be waited for.
+    /// Returns the least transit, and by how much it varies; where `usually`, without what is so rare that it
+    /// need not be waited for.
     pub fn spread(&self, usually: bool) -> Option<(i64, i64)> {
-        let greatest = if usually && self.usual > NONE.1 { self.usual } else { self.greatest };
-        (self.least <= self.greatest).then(|| (self.least, (greatest - self.least).max(0)))
+        let Window { least, greatest, usual } = self.all;
+        let bears = usually && self.late <= LATE_MAX && usual >= least;
+        (least <= greatest).then(|| (least, if bears { usual } else { greatest } - least))
     }
 
     /// Counts that something began to be missing.
@@ -80,6 +81,7 @@ impl Transits {
 
     /// Takes one of those back: it had not been lost, but was late.
     pub fn found(&mut self) {
+        self.late = (self.late + 1).min(LATE_KEPT);
         for window in [self.window, self.window - 1] {
             if let Some(less) = self.gaps[slot(window)].checked_sub(1) {
                 self.gaps[slot(window)] = less;
@@ -94,6 +96,18 @@ impl Transits {
     }
 }
 
+impl Window {
+    /// Takes a transit; returns whether it changes anything.
+    fn take(&mut self, transit: i64) -> bool {
+        let before = (self.least, self.usual);
+        self.usual = self.usual.max(transit.min(self.greatest));
+        let is_greatest = transit > self.greatest;
+        self.greatest = self.greatest.max(transit);
+        self.least = self.least.min(transit);
+        is_greatest || before != (self.least, self.usual)
+    }
+}
+
 fn slot(window: i64) -> usize {
     window.rem_euclid(WINDOWS as i64) as usize
 }
@@ -102,27 +116,49 @@ fn slot(window: i64) -> usize {
 mod tests {
     use super::*;
 
-    /// Returns the spread after these transits, one in each window.
+    /// Returns the spread after these transits, eight in each window.
     fn spread(transits: &[i64], usually: bool) -> Option<(i64, i64)> {
         let mut all = Transits::new();
-        for (window, &transit) in (7..).zip(transits) {
-            all.observe(window, transit);
+        for (number, &transit) in (0..).zip(transits) {
+            all.observe(number / 8, transit);
         }
         all.spread(usually)
     }
 
     #[test]
-    fn what_came_late_once_is_not_waited_for_and_twice_is() {
+    fn one_packet_of_a_window_that_was_late_is_not_waited_for_and_two_are() {
         assert_eq!(spread(&[], true), None);
         assert_eq!(spread(&[50], true), Some((50, 0)));
-        assert_eq!(spread(&[50, 58, 51], true), Some((50, 1)));
-        assert_eq!(spread(&[50, 58, 51], false), Some((50, 8)));
-        assert_eq!(spread(&[50, 58, 51, 57], true), Some((50, 7)));
+        assert_eq!(spread(&[50, 58, 51, 51], true), Some((50, 1)));
+        assert_eq!(spread(&[50, 58, 51, 51], false), Some((50, 8)));
+        assert_eq!(spread(&[50, 58, 51, 51, 57, 51], true), Some((50, 7)));
+        let one_each = [50, 51, 58, 51, 51, 51, 51, 51].repeat(WINDOWS);
+        assert_eq!(spread(&one_each, true), Some((50, 1)));
+    }
+
+    #[test]
+    fn where_many_are_missed_for_a_while_the_slowest_is_waited_for() {
+        let mut all = Transits::new();
+        let (mut missed, mut waits) = (0, 0);
+        for packet in 0..WINDOWS as i64 * 8 * 10 {
+            let transit = if packet % 8 == 3 { 58 } else { 50 };
+            all.observe(packet / 8, transit);
+            let (_, spread) = all.spread(true).unwrap();
+            if 50 + spread < transit {
+                missed += 1;
+                all.missed();
+                all.found();
+            }
+            waits += usize::from(spread == 8);
+        }
+        assert!(missed <= 3 + 10, "{missed} in ten times all windows");
+        assert!(waits > WINDOWS * 8 * 8, "{waits}");
+        assert_eq!(all.gaps(), 0);
     }
 
     #[test]
     fn what_was_long_ago_is_forgotten() {
-        let long_ago = [&[20, 90, 90][..], &[50; WINDOWS]].concat();
+        let long_ago = [&[20, 90, 90, 90, 90, 90, 90, 90][..], &[50; WINDOWS * 8]].concat();
         assert_eq!(spread(&long_ago, false), Some((50, 0)));
         let mut all = Transits::new();
         all.observe(0, 20);
