@@ -101,6 +101,8 @@ pub struct Jitter {
     transits: Transits,
     /// Whether something is missing.
     missing: bool,
+    /// Play-out waits for the packet after one that was lost.
+    patient: bool,
     /// Samples of the last packet.
     packet: i64,
     /// The far end said that it is silent: a gap is silence, not loss.
@@ -141,6 +143,7 @@ impl Jitter {
             catches_up: false,
             transits: Transits::new(),
             missing: true,
+            patient: false,
             packet: 0,
             silent: false,
             moving: false,
@@ -161,6 +164,7 @@ impl Jitter {
         self.began = None;
         self.aligned = false;
         self.transits.reset();
+        self.patient = false;
         self.missing = true; // At first nothing is there, and nothing is lost by that.
         self.silent = false;
         self.moving = false;
@@ -393,7 +397,7 @@ impl Jitter {
     /// lost: both together tell more of what lay between them than the one before it alone.
     fn patience(&self, room: i64) -> i64 {
         let of_use = self.backlog.as_ref().is_none_or(|backlog| backlog.looks_back());
-        if self.transits.gaps() < GAPS_MIN || !of_use {
+        if !self.patient || !of_use {
             return 0;
         }
         self.packet.min(PATIENCE_MAX_MS * self.per_ms).min(room)
@@ -406,6 +410,8 @@ impl Jitter {
             self.transits.missed();
         }
         self.missing = missing;
+        // Once it waits, one is enough: each time that play-out moves, something is stretched.
+        self.patient = self.transits.gaps() >= if self.patient { 1 } else { GAPS_MIN };
     }
 
     /// Returns by how much the delay may be too short, and too long.
