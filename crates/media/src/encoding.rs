@@ -2,7 +2,7 @@
 //!
 //! A codec that has a memory makes it the far end's too, so a leg that begins to hear a mix of its
 //! own takes the memory of the shared encoder along, and one that hears what all hear comes back
-//! only when its own encoder has encoded the same for a while: then both remember alike.
+//! only when its own encoder has encoded the same for a while and both remember alike.
 
 use crate::codec::{Encoder, PAYLOAD_MAX};
 use crate::command::Codec;
@@ -11,12 +11,18 @@ use crate::stream::Follows;
 /// Ticks of the same sound after which two encoders remember alike: 200 ms.
 pub const ALIKE_AFTER: u32 = 10;
 
+/// Ticks for which a leg that hears what all hear waits for a moment in which nobody hears the change: 2 s. In speech
+/// one comes with the first pause, in a tone that goes on it may not.
+const WAIT_MAX: u32 = 100;
+
 /// The encoder of what one leg alone hears.
 #[derive(Debug)]
 pub struct Own {
     encoder: Option<Box<Encoder>>,
     /// Ticks in a row in which all others heard the same.
     alike: u32,
+    /// The encoder that all share would have been near enough to its own in the last tick.
+    near: bool,
     /// The leg is sent the shared encoding in this tick, and was in the last one.
     pub shares: bool,
     pub shared: bool,
@@ -27,7 +33,7 @@ pub struct Own {
 impl Own {
     pub const fn new() -> Self {
         let follows = Follows::new();
-        Self { encoder: None, alike: 0, shares: false, shared: false, follows }
+        Self { encoder: None, alike: 0, near: false, shares: false, shared: false, follows }
     }
 
     /// Says whether the leg hears what all hear in this tick; returns whether it may be sent what
@@ -35,8 +41,9 @@ impl Own {
     pub fn may_share(&mut self, hears_all: bool, codec: Codec) -> bool {
         self.shared = self.shares;
         self.alike = if hears_all { self.alike.saturating_add(1) } else { 0 };
-        self.shares =
-            hears_all && (codec.is_stateless() || self.is_new() || self.alike > ALIKE_AFTER);
+        self.near &= self.alike > ALIKE_AFTER;
+        let comes_back = self.near || self.alike > ALIKE_AFTER + WAIT_MAX;
+        self.shares = hears_all && (codec.is_stateless() || self.is_new() || comes_back);
         self.shares
     }
 
@@ -67,6 +74,8 @@ impl Own {
         let encoder = self.encoder.get_or_insert_with(|| {
             Box::new(shared.cloned().unwrap_or_else(|| Encoder::new(codec)))
         });
+        self.near =
+            self.alike >= ALIKE_AFTER && shared.is_none_or(|shared| encoder.is_near(shared, frame));
         if let Some(loss) = loss {
             encoder.expect_loss(percent(loss));
         }

@@ -176,6 +176,26 @@ impl Encoder {
         }
         octets.len().min(pairs.len())
     }
+
+    /// Returns how far those are from each other who hear what `other` makes of this and remember one what that does, the
+    /// other what this encoder does: the power of their difference, in both bands.
+    pub fn distance(&self, other: &Self, samples: &[i16]) -> f32 {
+        let Self { mut bands, mut mirror } = other.clone();
+        let [mut there, mut here] = [bands.clone(), self.bands.clone()];
+        let (pairs, _) = samples.as_chunks();
+        let mut split = [[0; 2]; BLOCK];
+        let mut power = 0.0;
+        for pairs in pairs.chunks(BLOCK) {
+            mirror.split(pairs, &mut split);
+            for &split in &split[..pairs.len()] {
+                let octet = bands.encode(split);
+                for (there, here) in there.decode(octet).into_iter().zip(here.decode(octet)) {
+                    power += (f32::from(there) - f32::from(here)).powi(2);
+                }
+            }
+        }
+        power / pairs.len().max(1) as f32
+    }
 }
 
 /// Samples by which both ends' mirror filters together delay.
