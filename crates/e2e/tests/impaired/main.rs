@@ -73,6 +73,16 @@ fn speech_by_alaw_is_as_good() {
 }
 
 #[test]
+fn gaps_of_g722_are_filled_from_both_sides() {
+    // From one side alone: 3.01, 2.63, 2.04, 1.56.
+    check(
+        Codec::G722,
+        4,
+        &[(0.0, 3.8), (1.0, 3.45), (3.0, 3.02), (5.0, 2.65), (10.0, 2.08), (20.0, 1.59)],
+    );
+}
+
+#[test]
 fn opus_repeats_what_was_lost() {
     check(opus(true), 2, &[(5.0, 3.6), (10.0, 3.0)]);
 }
