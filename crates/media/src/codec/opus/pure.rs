@@ -1,18 +1,19 @@
-//! Opus in Rust: one crate's encoder, which keeps its bitrate, and another's decoder, which conceals well.
+//! Opus in Rust: a library's encoder, and a decoder upon the parts of the same.
+
+mod frames;
+mod speech;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use opus_rs::OpusDecoder;
 use ropus::opus::decoder::MODE_CELT_ONLY;
 use ropus::{
     OPUS_APPLICATION_VOIP, OPUS_AUTO, OPUS_BANDWIDTH_FULLBAND, OPUS_BANDWIDTH_MEDIUMBAND,
     OPUS_BANDWIDTH_NARROWBAND, OPUS_BANDWIDTH_SUPERWIDEBAND, OPUS_BANDWIDTH_WIDEBAND, OpusEncoder,
 };
 
-use super::super::PCM_MAX;
+use self::frames::Frames;
 use super::Settings;
 use crate::rate::Rate;
-use crate::rounded;
 
 pub struct Encoder(OpusEncoder);
 
@@ -55,43 +56,31 @@ impl Encoder {
     }
 }
 
-pub struct Decoder(OpusDecoder);
+pub struct Decoder(Frames);
 
 impl Decoder {
     pub fn new() -> Self {
-        let decoder = OpusDecoder::new(Rate::Full.hertz() as i32, 1);
-        Self(decoder.expect("48 kHz and one channel are among its settings"))
+        Self(Frames::new())
     }
 
     pub fn decode(&mut self, packet: &[u8], out: &mut [i16]) -> Option<()> {
-        self.guarded(out, |decoder, length, sound| decoder.decode(packet, length, sound))
+        self.guarded(|frames| frames.decode(packet, out))
     }
 
     pub fn recover(&mut self, next: &[u8], out: &mut [i16]) -> Option<()> {
-        self.guarded(out, |decoder, length, sound| decoder.decode_fec(next, length, sound))
+        self.guarded(|frames| frames.recover(next, out))
     }
 
     pub fn conceal(&mut self, out: &mut [i16]) -> Option<()> {
-        self.guarded(out, |decoder, length, sound| decoder.decode(&[], length, sound))
+        self.guarded(|frames| frames.conceal(out))
     }
 
-    /// Fills `out`; a packet at which the library fails, in whatever way, costs its own sound alone.
-    fn guarded(
-        &mut self,
-        out: &mut [i16],
-        decode: impl FnOnce(&mut OpusDecoder, usize, &mut [f32]) -> Result<usize, &'static str>,
-    ) -> Option<()> {
-        let mut sound = [0.0; PCM_MAX];
-        let sound = sound.get_mut(..out.len())?;
-        let decoded = catch_unwind(AssertUnwindSafe(|| decode(&mut self.0, out.len(), sound)));
-        let Ok(decoded) = decoded else {
+    /// A packet at which the library fails, in whatever way, costs its own sound alone.
+    fn guarded(&mut self, decode: impl FnOnce(&mut Frames) -> Option<()>) -> Option<()> {
+        let decoded = catch_unwind(AssertUnwindSafe(|| decode(&mut self.0)));
+        decoded.unwrap_or_else(|_| {
             *self = Self::new();
-            return None;
-        };
-        decoded.ok().filter(|&length| length == out.len())?;
-        for (out, &sample) in out.iter_mut().zip(&*sound) {
-            *out = rounded(sample * 32_768.0).clamp(i16::MIN.into(), i16::MAX.into()) as i16;
-        }
-        Some(())
+            None
+        })
     }
 }
