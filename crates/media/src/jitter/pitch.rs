@@ -44,7 +44,13 @@ impl Jitter {
             // The search looks back from the end.
             sound.reverse();
         }
-        let lag = period(sound, scale, frame.len() / scale);
+        // Of silence, any part may be left out.
+        let silent = squeezes && is_soft(sound);
+        let lag = if silent {
+            longest.min(off as usize)
+        } else {
+            period(sound, scale, frame.len() / scale)
+        };
         if squeezes {
             sound.reverse();
         }
@@ -61,7 +67,7 @@ impl Jitter {
         self.concealer.received(frame);
         let taken = if squeezes { frame.len() + lag } else { frame.len() - lag };
         self.let_go(taken);
-        if far {
+        if far || silent {
             self.rests = 0;
         }
         Some(made_up)
@@ -89,13 +95,18 @@ impl Jitter {
     }
 }
 
+fn power(sound: &[i16]) -> f32 {
+    sound.iter().map(|&sample| f32::from(sample) * f32::from(sample)).sum()
+}
+
+fn is_soft(sound: &[i16]) -> bool {
+    power(sound) < SOFT * SOFT * sound.len() as f32
+}
+
 /// Whether two sounds are so much alike, or too soft to matter.
 fn alike(one: &[i16], other: &[i16], least: f32) -> bool {
-    let power = |sound: &[i16]| sound.iter().map(|&s| f32::from(s) * f32::from(s)).sum::<f32>();
     let product: f32 = one.iter().zip(other).map(|(&a, &b)| f32::from(a) * f32::from(b)).sum();
-    let (ours, theirs) = (power(one), power(other));
-    let soft = SOFT * SOFT * one.len() as f32;
-    ours.max(theirs) < soft || product >= least * (ours * theirs).sqrt()
+    is_soft(one) && is_soft(other) || product >= least * (power(one) * power(other)).sqrt()
 }
 
 /// Goes over from one sound to another within a period.
@@ -113,7 +124,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::command::Codec;
+    use crate::codec::{Encoder, PAYLOAD_MAX};
+    use crate::command::{Codec, OpusOptions};
     use crate::g711;
     use crate::jitter::Bounds;
 
@@ -168,5 +180,42 @@ mod tests {
     fn silence_is_left_out_as_well() {
         let (before, after, _) = delays(15, 550, |_| 0);
         assert!(after - before < 6.0, "{before} ms, then {after}");
+    }
+
+    /// Asserts that what has come while nobody read, for 300 ms, no longer waits so many ticks later.
+    #[track_caller]
+    fn check_late_reader(codec: Codec, said: fn(i64) -> i16, ticks: u32) {
+        let mut encoder = Encoder::new(codec);
+        let mut jitter = Jitter::new(codec, Bounds::default());
+        let (start, samples) = (Instant::now(), codec.rate().samples());
+        let per_sample = (samples / 160) as i64;
+        let (mut before, late) = (0.0, 100..115);
+        for tick in 0..late.end + ticks {
+            let at = start + Duration::from_millis(20) * tick;
+            let first = i64::from(tick) * samples as i64;
+            let sample = |at: usize| said((first + at as i64) / per_sample);
+            let frame: Vec<i16> = (0..samples).map(sample).collect();
+            let mut payload = [0; PAYLOAD_MAX];
+            let length = encoder.encode(&frame, &mut payload);
+            jitter.insert(tick * (codec.clock() / 50), &payload[..length], codec, at);
+            if !late.contains(&tick) {
+                jitter.read(&mut vec![0; samples], at + Duration::from_millis(10));
+            }
+            if tick == late.start - 1 {
+                before = jitter.delay_ms();
+            }
+        }
+        let after = jitter.delay_ms();
+        assert!(after - before < 12.0, "{codec:?}: {before} ms, then {after}");
+    }
+
+    #[test]
+    fn what_came_while_nobody_read_does_not_stay_in_the_way() {
+        let opus = Codec::Opus(OpusOptions::default());
+        for codec in [Codec::Pcmu, Codec::G722, opus] {
+            check_late_reader(codec, voice, 75);
+            // 750 ms a second.
+            check_late_reader(codec, |_| 0, 25);
+        }
     }
 }
