@@ -55,16 +55,29 @@ impl Concealer {
     pub fn at(rate: Rate) -> Self {
         let scale = rate.samples() / Rate::Narrow.samples();
         let lag = (LAGS.end - 1) * scale;
-        Self {
+        let mut concealer = Self {
             scale,
             history: vec![0; PAST * scale].into(),
             oldest: 0,
-            past: vec![0; PAST * scale].into(),
+            past: Box::default(),
             lag,
             begun: false,
             concealed: 0,
-            bridge: vec![0; GAP_MAX * scale].into(),
-            played: GAP_MAX * scale,
+            bridge: Box::default(),
+            played: 0,
+        };
+        // At full rate there is Opus alone, which conceals by itself and is seldom in want of this.
+        if rate != Rate::Full {
+            concealer.make_room();
+        }
+        concealer
+    }
+
+    fn make_room(&mut self) {
+        if self.past.is_empty() {
+            self.past = vec![0; PAST * self.scale].into();
+            self.bridge = vec![0; GAP_MAX * self.scale].into();
+            self.played = self.bridge.len();
         }
     }
 
@@ -143,6 +156,7 @@ impl Concealer {
     /// Looks at what was heard before a gap, once.
     fn begin(&mut self) {
         if self.concealed == 0 && !self.begun {
+            self.make_room();
             recent(&self.history, self.oldest, &mut self.past);
             self.lag = period(&self.past, self.scale, WINDOW);
             self.begun = true;
