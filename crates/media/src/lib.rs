@@ -42,7 +42,7 @@ mod recording;
 mod resample;
 mod room;
 mod round;
-mod rtcp;
+pub mod rtcp;
 mod rtp;
 mod shard;
 mod source;

@@ -8,6 +8,7 @@ use crate::rtp::Header;
 /// One source of packets.
 #[derive(Debug, Default)]
 pub struct Source {
+    /// Who sends.
     pub ssrc: u32,
     base: u16,
     cycles: u32,
