@@ -43,7 +43,8 @@ async fn legs_of_every_codec_hear_each_other() {
 
 #[test]
 fn legs_are_heard_that_are_encrypted_and_sent_through_a_network_that_loses_and_delays() {
-    let mut line = vec!["--spawn", "--legs", "8", "--for", "3s", "--codec", "opus,pcmu", "--floor"];
+    // Each leg reports once in that time, and so does the server.
+    let mut line = vec!["--spawn", "--legs", "8", "--for", "6s", "--codec", "opus,pcmu", "--floor"];
     line.extend(["--srtp", "--tls", "--loss", "5", "--jitter", "20", "--drift", "200"]);
     until_right(|| {
         let seen = told(Command::new(binary()).args(["load", "-o", "json"]).args(&line));
@@ -52,6 +53,11 @@ fn legs_are_heard_that_are_encrypted_and_sent_through_a_network_that_loses_and_d
             assert!(packets["lost_on_purpose"].as_u64() > Some(0), "{packets}");
             assert!(seen[side]["sound"]["breaks"]["count"].is_number(), "{seen}");
         }
+        let reports = &seen["server"]["reports"];
+        assert!(reports["sent"].as_u64() >= Some(8), "{reports}");
+        assert!(reports["received"].as_u64() > Some(0), "{reports}");
+        assert!(reports["lost_percent"].as_f64() > Some(0.0), "{reports}");
+        assert_eq!(seen["floor"]["reports"]["sent"], 0);
         seen
     });
 }

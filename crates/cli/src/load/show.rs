@@ -177,6 +177,12 @@ fn report(report: &Report) -> Value {
             "lost_on_purpose": report.dropped,
             "spacing_ms": times(&report.spacing),
         },
+        "reports": {
+            "sent": report.reports.sent,
+            "received": report.reports.received,
+            "lost_percent": report.reports.loss_percent().map(round),
+            "round_trip_ms": times(&report.reports.round_trips),
+        },
         "delay_ms": times(&report.delay),
         "sound": {
             "legs_checked": report.checked,
@@ -285,6 +291,15 @@ pub fn text(Run { plan, served, floor }: &Run) -> String {
     lines.extend(network(plan, &served.report));
     lines.extend(told("server", &served.report));
     let run = &served.report;
+    if let Some(lost) = run.reports.loss_percent() {
+        lines.push(format!(
+            "reports  {} sent, {} received: {lost:.1} % lost; there and back p50 {} p99 {} ms",
+            run.reports.sent,
+            run.reports.received,
+            ms(run.reports.round_trips.percentile(50.0)),
+            ms(run.reports.round_trips.percentile(99.0)),
+        ));
+    }
     lines.push(format!(
         "joins    {:.0} a second; answered p50 {} p99 {}; first sound p50 {} p99 {} ms",
         run.joins,

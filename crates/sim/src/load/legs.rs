@@ -11,9 +11,10 @@ use node::arrival::{Port, Reader};
 
 use super::figures::Times;
 use super::heard::Heard;
-use super::network::Way;
+use super::network::{Network, Way};
 use super::phrase::{Phrases, Saying};
 use super::plan::{Plan, Role};
+use super::reports::{Desk, Exchanged, Reports};
 use super::voice::CLICK_ROUNDS;
 
 /// Places in the 20 ms at which legs send: the phones of a room are not in step.
@@ -35,6 +36,8 @@ const JUMP_MAX: u16 = 1_000;
 pub struct Far {
     /// Where it is.
     pub address: SocketAddr,
+    /// Where it wants reports; a reflector wants none.
+    pub rtcp: Option<SocketAddr>,
     /// The payload type of the codec, both ways.
     pub payload_type: u8,
     /// What protects the packets; none: nothing does.
@@ -49,6 +52,7 @@ impl Far {
         let codec = audio.codecs.first();
         Self {
             address: audio.address,
+            rtcp: Some(audio.rtcp),
             payload_type: codec.map_or(0, |&(number, _)| number),
             protection: audio.protection.as_ref().and_then(node::protection),
             invited,
@@ -60,7 +64,8 @@ impl Far {
         let suite = Suite::AeadAes128Gcm;
         let key = srtp.then(|| MasterKey::new(suite, &[1; 16], &[1; 12])).flatten();
         let protection = key.map(|key| Protection { ours: key, theirs: key });
-        Self { address, payload_type: 0, protection, invited: Instant::now() }
+        let invited = Instant::now();
+        Self { address, rtcp: None, payload_type: 0, protection, invited }
     }
 }
 
@@ -116,6 +121,8 @@ pub struct Outcome {
     pub late: Times,
     /// Datagrams that could not be sent.
     pub unsent: u64,
+    /// What the legs reported, and the server.
+    pub reports: Exchanged,
 }
 
 struct Leg {
@@ -131,6 +138,7 @@ struct Leg {
     way: Option<Way>,
     /// What protects what it sends and opens what it gets.
     sealed: Option<Box<(Srtp, Srtp)>>,
+    reports: Reports,
     seen: Seen,
 }
 
@@ -158,6 +166,8 @@ pub struct Legs {
     /// What is sent in each of the next [`DELAYS`] steps.
     delayed: Vec<Vec<Delayed>>,
     talkers: usize,
+    network: Network,
+    desk: Desk,
     outcome: Outcome,
     measuring: bool,
 }
@@ -179,6 +189,7 @@ impl Legs {
                 timestamp: role.number as u32 * 7_919,
                 ssrc: role.number as u32 + 1,
             };
+            let clock = codecs[role.codec].clock();
             // Seven and twenty have no common divisor: neighbours are far apart.
             slots[role.number * 7 % SLOTS].push(Leg {
                 role: *role,
@@ -186,16 +197,18 @@ impl Legs {
                 far: None,
                 waits: false,
                 header,
-                step: codecs[role.codec].clock() / 50,
+                step: clock / 50,
                 saying: phrases.of(plan, role),
                 way: Way::new(&plan.network, role.number),
                 sealed: None,
+                reports: Reports::new(&plan.network, role.number, clock, Instant::now()),
                 seen: Seen::default(),
             });
         }
         let outcome = Outcome::default();
         let delayed = (0..DELAYS).map(|_| Vec::new()).collect();
-        Ok(Self { slots, delayed, talkers: plan.talkers, outcome, measuring: false })
+        let (talkers, network, desk) = (plan.talkers, plan.network.clone(), Desk::bind(ip)?);
+        Ok(Self { slots, delayed, talkers, network, desk, outcome, measuring: false })
     }
 
     /// Returns where each leg wants its sound.
@@ -226,6 +239,9 @@ impl Legs {
                 self.outcome.late.note(now.saturating_duration_since(due));
             }
             self.deliver(step);
+            if step.is_multiple_of(SLOTS as u64) {
+                self.hear_reports(&mut reader, now);
+            }
             self.sweep(step, &mut reader, now);
             due += SLOT;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -240,6 +256,10 @@ impl Legs {
             leg.sealed = far
                 .protection
                 .map(|keys| Box::new((Srtp::new(&keys.ours), Srtp::new(&keys.theirs))));
+            if let Some(rtcp) = far.rtcp {
+                self.desk.connect(rtcp, number);
+            }
+            leg.reports = Reports::new(&self.network, number, leg.step * 50, Instant::now());
             leg.far = Some(far);
             leg.waits = true;
             if self.measuring {
@@ -280,6 +300,21 @@ impl Legs {
         }
     }
 
+    /// Takes what the far ends report.
+    fn hear_reports(&mut self, reader: &mut Reader, now: Instant) {
+        reader.begin(now);
+        let (slots, outcome, measuring) = (&mut self.slots, &mut self.outcome, self.measuring);
+        self.desk.receive(reader, |number, packet, at| {
+            let slot = &mut slots[number * 7 % SLOTS];
+            let Some(leg) = slot.iter_mut().find(|leg| leg.role.number == number) else { return };
+            let opens = leg.sealed.as_mut().map(|sealed| &mut sealed.1);
+            let told = leg.reports.take(packet, leg.header.ssrc, opens, at);
+            if let Some(told) = told.filter(|_| measuring) {
+                outcome.reports.note(&told);
+            }
+        });
+    }
+
     fn sweep(&mut self, step: u64, reader: &mut Reader, now: Instant) {
         let (slot, round) = ((step % SLOTS as u64) as usize, step / SLOTS as u64);
         reader.begin(now);
@@ -294,11 +329,17 @@ impl Legs {
                         let times = if measuring { first_sound_again } else { first_sound };
                         times.note(datagram.at.saturating_duration_since(far.invited));
                     }
+                    leg.reports.came(datagram.octets, datagram.at);
                     let opens = leg.sealed.as_mut().map(|sealed| &mut sealed.1);
                     let (role, octets, at) = (leg.role, datagram.octets, datagram.at);
                     hear(role, &mut leg.seen, outcome, measuring, opens, octets, at);
                 }
             });
+            if let Some(to) = far.rtcp {
+                let seals = leg.sealed.as_mut().map(|sealed| &mut sealed.0);
+                let is_sent = leg.reports.report(&self.desk, to, &leg.header, seals, now);
+                outcome.reports.sent += u64::from(is_sent && measuring);
+            }
             let mut click = clicks(&leg.role, self.talkers, round);
             let Some(mut way) = leg.way.take() else {
                 let mut packet = [0; PACKET_MAX];
@@ -337,7 +378,9 @@ fn clicks(role: &Role, talkers: usize, round: u64) -> bool {
 
 /// Writes the next packet; returns its length.
 fn say(leg: &mut Leg, click: bool, packet: &mut [u8; PACKET_MAX]) -> usize {
-    let length = leg.header.write(leg.saying.next(click), packet);
+    let payload = leg.saying.next(click);
+    leg.reports.sent(payload.len());
+    let length = leg.header.write(payload, packet);
     leg.header.sequence = leg.header.sequence.wrapping_add(1);
     leg.header.timestamp = leg.header.timestamp.wrapping_add(leg.step);
     leg.header.marker = false;

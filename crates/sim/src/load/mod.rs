@@ -12,6 +12,7 @@ mod plan;
 mod process;
 mod reflector;
 mod report;
+mod reports;
 mod voice;
 mod wire;
 
@@ -29,6 +30,7 @@ pub use plan::{CHURN_MAX, CODECS_MAX, LEGS_MAX, Plan, RECORDED_MAX};
 pub use process::{Usage, pin, pin_beside, sockets};
 pub use reflector::Reflector;
 pub use report::{Churn, LATE_P99, LATE_WORST, Report};
+pub use reports::Exchanged;
 pub use voice::TONES;
 
 use calls::{Joined, Switchboard, Wanted};

@@ -68,13 +68,56 @@ impl Network {
     }
 }
 
+/// Which packets of a way are lost: Gilbert's chain of two states.
+#[derive(Debug, Clone)]
+struct Losses {
+    /// The chance that a packet is lost after one that was not, and after one that was.
+    after: [f64; 2],
+    loses: bool,
+}
+
+impl Losses {
+    /// Makes those of a network: as many are lost as asked for, whatever their order.
+    fn new(network: &Network) -> Self {
+        let (loss, again) = (network.loss / 100.0, 1.0 - 1.0 / f64::from(network.burst));
+        let after_sent = loss * (1.0 - again) / (1.0 - loss);
+        let after = if network.burst == 1 { [loss; 2] } else { [after_sent, again] };
+        Self { after, loses: false }
+    }
+
+    fn draw(&mut self, random: &mut ChaCha8Rng) -> bool {
+        let chance = f64::from(random.next_u32()) / f64::from(u32::MAX);
+        self.loses = chance < self.after[usize::from(self.loses)];
+        self.loses
+    }
+}
+
+/// The way back, of which only the leg's reports tell: what is judged is what the server sent.
+#[derive(Debug)]
+pub struct WayBack {
+    random: ChaCha8Rng,
+    losses: Losses,
+}
+
+impl WayBack {
+    /// Makes that of a leg; nothing through a network that loses nothing.
+    pub fn new(network: &Network, leg: usize) -> Option<Self> {
+        let mut random = ChaCha8Rng::seed_from_u64(!network.seed);
+        random.set_stream(leg as u64);
+        (network.loss > 0.0).then(|| Self { random, losses: Losses::new(network) })
+    }
+
+    /// Says whether the next packet is lost.
+    pub fn loses(&mut self) -> bool {
+        self.losses.draw(&mut self.random)
+    }
+}
+
 /// The way of one leg's packets.
 #[derive(Debug)]
 pub struct Way {
     random: ChaCha8Rng,
-    /// The chance that a packet is lost after one that was not, and after one that was.
-    lost_after: [f64; 2],
-    loses: bool,
+    losses: Losses,
     jitter_ns: u64,
     /// How much later than its round the leg speaks, and by how much that grows each round.
     phase_ns: i64,
@@ -89,15 +132,10 @@ impl Way {
         }
         let mut random = ChaCha8Rng::seed_from_u64(network.seed);
         random.set_stream(leg as u64);
-        let (loss, again) = (network.loss / 100.0, 1.0 - 1.0 / f64::from(network.burst));
-        // As many are lost as asked for, whatever their order: Gilbert's chain of two states.
-        let after_sent = loss * (1.0 - again) / (1.0 - loss);
-        let lost_after = if network.burst == 1 { [loss; 2] } else { [after_sent, again] };
         let way = PACKET.as_nanos() as i64;
         let drift_ns = way * i64::from(network.drift) / 1_000_000;
         Some(Self {
-            lost_after,
-            loses: false,
+            losses: Losses::new(network),
             jitter_ns: network.jitter.as_nanos() as u64,
             phase_ns: if drift_ns == 0 { 0 } else { (random.next_u32() as i64) % way },
             drift_ns: if leg.is_multiple_of(2) { -drift_ns } else { drift_ns },
@@ -122,10 +160,9 @@ impl Way {
     }
 
     fn draw(&mut self, phase_ns: u64) -> Option<Duration> {
-        let chance = f64::from(self.random.next_u32()) / f64::from(u32::MAX);
-        self.loses = chance < self.lost_after[usize::from(self.loses)];
+        let is_lost = self.losses.draw(&mut self.random);
         let late_ns = self.random.next_u64() % (self.jitter_ns + 1);
-        (!self.loses).then(|| Duration::from_nanos(phase_ns + late_ns))
+        (!is_lost).then(|| Duration::from_nanos(phase_ns + late_ns))
     }
 }
 

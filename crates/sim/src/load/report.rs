@@ -8,6 +8,7 @@ use media::Codec;
 use super::figures::Times;
 use super::legs::{Click, Outcome, Seen};
 use super::plan::{Plan, Role};
+use super::reports::Exchanged;
 use super::voice::{self, Breaks, Ear, SAMPLES};
 
 /// A run whose own sending was later than this at its 99th percentile, or [`LATE_WORST`] once, is
@@ -69,6 +70,8 @@ pub struct Report {
     pub breaks: Breaks,
     /// Packets of ours that the network lost, as it was told to.
     pub dropped: u64,
+    /// What the legs reported, and the server.
+    pub reports: Exchanged,
     /// Processor time of the process for a second of a leg, in milliseconds.
     pub cpu_ms: Option<f64>,
     /// Memory for a leg, in KiB.
@@ -101,6 +104,7 @@ impl Report {
         self.first_sound.add(&outcome.first_sound);
         self.churn.first_sound.add(&outcome.first_sound_again);
         self.late.add(&outcome.late);
+        self.reports.add(&outcome.reports);
         self.gaps += outcome.gaps;
         self.unsent += outcome.unsent;
         for (&number, seen) in &outcome.legs {
