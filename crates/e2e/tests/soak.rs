@@ -10,7 +10,7 @@ use e2e::{Server, until};
 use sim::Phone;
 
 /// How long callers come and go, in a normal run and in a deep one.
-const LASTS: (Duration, Duration) = (Duration::from_secs(150), Duration::from_secs(1_800));
+const LASTS: (Duration, Duration) = (Duration::from_secs(180), Duration::from_secs(1_800));
 /// Of that, the part after which all has the size that it keeps.
 const SETTLED: f32 = 0.3;
 /// Callers that are there at a time, and how often one comes.
