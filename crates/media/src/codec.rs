@@ -89,6 +89,15 @@ impl Encoder {
         }
     }
 
+    /// Returns one that goes on where this one was before the last tick that it has encoded, where the codec keeps what
+    /// that takes: Opus alone does. It stands by itself at first.
+    pub fn earlier(&self) -> Option<Self> {
+        match &self.0 {
+            Coding::Opus(opus) => Some(Self(Coding::Opus(Box::new(opus.earlier())))),
+            Coding::Pcmu | Coding::Pcma | Coding::G722(_) => None,
+        }
+    }
+
     /// Encodes the samples of one tick at the codec's rate.
     ///
     /// Returns the octets written; where there are none, nothing is to be sent. With [`OpusOptions::halves`]

@@ -2,7 +2,8 @@
 //!
 //! A codec that has a memory makes it the far end's too, so a leg that begins to hear a mix of its
 //! own takes the memory of the shared encoder along, and one that hears what all hear comes back
-//! only when its own encoder has encoded the same for a while and both remember alike.
+//! only when its own encoder has encoded the same for a while and both remember alike. Two encoders of Opus
+//! never do, so that both lead over to what stands by itself first, in the same tick.
 
 use crate::codec::{Encoder, PAYLOAD_MAX};
 use crate::command::Codec;
@@ -14,6 +15,9 @@ pub const ALIKE_AFTER: u32 = 10;
 /// Ticks for which a leg that hears what all hear waits for a moment in which nobody hears the change: 2 s. In speech
 /// one comes with the first pause, in a tone that goes on it may not.
 const WAIT_MAX: u32 = 100;
+/// Ticks from one time to the next at which a shared encoder stands by itself for those who come: what is predicted
+/// from what was before takes fewer bits.
+const APART_EVERY: u32 = 10;
 
 /// The encoder of what one leg alone hears.
 #[derive(Debug)]
@@ -23,6 +27,9 @@ pub struct Own {
     alike: u32,
     /// The encoder that all share would have been near enough to its own in the last tick.
     near: bool,
+    /// Its next packet leads over to what stands by itself, and its last one did.
+    leads: bool,
+    led: bool,
     /// The leg is sent the shared encoding in this tick, and was in the last one.
     pub shares: bool,
     pub shared: bool,
@@ -33,17 +40,26 @@ pub struct Own {
 impl Own {
     pub const fn new() -> Self {
         let follows = Follows::new();
-        Self { encoder: None, alike: 0, near: false, shares: false, shared: false, follows }
+        let (near, leads, led) = (false, false, false);
+        Self { encoder: None, alike: 0, near, leads, led, shares: false, shared: false, follows }
     }
 
     /// Says whether the leg hears what all hear in this tick; returns whether it may be sent what
-    /// all are sent.
-    pub fn may_share(&mut self, hears_all: bool, codec: Codec) -> bool {
-        self.shared = self.shares;
+    /// all are sent, which is `encoding` where somebody is.
+    pub fn may_share(
+        &mut self,
+        hears_all: bool,
+        codec: Codec,
+        encoding: Option<&mut Shared>,
+    ) -> bool {
+        self.shared = std::mem::take(&mut self.shares);
         self.alike = if hears_all { self.alike.saturating_add(1) } else { 0 };
         self.near &= self.alike > ALIKE_AFTER;
         let comes_back = self.near || self.alike > ALIKE_AFTER + WAIT_MAX;
-        self.shares = hears_all && (codec.is_stateless() || self.is_new() || comes_back);
+        let is_alike = self.shared || self.is_new() || comes_back;
+        self.shares = hears_all
+            && (codec.is_stateless() || is_alike)
+            && (self.shared || encoding.is_none_or(|encoding| encoding.admits(self)));
         self.shares
     }
 
@@ -79,7 +95,16 @@ impl Own {
         if let Some(loss) = loss {
             encoder.expect_loss(percent(loss));
         }
+        self.led = std::mem::take(&mut self.leads);
         encoder.encode(frame, payload)
+    }
+
+    /// Lets the next packet lead over, where the leg is encoded for alone.
+    fn lead_over(&mut self) {
+        if let Some(encoder) = &mut self.encoder {
+            encoder.stand_apart();
+            self.leads = true;
+        }
     }
 }
 
@@ -97,16 +122,77 @@ pub struct Shared {
     length: Option<usize>,
     /// The greatest loss that one reports who was sent it in this tick; none: nobody reports.
     loss: Option<f32>,
+    door: Door,
+}
+
+/// When those may come whose far ends remember what another encoder made, of a codec that has to stand by itself then.
+#[derive(Debug, Default)]
+struct Door {
+    /// This tick's packet leads over; so far, the ticks after it stand by themselves.
+    leads: bool,
+    /// This tick's packet stands by itself, and the next one does.
+    open: bool,
+    stays: bool,
+    /// Somebody waits, who will be let in after so many ticks.
+    wanted: bool,
+    shut: u32,
 }
 
 impl Shared {
     pub fn new(codec: Codec, encoder: Box<Encoder>) -> Self {
-        Self { codec, encoder, payload: Box::new([0; PAYLOAD_MAX]), length: None, loss: None }
+        let (payload, door) = (Box::new([0; PAYLOAD_MAX]), Door::default());
+        Self { codec, encoder, payload, length: None, loss: None, door }
     }
 
     /// Begins a tick; returns whether somebody was sent the last one.
     pub fn begin(&mut self) -> bool {
+        let door = &mut self.door;
+        door.open = door.leads || door.stays;
+        door.shut = door.shut.saturating_sub(1);
+        door.stays = false;
+        door.leads = door.wanted && !door.open && door.shut == 0;
+        if door.leads {
+            self.lead_over();
+        }
         self.length.take().is_some()
+    }
+
+    fn lead_over(&mut self) {
+        self.encoder.stand_apart();
+        self.door = Door { leads: true, shut: APART_EVERY, ..Door::default() };
+    }
+
+    /// Whether one that is encoded for alone may be sent this tick. If not, it may try again in the next one, and will be
+    /// let in before long.
+    pub fn admits(&mut self, own: &mut Own) -> bool {
+        if !matches!(self.codec, Codec::Opus(_)) {
+            return true;
+        }
+        if own.is_new() {
+            return self.admits_new();
+        }
+        if self.door.open && own.led {
+            return true;
+        }
+        if self.door.leads {
+            own.lead_over();
+        } else {
+            self.door.wanted = true;
+        }
+        false
+    }
+
+    /// Whether one may be sent this tick whose far end remembers nothing: as soon as it stands by itself.
+    fn admits_new(&mut self) -> bool {
+        if self.is_encoded() {
+            self.door.wanted = true;
+        } else if self.door.open {
+            self.encoder.stand_apart();
+            self.door.stays = true;
+        } else if !self.door.leads {
+            self.lead_over();
+        }
+        self.door.open || self.door.leads
     }
 
     /// Whether this tick has been encoded.
@@ -153,19 +239,17 @@ impl Encodings {
         (!shared.is_encoded()).then_some(&shared.encoder)
     }
 
-    /// Lets one in that is to be sent the common mix in a codec and was not. The first brings its own encoder; the
-    /// far end of another remembers something else, so that what is encoded next has to stand by itself.
+    /// Returns the encoding of the common mix in a codec, where there is one.
+    pub fn of(&mut self, codec: Codec) -> Option<&mut Shared> {
+        self.0.iter_mut().find(|shared| shared.codec == codec)
+    }
+
+    /// Lets one in that is to be sent the common mix in a codec and was not. The first brings its own encoder.
     pub fn join(&mut self, codec: Codec, own: &mut Own) {
-        if own.shared {
-            return;
-        }
         let brought = own.take();
-        match self.0.iter_mut().find(|shared| shared.codec == codec) {
-            Some(shared) => shared.encoder.stand_apart(),
-            None => {
-                let encoder = brought.unwrap_or_else(|| Box::new(Encoder::new(codec)));
-                self.0.push(Shared::new(codec, encoder));
-            }
+        if self.of(codec).is_none() {
+            let encoder = brought.unwrap_or_else(|| Box::new(Encoder::new(codec)));
+            self.0.push(Shared::new(codec, encoder));
         }
     }
 
@@ -178,9 +262,7 @@ impl Encodings {
         loss: Option<f32>,
         count: &mut u64,
     ) -> &[u8] {
-        let Some(shared) = self.0.iter_mut().find(|shared| shared.codec == codec) else {
-            return &[];
-        };
+        let Some(shared) = self.of(codec) else { return &[] };
         shared.encode(common, count);
         shared.heard_by(loss)
     }

@@ -55,9 +55,11 @@ impl Round<'_> {
             if self.shares(room, leg) {
                 // Whoever leaves a shared encoder takes it as it was before this tick.
                 shares_memory |= !leg.options.codec.is_stateless();
-                streams.release(leg);
-                let encodings = &mut room.buses.at(leg.rate()).encodings;
-                encodings.join(leg.options.codec, &mut leg.own);
+                if !leg.own.shared {
+                    streams.release(leg);
+                    let encodings = &mut room.buses.at(leg.rate()).encodings;
+                    encodings.join(leg.options.codec, &mut leg.own);
+                }
                 if leg.options.codec.is_stateless() {
                     self.send_shared(room, leg);
                 }
@@ -139,7 +141,7 @@ impl Round<'_> {
     }
 
     /// Returns whether a leg is sent what all are sent who add nothing themselves.
-    fn shares(&self, room: &Room, leg: &mut Leg) -> bool {
+    fn shares(&self, room: &mut Room, leg: &mut Leg) -> bool {
         let whispered = room.whispers.iter().any(|whisper| whisper.to == leg.id);
         let is_like_all = |leg: &Leg| {
             let bus = room.buses.get(leg.rate());
@@ -147,15 +149,15 @@ impl Round<'_> {
         };
         // The limiter holds the end of the last tick back.
         // One alone is sent what those are sent who are alone elsewhere.
-        let is_opus = matches!(leg.options.codec, Codec::Opus(_));
-        let hears_all = (is_opus || room.members.len() > 1)
+        let hears_all = room.members.len() > 1
             && !leg.speaks_now
             && !leg.spoke
             && !whispered
             && leg.players.is_empty()
             && (leg.own.shares || is_like_all(leg))
             && leg.hear_fade.is_unity();
-        leg.own.may_share(hears_all, leg.options.codec)
+        let codec = leg.options.codec;
+        leg.own.may_share(hears_all, codec, room.buses.at(codec.rate()).encodings.of(codec))
     }
 
     fn send_shared(&mut self, room: &mut Room, leg: &mut Leg) {
@@ -184,7 +186,7 @@ impl Round<'_> {
     /// Sends to a leg without a room what is played to it.
     pub fn loose(&mut self, leg: &mut Leg, streams: &mut Streams) {
         self.listen(leg);
-        leg.own.may_share(false, leg.options.codec);
+        leg.own.may_share(false, leg.options.codec, None);
         let mut heard = self.nothing_heard(leg.rate());
         self.send_alone(leg, &mut heard, None, streams);
         self.desk.heard = heard;

@@ -1,7 +1,7 @@
 //! What many hear alike who hear one document and nothing else, music on hold first of all: it is encoded
 //! once. Silence is a document, too.
 //!
-//! Codecs without a memory have theirs in [`crate::document`]. G.722 has a stream for each place in a
+//! Codecs without a memory have theirs in [`crate::document`]. The others have a stream for each place in a
 //! document at which somebody is; who comes to one and leaves it does so as with the common mix of a room, see
 //! [`crate::encoding`].
 
@@ -20,6 +20,9 @@ use crate::resample::Resampler;
 
 /// Most streams at a time.
 const STREAMS_MAX: usize = 256;
+/// Whoever loses more than this, of what can be repeated, is encoded for alone: the others need not pay for it.
+const LOSS_SHARED: f32 = 0.1;
+
 /// How a leg hears what others hear.
 #[derive(Debug, Default)]
 pub struct Follows {
@@ -78,11 +81,10 @@ impl Streams {
     /// to it; `alone` says that it hears nothing of its room.
     pub fn payload(&mut self, leg: &mut Leg, alone: bool, count: &mut u64) -> Option<&[u8]> {
         let loss = leg.reported_loss();
-        // No encoder of Opus can be copied so that who leaves a stream hears no seam.
-        let may_share = !matches!(leg.options.codec, Codec::Opus(_));
         // A recording hears each leg for itself.
-        let sole =
-            if alone && may_share && leg.recorders.is_empty() { sole(&leg.players) } else { None };
+        let may_share =
+            alone && leg.recorders.is_empty() && !wants_repetition(leg.options.codec, loss);
+        let sole = if may_share { sole(&leg.players) } else { None };
         let Some((player, at)) = sole else {
             self.release(leg);
             return None;
@@ -115,6 +117,11 @@ impl Streams {
     }
 }
 
+/// Whether so much is lost that the repetition of it is worth an encoding.
+fn wants_repetition(codec: Codec, loss: Option<f32>) -> bool {
+    matches!(codec, Codec::Opus(options) if options.fec && loss > Some(LOSS_SHARED))
+}
+
 /// Returns which player is heard and where its tick begins, where no other is and it plays as it is; no
 /// player: silence.
 fn sole(players: &[Player]) -> Option<(Option<usize>, usize)> {
@@ -141,8 +148,8 @@ struct Stream {
     resampler: Resampler,
     limiter: Limiter,
     shared: Shared,
-    /// The encoder as it was before the last tick that it has encoded.
-    before: Box<Encoder>,
+    /// The encoder as it was before the last tick that it has encoded, where it cannot tell itself.
+    before: Option<Box<Encoder>>,
     /// How many were sent it in this tick, and in the last one.
     heard: u32,
     heard_before: u32,
@@ -187,11 +194,15 @@ impl Remembered {
         Some(stream)
     }
 
-    /// Lets a leg come to the stream that is where it is.
+    /// Lets a leg come to the stream that is where it is, once that lets it in.
     fn come(&mut self, tick: (Codec, &Pcm, usize), own: &mut Own) -> Option<usize> {
         let is_it = |stream: &Stream| stream.is_at(tick);
         let slot = self.slots.iter().position(|slot| slot.as_deref().is_some_and(is_it))?;
-        let number = self.slots[slot].as_ref()?.number;
+        let stream = self.slots[slot].as_mut()?;
+        if !stream.shared.admits(own) {
+            return None;
+        }
+        let number = stream.number;
         own.take();
         own.follows.place = Some(Place { slot, number });
         Some(slot)
@@ -218,7 +229,7 @@ impl Remembered {
             resampler: resampler
                 .map_or_else(|| Resampler::new(Rate::Narrow, codec.rate()), Resampler::clone),
             limiter: *limiter,
-            before: encoder.clone(),
+            before: (!matches!(codec, Codec::Opus(_))).then(|| encoder.clone()),
             shared: Shared::new(codec, encoder),
             heard: 0,
             heard_before: 0,
@@ -244,7 +255,8 @@ impl Remembered {
         let slot = self.slots.get_mut(place.slot)?;
         let stream = slot.as_ref().filter(|stream| stream.number == place.number)?;
         if stream.shared.is_encoded() {
-            return Some(stream.before.clone());
+            let before = stream.before.clone();
+            return before.or_else(|| stream.shared.encoder.earlier().map(Box::new));
         }
         if stream.heard_before > 1 {
             return Some(stream.shared.encoder.clone());
@@ -271,7 +283,9 @@ impl Stream {
         let (heard, frame) = (&mut heard[..rate.samples()], &mut frame[..rate.samples()]);
         self.resampler.resample(&played, heard);
         self.limiter.limit(rate, heard, frame);
-        self.before.clone_from(&self.shared.encoder);
+        if let Some(before) = &mut self.before {
+            before.clone_from(&self.shared.encoder);
+        }
         self.shared.encode(frame, count);
     }
 

@@ -82,6 +82,9 @@ pub struct Encoder {
     settings: Settings,
     /// What was encoded last, the oldest first.
     recent: [[i16; SAMPLES_MAX]; PRIMED],
+    /// Whether what followed each of these was to be coded without linear prediction: the change from one to the other
+    /// takes a packet that leads over.
+    led_over: [bool; PRIMED],
     /// Ticks that are still to stand by themselves.
     apart: u8,
 }
@@ -95,12 +98,7 @@ impl fmt::Debug for Encoder {
 /// No library lets its state be copied, so the copy hears again what was heard last.
 impl Clone for Encoder {
     fn clone(&self) -> Self {
-        let mut clone = Self::with(self.options, self.settings.loss);
-        for frame in &self.recent {
-            clone.encode(frame, &mut [0; super::PAYLOAD_MAX]);
-        }
-        clone.stand_apart();
-        clone
+        self.primed(PRIMED)
     }
 }
 
@@ -112,7 +110,24 @@ impl Encoder {
     fn with(options: OpusOptions, loss: u8) -> Self {
         let settings = Settings::new(&options, loss);
         let library = library::Encoder::new(&settings);
-        Self { library, options, settings, recent: [[0; SAMPLES_MAX]; PRIMED], apart: 0 }
+        let (recent, led_over) = ([[0; SAMPLES_MAX]; PRIMED], [false; PRIMED]);
+        Self { library, options, settings, recent, led_over, apart: 0 }
+    }
+
+    /// See [`super::Encoder::earlier`].
+    pub fn earlier(&self) -> Self {
+        self.primed(PRIMED - 1)
+    }
+
+    /// Returns one that has heard the first so many of what was encoded last.
+    fn primed(&self, ticks: usize) -> Self {
+        let mut other = Self::with(self.options, self.settings.loss);
+        other.library.stand_apart(self.led_over[ticks - 1]);
+        for frame in &self.recent[..ticks] {
+            other.encode(frame, &mut [0; super::PAYLOAD_MAX]);
+        }
+        other.stand_apart();
+        other
     }
 
     /// Lets what is encoded next stand by itself, so that nobody need remember what was before.
@@ -134,6 +149,9 @@ impl Encoder {
     pub fn encode(&mut self, frame: &[i16], payload: &mut [u8]) -> usize {
         let Ok(frame) = <&[i16; SAMPLES_MAX]>::try_from(frame) else { return 0 };
         let length = self.tick(frame, payload);
+        let predicts = payload[..length].first().is_none_or(|&first| Contents::of(first).predicts);
+        self.led_over.rotate_left(1);
+        self.led_over[PRIMED - 1] = self.apart > 0 || !predicts;
         if self.apart > 0 {
             self.apart -= 1;
             if self.apart == 0 {

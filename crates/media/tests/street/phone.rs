@@ -80,6 +80,8 @@ pub struct Phone {
     pub packets: usize,
     /// The payloads of these, one after the other.
     pub payloads: Vec<u8>,
+    /// Whose they are.
+    pub heard_ssrc: u32,
 }
 
 impl Phone {
@@ -106,6 +108,7 @@ impl Phone {
             heard: Vec::new(),
             packets: 0,
             payloads: Vec::new(),
+            heard_ssrc: 0,
         }
     }
 
@@ -264,8 +267,18 @@ impl Phone {
         let length = self.decoder.decode(payload, &mut pcm).expect("it is of its codec");
         self.heard.extend(&pcm[..length]);
         self.packets += 1;
+        self.heard_ssrc = header.ssrc;
         self.payloads.extend(payload);
     }
+}
+
+/// Returns a report that of the packets of an SSRC so many in 256 are lost.
+pub fn report_of_loss(ssrc: u32, lost: u8) -> Vec<u8> {
+    let mut report = vec![0x81, 201, 0, 7];
+    for word in [1, ssrc, u32::from(lost) << 24, 0, 0, 0, 0] {
+        report.extend(word.to_be_bytes());
+    }
+    report
 }
 
 /// Returns what is agreed on where nothing special is.
