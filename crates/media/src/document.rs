@@ -140,3 +140,79 @@ impl Document {
 fn before(pcm: &[i16], at: usize) -> [i32; LATE] {
     std::array::from_fn(|index| pcm[(at + pcm.len() - LATE + index) % pcm.len()].into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn silence(samples: usize) -> Pcm {
+        vec![0; samples].into()
+    }
+
+    /// Whether somebody is sent the first tick of a document.
+    fn is_sent(documents: &mut Documents, pcm: &Pcm) -> bool {
+        let (mut limiter, mut hint, mut count) = (Limiter::new(), 0, 0);
+        documents.payload((Codec::Pcmu, pcm, 0), &mut limiter, &mut hint, &mut count).is_some()
+    }
+
+    fn octets(documents: &Documents) -> usize {
+        documents.all.iter().map(|document| document.octets.len()).sum()
+    }
+
+    #[test]
+    fn a_document_that_nobody_hears_is_gone_after_its_time() {
+        let (mut documents, pcm) = (Documents::default(), silence(4_000));
+        assert!(is_sent(&mut documents, &pcm));
+        for _ in 0..KEPT_TICKS {
+            documents.finish();
+        }
+        assert_eq!((documents.all.len(), documents.octets), (1, 4_000));
+        // Whoever hears it once more keeps it as long again.
+        assert!(is_sent(&mut documents, &pcm));
+        for _ in 0..KEPT_TICKS {
+            documents.finish();
+        }
+        assert_eq!(Arc::strong_count(&pcm), 2);
+        documents.finish();
+        assert_eq!((documents.all.len(), documents.octets), (0, 0));
+        assert_eq!(Arc::strong_count(&pcm), 1, "nothing holds it");
+    }
+
+    #[test]
+    fn of_too_many_documents_the_last_is_not_kept_until_one_is_unheard() {
+        let mut documents = Documents::default();
+        let all: Vec<Pcm> = (0..=DOCUMENTS_MAX).map(|_| silence(SAMPLES)).collect();
+        let (last, first) = all.split_last().unwrap();
+        for _ in 0..3 {
+            assert!(first.iter().all(|pcm| is_sent(&mut documents, pcm)));
+            assert!(!is_sent(&mut documents, last));
+            documents.finish();
+        }
+        // Two ticks without the one in the middle.
+        for _ in 0..2 {
+            let heard = first.iter().enumerate().filter(|(place, _)| *place != 100);
+            assert!(heard.map(|(_, pcm)| pcm).all(|pcm| is_sent(&mut documents, pcm)));
+            documents.finish();
+        }
+        assert!(is_sent(&mut documents, last));
+        assert!(!is_sent(&mut documents, &first[100]));
+        assert_eq!(documents.all.len(), DOCUMENTS_MAX);
+        assert_eq!(documents.octets, octets(&documents));
+    }
+
+    #[test]
+    fn documents_never_take_more_octets_than_there_are() {
+        let mut documents = Documents::default();
+        assert!(!is_sent(&mut documents, &silence(OCTETS_MAX + 1)));
+        let parts: Vec<Pcm> = (0..9).map(|_| silence(OCTETS_MAX / 8)).collect();
+        for tick in 0..40 {
+            // Those who hear them go from one to the next.
+            let heard: Vec<bool> = (tick..tick + 6)
+                .map(|part| is_sent(&mut documents, &parts[part % parts.len()]))
+                .collect();
+            assert!(documents.octets <= OCTETS_MAX && documents.octets == octets(&documents));
+            assert!(tick < 3 || heard.iter().all(|heard| *heard), "{tick}: {heard:?}");
+            documents.finish();
+        }
+    }
+}

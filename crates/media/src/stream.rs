@@ -296,3 +296,106 @@ impl Stream {
         self.shared.begin()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::OpusOptions;
+
+    /// One who was encoded for alone, and who hears a document of its own.
+    fn listener(codec: Codec) -> (Own, Pcm) {
+        let mut own = Own::new();
+        own.give(Box::new(Encoder::new(codec)));
+        (own, vec![0; SAMPLES].into())
+    }
+
+    /// Lets listeners hear a tick; returns how many of them were sent streams.
+    fn tick(streams: &mut Remembered, codec: Codec, listeners: &mut [(Own, Pcm)]) -> usize {
+        let mut sent = 0;
+        for (own, pcm) in listeners {
+            let stream = streams.follow((codec, pcm, 0), own, &Limiter::new(), None);
+            if let Some(stream) = stream {
+                stream.advance(&mut 0);
+                sent += 1;
+            } else {
+                let frame = [0; SAMPLES_MAX];
+                let frame = &frame[..codec.rate().samples()];
+                own.encode(codec, None, frame, None, &mut [0; crate::codec::PAYLOAD_MAX]);
+            }
+        }
+        streams.finish();
+        sent
+    }
+
+    fn count(streams: &Remembered) -> usize {
+        streams.slots.iter().flatten().count()
+    }
+
+    #[test]
+    fn there_are_no_more_streams_than_there_may_be_and_none_that_nobody_hears() {
+        let codec = Codec::G722;
+        let mut streams = Remembered::default();
+        let mut all: Vec<_> = (0..=STREAMS_MAX).map(|_| listener(codec)).collect();
+        for _ in 0..ALIKE_AFTER {
+            assert_eq!(tick(&mut streams, codec, &mut all), 0);
+        }
+        for _ in 0..3 {
+            assert_eq!(tick(&mut streams, codec, &mut all), STREAMS_MAX);
+            assert_eq!(streams.slots.len(), STREAMS_MAX);
+        }
+        let (last, _) = &mut all[STREAMS_MAX];
+        assert!(!last.follows.is_one() && last.take().is_some(), "it is encoded for alone");
+        last.give(Box::new(Encoder::new(codec)));
+        // The first goes, and nobody else hears what it heard: the last has its place.
+        let (own, pcm) = &mut all[0];
+        streams.release(own, codec);
+        assert!(own.take().is_some() && Arc::strong_count(pcm) == 1);
+        assert_eq!(tick(&mut streams, codec, &mut all[1..]), STREAMS_MAX);
+        assert!(all[STREAMS_MAX].0.follows.is_one());
+        // Others who hear nothing more do not say so.
+        assert_eq!(tick(&mut streams, codec, &mut all[1..3]), 2);
+        assert_eq!(count(&streams), 2);
+        assert_eq!(tick(&mut streams, codec, &mut []), 0);
+        assert_eq!(count(&streams), 0);
+        assert!(all.iter().all(|(_, pcm)| Arc::strong_count(pcm) == 1), "nothing holds them");
+    }
+
+    #[test]
+    fn who_comes_back_to_a_stream_that_is_gone_is_encoded_for_alone() {
+        for codec in [Codec::G722, Codec::Opus(OpusOptions::default())] {
+            let mut streams = Remembered::default();
+            let [mut one, mut other] = [[listener(codec)], [listener(codec)]];
+            for _ in 0..=ALIKE_AFTER {
+                tick(&mut streams, codec, &mut one);
+            }
+            assert!(one[0].0.follows.is_one());
+            // Its place is another's meanwhile.
+            for _ in 0..=ALIKE_AFTER {
+                tick(&mut streams, codec, &mut other);
+            }
+            assert_eq!((count(&streams), streams.slots.len()), (1, 1));
+            assert_eq!(tick(&mut streams, codec, &mut one), 0, "{codec:?}");
+            let (own, _) = &mut one[0];
+            assert!(!own.follows.is_one() && own.take().is_some(), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_comes_to_a_stream_of_opus_is_let_in_soon_and_its_encoder_goes() {
+        let codec = Codec::Opus(OpusOptions::default());
+        let mut streams = Remembered::default();
+        let (own, pcm) = listener(codec);
+        let mut all = vec![(own, pcm.clone())];
+        for comer in 0..20 {
+            let mut ticks = 0;
+            while tick(&mut streams, codec, &mut all) < all.len() {
+                ticks += 1;
+                // One lets go of what it has made, another has made the same for a while; then both lead over.
+                assert!(ticks < 3 * ALIKE_AFTER, "comer {comer}");
+            }
+            assert_eq!(count(&streams), 1);
+            assert!(all.iter_mut().all(|(own, _)| own.take().is_none()), "comer {comer}");
+            all.push((listener(codec).0, pcm.clone()));
+        }
+    }
+}
