@@ -41,6 +41,7 @@ pub async fn all(request: Request) -> Answer {
 pub fn view(moment: &Moment, callback: Option<&Callback>) -> Value {
     let about = moment.about.as_ref();
     let coaches = about.and_then(|about| about.coaches);
+    let set = Set::of(moment);
     json!({
         "date": moment.date.iso8601().to_string(),
         "event": moment.event,
@@ -50,8 +51,10 @@ pub fn view(moment: &Moment, callback: Option<&Callback>) -> Value {
         "hold": about.map(|about| about.hold),
         "coaching": about.map(|about| about.coaches.is_some()),
         "call_sid_to_coach": coaches.map(|coached| coached.to_string()),
-        "gain_db": gain_db(moment),
-        "sidebar": sidebar(moment),
+        "gain_db": set.gain_db,
+        "levelling": set.levelling,
+        "noise_suppression": set.noise_suppression,
+        "sidebar": set.sidebar,
         "reason": moment.reason,
         "callback": callback.map(|callback| json!({
             "sid": callback.sid.to_string(),
@@ -63,24 +66,39 @@ pub fn view(moment: &Moment, callback: Option<&Callback>) -> Value {
     })
 }
 
-/// Returns how loud the others hear one since then, in dB, where that was set.
-pub fn gain_db(moment: &Moment) -> Option<f64> {
-    match moment.edge {
-        Some(MomentEdge::Gain(gain)) => Some(f64::from(gain) / 100.0),
-        Some(MomentEdge::Sidebar { .. }) | None => None,
-    }
+/// What a moment has set that no callback tells of; at most one of them.
+#[derive(Default)]
+pub struct Set {
+    /// How loud the others hear one since then, in dB.
+    pub gain_db: Option<f64>,
+    /// Whether its voice is brought towards a common level.
+    pub levelling: Option<bool>,
+    /// Whether steady noise is taken out of what it says.
+    pub noise_suppression: Option<bool>,
+    /// Whom it hears and who hears it.
+    pub sidebar: Option<Value>,
 }
 
-/// Returns whom one hears and who hears it since then, where that was set.
-pub fn sidebar(moment: &Moment) -> Option<Value> {
-    let few = |few: &Option<Vec<CallSid>>| -> Option<Vec<String>> {
-        few.as_ref().map(|few| few.iter().map(CallSid::to_string).collect())
-    };
-    match &moment.edge {
-        Some(MomentEdge::Sidebar { hears_only, heard_only_by }) => Some(json!({
-            "hears_only": few(hears_only),
-            "heard_only_by": few(heard_only_by),
-        })),
-        Some(MomentEdge::Gain(_)) | None => None,
+impl Set {
+    pub fn of(moment: &Moment) -> Self {
+        let few = |few: &Option<Vec<CallSid>>| -> Option<Vec<String>> {
+            few.as_ref().map(|few| few.iter().map(CallSid::to_string).collect())
+        };
+        let nothing = Self::default();
+        match &moment.edge {
+            None => nothing,
+            Some(MomentEdge::Gain(gain)) => {
+                Self { gain_db: Some(f64::from(*gain) / 100.0), ..nothing }
+            }
+            Some(MomentEdge::Levelling(on)) => Self { levelling: Some(*on), ..nothing },
+            Some(MomentEdge::NoiseSuppression(on)) => {
+                Self { noise_suppression: Some(*on), ..nothing }
+            }
+            Some(MomentEdge::Sidebar { hears_only, heard_only_by }) => {
+                let lists =
+                    json!({ "hears_only": few(hears_only), "heard_only_by": few(heard_only_by) });
+                Self { sidebar: Some(lists), ..nothing }
+            }
+        }
     }
 }

@@ -128,6 +128,7 @@ fn view(record: &Recording, at_ms: i64, moment: &Moment) -> Value {
         tracks.position(|call| *call == about.call).map(|place| place + 1)
     });
     let coaches = about.and_then(|about| about.coaches);
+    let set = timeline::Set::of(moment);
     json!({
         "offset_ms": at_ms,
         "event": moment.event,
@@ -138,8 +139,10 @@ fn view(record: &Recording, at_ms: i64, moment: &Moment) -> Value {
         "hold": about.map(|about| about.hold),
         "coaching": about.map(|about| about.coaches.is_some()),
         "call_sid_to_coach": coaches.map(|coached| coached.to_string()),
-        "gain_db": timeline::gain_db(moment),
-        "sidebar": timeline::sidebar(moment),
+        "gain_db": set.gain_db,
+        "levelling": set.levelling,
+        "noise_suppression": set.noise_suppression,
+        "sidebar": set.sidebar,
         "reason": moment.reason,
     })
 }

@@ -12,7 +12,7 @@ use crate::part;
 /// The columns of a list.
 const FIELDS: [&str; 4] = ["sid", "friendly_name", "status", "date_created"];
 /// The columns of a history.
-const MOMENT_FIELDS: [&str; 10] = [
+const MOMENT_FIELDS: [&str; 12] = [
     "date",
     "event",
     "call_sid",
@@ -21,6 +21,8 @@ const MOMENT_FIELDS: [&str; 10] = [
     "hold",
     "call_sid_to_coach",
     "gain_db",
+    "levelling",
+    "noise_suppression",
     "sidebar",
     "reason",
 ];

@@ -156,10 +156,14 @@ fn line(kind: &str, resource: &Value) -> String {
     format!("{kind:12} {}", words.join("  "))
 }
 
-/// Returns what a moment has set of a participant's gain or sidebars.
+/// Returns what a moment has set of how a participant is heard or hears.
 fn set(moment: &Value) -> String {
     if let Some(gain) = moment["gain_db"].as_f64() {
         return format!("{gain} dB");
+    }
+    let mut switched = ["levelling", "noise_suppression"].iter();
+    if let Some(on) = switched.find_map(|name| moment[*name].as_bool()) {
+        return if on { "on" } else { "off" }.to_owned();
     }
     let few = |name: &str| match moment["sidebar"][name].as_array() {
         None => "everyone".to_owned(),
@@ -206,30 +210,27 @@ mod tests {
     #[test]
     fn a_moment_is_a_line_with_what_was_set() {
         let lists = |hears: Value, heard_by: Value| json!({ "hears_only": hears, "heard_only_by": heard_by });
-        for (event, gain, sidebar, expected) in [
-            ("mute", Value::Null, Value::Null, "mute  CA1"),
-            ("gain", json!(-6.5), Value::Null, "gain  CA1  -6.5 dB"),
-            ("gain", json!(0.0), Value::Null, "gain  CA1  0 dB"),
+        for (event, name, set, expected) in [
+            ("mute", "gain_db", Value::Null, "mute  CA1"),
+            ("gain", "gain_db", json!(-6.5), "gain  CA1  -6.5 dB"),
+            ("gain", "gain_db", json!(0.0), "gain  CA1  0 dB"),
+            ("levelling", "levelling", json!(true), "levelling  CA1  on"),
+            ("noise", "noise_suppression", json!(false), "noise  CA1  off"),
             (
                 "sidebar",
-                Value::Null,
+                "sidebar",
                 lists(json!(["CA2", "CA3"]), Value::Null),
                 "sidebar  CA1  hears CA2, CA3, heard by everyone",
             ),
             (
                 "sidebar",
-                Value::Null,
+                "sidebar",
                 lists(Value::Null, json!([])),
                 "sidebar  CA1  hears everyone, heard by nobody",
             ),
         ] {
-            let moment = json!({
-                "conference_sid": "CF1",
-                "event": event,
-                "call_sid": "CA1",
-                "gain_db": gain,
-                "sidebar": sidebar,
-            });
+            let mut moment = json!({ "conference_sid": "CF1", "event": event, "call_sid": "CA1" });
+            moment[name] = set;
             assert_eq!(line("moment", &moment), format!("conference   CF1  {expected}"));
         }
     }

@@ -183,22 +183,33 @@ async fn a_sidebar_that_cannot_be_is_refused_and_changes_nothing() {
     assert_eq!(room.server.get_from_root(elsewhere).await.status, 404);
 }
 
-/// Returns what the history tells of gains and sidebars, one line each.
+/// What the API alone sets, beside sidebars.
+const SET: [&str; 3] = ["gain_db", "levelling", "noise_suppression"];
+
+/// Returns what the history tells of what is set by the API alone, one line each.
 async fn history(server: &Server, path: &str) -> Vec<String> {
     let page = server.get_from_root(path).await.body;
     let moments = page["events"].as_array().unwrap().iter();
     let moments = moments.map(|event| event.get("resource").unwrap_or(event));
-    let set = moments.filter(|one| !one["gain_db"].is_null() || !one["sidebar"].is_null());
-    let lists = |one: &Value| match &one["sidebar"] {
-        Value::Null => String::new(),
-        sidebar => format!(" {} {}", sidebar["hears_only"], sidebar["heard_only_by"]),
+    let set = |one: &Value| {
+        let mut set: Vec<String> = SET
+            .iter()
+            .map(|name| &one[*name])
+            .filter(|set| !set.is_null())
+            .map(Value::to_string)
+            .collect();
+        let sidebar = Some(&one["sidebar"]).filter(|sidebar| !sidebar.is_null());
+        set.extend(sidebar.map(|both| format!("{} {}", both["hears_only"], both["heard_only_by"])));
+        assert!(set.len() < 2, "{one}");
+        set.pop()
     };
-    set.map(|one| {
-        assert_eq!((&one["callback"], &one["muted"]), (&Value::Null, &json!(false)), "{one}");
-        let gain = one["gain_db"].as_f64().map(|gain| format!(" {gain}")).unwrap_or_default();
-        format!("{} {}{gain}{}", one["event"], one["label"], lists(one)).replace('"', "")
-    })
-    .collect()
+    moments
+        .filter_map(|one| {
+            let set = set(one)?;
+            assert_eq!((&one["callback"], &one["muted"]), (&Value::Null, &json!(false)), "{one}");
+            Some(format!("{} {} {set}", one["event"], one["label"]).replace('"', ""))
+        })
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,13 +222,20 @@ async fn what_is_set_is_in_the_history_also_after_a_restart_and_no_callback_tell
     room.set(0, "Gain=&HeardOnlyBy=ben", 0.0, Value::Null, ben).await;
     room.set(1, "HearsOnly=", 3.0, Value::Null, Value::Null).await;
     assert_eq!(room.post("ann", "Gain=1&HearsOnly=dan").await.status, 400);
+    assert_eq!(room.post("cy", "Levelling=true&HearsOnly=dan").await.status, 400);
+    for form in ["NoiseSuppression=true&Levelling=true", "Levelling=true", "Levelling=false"] {
+        assert_eq!(room.post("cy", form).await.status, 200, "{form}");
+    }
     let expected = [
         "participant-gain ann -6.25".to_owned(),
-        "participant-gain ben 3".to_owned(),
+        "participant-gain ben 3.0".to_owned(),
         format!("participant-sidebar ben [{}] null", room.calls[0]),
-        "participant-gain ann 0".to_owned(),
+        "participant-gain ann 0.0".to_owned(),
         format!("participant-sidebar ann null [{}]", room.calls[1]),
         "participant-sidebar ben null null".to_owned(),
+        "participant-levelling cy true".to_owned(),
+        "participant-noise-suppression cy true".to_owned(),
+        "participant-levelling cy false".to_owned(),
     ];
     let path = format!("/sidetone/v1/Conferences/{}/Timeline", room.conference);
     assert_eq!(history(&room.server, &path).await, expected);

@@ -82,7 +82,7 @@ async fn everyone_is_in_a_track_of_their_own_and_the_timeline_says_where() {
     studio.join(1_300, "cem").await;
     hears(&studio.phones[0], 1_300, true).await;
     let path = format!("/sidetone/v1{}/Participants/cem", conference(&studio.server).await);
-    let aside = studio.server.request("POST", &path).body("HearsOnly=ann");
+    let aside = studio.server.request("POST", &path).body("HearsOnly=ann&Levelling=true");
     let aside = aside.header("content-type", "application/x-www-form-urlencoded").send().await;
     assert_eq!(aside.unwrap().status(), 200);
     studio.update("ben", &[("Hold", "true"), ("HoldUrl", "")]).await;
@@ -107,11 +107,17 @@ async fn judge_sound(studio: &Studio, sid: &str) {
         timeline["channels"].as_array().unwrap().iter().map(|one| &one["label"]).collect();
     assert_eq!(labels, ["ann", "ben", "cem"], "{timeline}");
     let events = timeline["events"].as_array().unwrap();
-    let aside = events.iter().find(|one| one["event"] == "participant-sidebar").unwrap();
-    assert_eq!((&aside["label"], &aside["channel"]), (&"cem".into(), &3.into()), "{aside}");
+    let of_cem = |event: &str| {
+        let found = events.iter().find(|one| one["event"] == event).unwrap();
+        assert_eq!((&found["label"], &found["channel"]), (&"cem".into(), &3.into()), "{found}");
+        found
+    };
+    let (aside, levelled) = (of_cem("participant-sidebar"), of_cem("participant-levelling"));
     let lists =
         json!({ "hears_only": [timeline["channels"][0]["call_sid"]], "heard_only_by": null });
     assert_eq!((&aside["sidebar"], &aside["gain_db"]), (&lists, &Value::Null), "{aside}");
+    let flags = (&levelled["levelling"], &levelled["noise_suppression"]);
+    assert_eq!(flags, (&true.into(), &Value::Null), "{levelled}");
     let ms = tracks[0].len() as u64 / 8;
     assert_eq!(timeline["duration_ms"], ms);
     let tones = [500, 900, 1_300];

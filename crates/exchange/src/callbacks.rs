@@ -163,6 +163,8 @@ pub(crate) fn edge_set(
 ) {
     let event = match edge {
         MomentEdge::Gain(_) => "participant-gain",
+        MomentEdge::Levelling(_) => "participant-levelling",
+        MomentEdge::NoiseSuppression(_) => "participant-noise-suppression",
         MomentEdge::Sidebar { .. } => "participant-sidebar",
     };
     let about = Some(participant);

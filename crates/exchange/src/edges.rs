@@ -64,7 +64,7 @@ impl Edges {
             hears_only: few(&self.hears_only),
             heard_only_by: few(&self.heard_only_by),
         });
-        gain.into_iter().chain(sidebar)
+        gain.into_iter().chain(self.cleaning.since(before.cleaning)).chain(sidebar)
     }
 
     /// Whether it takes part in a sidebar, on either side.

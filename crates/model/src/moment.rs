@@ -19,15 +19,19 @@ pub struct Moment {
     pub reason: Option<String>,
     /// The callback that tells of it, if any does.
     pub callback: Option<CallbackSid>,
-    /// What was set, where its event is `participant-gain` or `participant-sidebar`.
+    /// What was set, where its event is one of those that no callback tells of.
     pub edge: Option<MomentEdge>,
 }
 
-/// How the others hear one since a [`Moment`], or whom it hears. Twilio has nothing like it.
+/// How the others hear one since a [`Moment`], or whom it hears. Twilio has nothing like it, and no callback tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MomentEdge {
     /// How loud, in hundredths of a decibel; 0 is unchanged.
     Gain(i16),
+    /// Whether its voice is brought towards a common level.
+    Levelling(bool),
+    /// Whether steady noise is taken out of what it says.
+    NoiseSuppression(bool),
     /// Among whom.
     Sidebar {
         /// Whom alone it hears; none: everyone.

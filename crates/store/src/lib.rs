@@ -64,7 +64,7 @@ impl From<rusqlite::Error> for StoreFailed {
     }
 }
 
-const MIGRATIONS: [&str; 13] = [
+const MIGRATIONS: [&str; 14] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_keys.sql"),
     include_str!("../migrations/0003_outbox.sql"),
@@ -78,6 +78,7 @@ const MIGRATIONS: [&str; 13] = [
     include_str!("../migrations/0013_trunk_days.sql"),
     include_str!("../migrations/0015_blocks.sql"),
     include_str!("../migrations/0016_edges.sql"),
+    include_str!("../migrations/0017_cleaning.sql"),
 ];
 /// Questions that are answered at the same time; more wait for one of them.
 const READERS: usize = 4;

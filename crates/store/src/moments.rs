@@ -10,15 +10,9 @@ use crate::{Store, StoreFailed};
 pub fn write(connection: &Connection, moment: &Moment) -> rusqlite::Result<()> {
     let about = moment.about.as_ref();
     let statement = "INSERT INTO moments (account, conference, date, event, call, label, muted, hold, \
-                     coaches, reason, callback, gain, sidebar) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-    let (gain, sidebar) = match &moment.edge {
-        None => (None, None),
-        Some(MomentEdge::Gain(gain)) => (Some(*gain), None),
-        Some(MomentEdge::Sidebar { hears_only, heard_only_by }) => {
-            (None, Some(written([hears_only, heard_only_by])))
-        }
-    };
+                     coaches, reason, callback, gain, sidebar, levelling, noise_suppression) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+    let set = moment.edge.as_ref().map(Set::of).unwrap_or_default();
     let values = params![
         moment.account.to_string(),
         moment.conference.to_string(),
@@ -31,10 +25,35 @@ pub fn write(connection: &Connection, moment: &Moment) -> rusqlite::Result<()> {
         about.and_then(|about| about.coaches).map(|coached| coached.to_string()),
         moment.reason,
         moment.callback.map(|sid| sid.to_string()),
-        gain,
-        sidebar,
+        set.gain,
+        set.sidebar,
+        set.levelling,
+        set.noise_suppression,
     ];
     connection.prepare_cached(statement)?.execute(values).map(drop)
+}
+
+/// The columns of what a moment has set, one of which has something.
+#[derive(Default)]
+struct Set {
+    gain: Option<i16>,
+    sidebar: Option<String>,
+    levelling: Option<bool>,
+    noise_suppression: Option<bool>,
+}
+
+impl Set {
+    fn of(edge: &MomentEdge) -> Self {
+        let none = Self::default();
+        match edge {
+            MomentEdge::Gain(gain) => Self { gain: Some(*gain), ..none },
+            MomentEdge::Levelling(on) => Self { levelling: Some(*on), ..none },
+            MomentEdge::NoiseSuppression(on) => Self { noise_suppression: Some(*on), ..none },
+            MomentEdge::Sidebar { hears_only, heard_only_by } => {
+                Self { sidebar: Some(written([hears_only, heard_only_by])), ..none }
+            }
+        }
+    }
 }
 
 fn moment(row: &Row<'_>) -> rusqlite::Result<(i64, Moment)> {
@@ -64,6 +83,12 @@ fn moment(row: &Row<'_>) -> rusqlite::Result<(i64, Moment)> {
 fn edge(row: &Row<'_>) -> rusqlite::Result<Option<MomentEdge>> {
     if let Some(gain) = row.get("gain")? {
         return Ok(Some(MomentEdge::Gain(gain)));
+    }
+    if let Some(on) = row.get("levelling")? {
+        return Ok(Some(MomentEdge::Levelling(on)));
+    }
+    if let Some(on) = row.get("noise_suppression")? {
+        return Ok(Some(MomentEdge::NoiseSuppression(on)));
     }
     let Some(text) = row.get::<_, Option<String>>("sidebar")? else { return Ok(None) };
     let lists = serde_json::from_str::<[Option<Vec<String>>; 2]>(&text);

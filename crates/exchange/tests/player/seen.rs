@@ -294,6 +294,7 @@ impl Player {
         assert_eq!(moment.callback, None, "{}", moment.event);
         let set = match edge {
             MomentEdge::Gain(gain) => format!("{} dB", f64::from(*gain) / 100.0),
+            MomentEdge::Levelling(on) | MomentEdge::NoiseSuppression(on) => on.to_string(),
             MomentEdge::Sidebar { hears_only, heard_only_by } => {
                 format!("hears {}, heard by {}", few(hears_only), few(heard_only_by))
             }
