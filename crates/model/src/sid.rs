@@ -28,8 +28,8 @@ macro_rules! sid {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($prefix)?;
-                self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+                let mut text = [0; SID_LENGTH];
+                f.write_str(written($prefix, &self.0, &mut text))
             }
         }
 
@@ -99,6 +99,21 @@ sid!(
     CallbackSid,
     "EV"
 );
+
+/// Octets of a SID as text.
+const SID_LENGTH: usize = 34;
+
+/// Writes a SID into `text` and returns that: a list has thousands of them, and to format digit by digit is dear.
+fn written<'a>(prefix: &str, octets: &[u8; 16], text: &'a mut [u8; SID_LENGTH]) -> &'a str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let (letters, digits) = text.split_at_mut(2);
+    letters.copy_from_slice(prefix.as_bytes());
+    for (pair, octet) in digits.chunks_exact_mut(2).zip(octets) {
+        pair[0] = DIGITS[usize::from(octet >> 4)];
+        pair[1] = DIGITS[usize::from(octet & 15)];
+    }
+    std::str::from_utf8(text).unwrap_or_default()
+}
 
 fn octets(digits: &str) -> Option<[u8; 16]> {
     let digits = digits.as_bytes();

@@ -111,7 +111,24 @@ impl fmt::Display for Rfc2822 {
         let days = self.0.0.div_euclid(DAY_MS);
         let weekday = WEEKDAYS[usize::try_from(days.rem_euclid(7)).unwrap_or(0)];
         let month = MONTHS[usize::try_from(month - 1).unwrap_or(0).min(11)];
-        write!(f, "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} +0000")
+        if !(0..=9_999).contains(&year) {
+            return write!(
+                f,
+                "{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} +0000"
+            );
+        }
+        // The same, digit by digit: a list has thousands of dates.
+        let mut text = *b"Thu, 00 Jan 0000 00:00:00 +0000";
+        text[..3].copy_from_slice(weekday.as_bytes());
+        text[8..11].copy_from_slice(month.as_bytes());
+        let numbers =
+            [(5, day), (12, year / 100), (14, year % 100), (17, hour), (20, minute), (23, second)];
+        for (place, number) in numbers {
+            let number = u8::try_from(number).unwrap_or_default();
+            text[place] = b'0' + number / 10;
+            text[place + 1] = b'0' + number % 10;
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
