@@ -124,7 +124,7 @@ fn owe(
         call,
         url,
         method: method(by),
-        params,
+        params: params.into(),
         date_created: ctx.now.wall,
         state: CallbackState::Pending,
         attempts: 0,

@@ -1,5 +1,7 @@
 //! The outbox: callbacks that are owed, each written with the row that it tells of.
 
+use std::sync::Arc;
+
 use crate::words::words;
 use crate::{AccountSid, CallSid, CallbackSid, ConferenceSid, Timestamp};
 
@@ -40,8 +42,8 @@ pub struct Callback {
     pub url: String,
     /// The HTTP method, in upper case.
     pub method: String,
-    /// The form fields, in order.
-    pub params: Vec<(String, String)>,
+    /// The form fields, in order; each step to its receiver shares them.
+    pub params: Arc<[(String, String)]>,
     /// When it was owed.
     pub date_created: Timestamp,
     /// What became of it.

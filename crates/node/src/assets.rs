@@ -115,7 +115,7 @@ impl Assets {
         let request = Request {
             url: document.url.clone(),
             method: document.method.clone(),
-            params,
+            params: params.into(),
             auth_token: self.accounts.token(account),
             idempotency_token: None,
             jar: call.map(|call| call.to_string()),

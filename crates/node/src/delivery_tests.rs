@@ -17,7 +17,7 @@ fn callback(number: u32, room: Option<u8>, url: &str) -> Callback {
         call: Some(CallSid::new([lane; 16])),
         url: url.to_owned(),
         method: "POST".to_owned(),
-        params: Vec::new(),
+        params: [].into(),
         date_created: Timestamp(0),
         state: CallbackState::Pending,
         attempts: 0,

@@ -384,7 +384,7 @@ impl Played {
         let request = webhook::Request {
             url,
             method: method.to_owned(),
-            params,
+            params: params.into(),
             auth_token: String::new(),
             idempotency_token: None,
             jar: None,

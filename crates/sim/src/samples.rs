@@ -88,7 +88,8 @@ impl Stage {
             match effect {
                 Effect::Write(Change::Callback(callback)) => {
                     let called = self.called.take().map(str::to_owned);
-                    self.keep(called.unwrap_or_else(|| name(&callback.params)), callback.params);
+                    let event = called.unwrap_or_else(|| name(&callback.params));
+                    self.keep(event, callback.params.to_vec());
                 }
                 Effect::Fetch { fetch, params, .. } => {
                     self.fetches.push(fetch);

@@ -101,7 +101,7 @@ mod tests {
             call: Some(CallSid::new([9; 16])),
             url: format!("http://localhost/{number}"),
             method: "POST".to_owned(),
-            params: Vec::new(),
+            params: [].into(),
             date_created: Timestamp(i64::from(number)),
             state,
             attempts: u32::from(number),

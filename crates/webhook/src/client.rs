@@ -190,7 +190,7 @@ impl Client {
                 request.method = "GET".to_owned();
             }
             if !keeps || in_query(&request.method) {
-                request.params.clear();
+                request.params = Arc::default();
             }
         }
         Err(Failure::new(11215, format!("more than {REDIRECTS_MAX} redirects, to {}", request.url)))

@@ -41,7 +41,7 @@ pub struct Request {
     /// In upper case.
     pub method: String,
     /// The form fields: the query of a GET, HEAD or DELETE, the body of the others.
-    pub params: Vec<(String, String)>,
+    pub params: Arc<[(String, String)]>,
     /// The key of the signature.
     pub auth_token: String,
     /// The same for every try of one event.

@@ -104,7 +104,7 @@ pub fn request(method: &str, url: &str) -> Request {
     Request {
         url: url.to_owned(),
         method: method.to_owned(),
-        params: vec![("B".to_owned(), "c d".to_owned()), ("A".to_owned(), "+1".to_owned())],
+        params: [("B".to_owned(), "c d".to_owned()), ("A".to_owned(), "+1".to_owned())].into(),
         auth_token: TOKEN.to_owned(),
         idempotency_token: Some("once".to_owned()),
         jar: Some("CA1".to_owned()),
