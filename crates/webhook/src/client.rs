@@ -33,7 +33,8 @@ const UNDECLARED_MAX: usize = 1;
 const JARS_MAX: usize = 4_096;
 /// How long a connection is kept for the next request: less than receivers keep it open.
 const IDLE_MAX: Duration = Duration::from_secs(4);
-const IDLE_PER_HOST_MAX: usize = 16;
+/// Connections that are kept for one receiver: as many as callbacks go to it at the same time.
+const IDLE_PER_HOST_MAX: usize = 32;
 /// How much of a body that nobody reads is taken off the connection, to use that again, and how
 /// long that may take.
 const IGNORED_MAX: usize = 16 * 1024;
