@@ -82,6 +82,12 @@ const MIGRATIONS: [&str; 14] = [
 ];
 /// Questions that are answered at the same time; more wait for one of them.
 const READERS: usize = 4;
+/// Statements that a connection keeps prepared: all that are asked again and again.
+const STATEMENTS_MAX: usize = 128;
+/// What the writer keeps of the tables in memory, in KiB: what each update touches again.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+/// Pages of 4 KiB in the log before they are copied to their places: a page that many commits have written is copied once.
+const LOG_PAGES: i64 = 4_096;
 
 /// The tables. Cloning gives another handle on the same.
 #[derive(Debug, Clone)]
@@ -115,6 +121,10 @@ impl Store {
         let connect = |path| connect(path, synchronous);
         let mut connection = connect(&path).map_err(|error| told(error.to_string()))?;
         migrate(&mut connection).map_err(|error| told(error.to_string()))?;
+        connection
+            .pragma_update(None, "cache_size", -WRITER_CACHE_KIB)
+            .and_then(|()| connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES))
+            .map_err(|error| told(error.to_string()))?;
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
             let reader = connect(&path).map_err(|error| told(error.to_string()))?;
@@ -178,6 +188,7 @@ fn connect(path: &Path, synchronous: &str) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(connection)
 }
 

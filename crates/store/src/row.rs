@@ -1,5 +1,6 @@
 //! Each record as a row, and back.
 
+use std::fmt::Write as _;
 use std::str::FromStr;
 
 use model::{
@@ -56,24 +57,48 @@ fn delete(connection: &Connection, statement: &str, key: &str) -> rusqlite::Resu
     connection.prepare_cached(statement)?.execute([key]).map(drop)
 }
 
+/// Octets that most statements need.
+const STATEMENT_LENGTH: usize = 1_024;
+
+/// Columns and their values.
+type Columns<'a> = &'a [(&'static str, &'a dyn ToSql)];
+
 /// Inserts a row, or replaces all its columns where `key` is known: its place in lists stays.
 pub fn upsert(
     connection: &Connection,
     table: &str,
     key: &str,
-    columns: &[(&str, &dyn ToSql)],
+    columns: Columns<'_>,
 ) -> rusqlite::Result<()> {
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let places: Vec<String> = (1..=columns.len()).map(|place| format!("?{place}")).collect();
-    let updates: Vec<String> =
-        names.iter().map(|name| format!("{name} = excluded.{name}")).collect();
-    let statement = format!(
-        "INSERT INTO {table} ({}) VALUES ({}) ON CONFLICT ({key}) DO UPDATE SET {}",
-        names.join(", "),
-        places.join(", "),
-        updates.join(", "),
-    );
-    let values: Vec<&dyn ToSql> = columns.iter().map(|(_, value)| *value).collect();
+    upsert_partly(connection, table, key, &[], columns)
+}
+
+/// Inserts a row, or replaces the columns that may change where `key` is known. Those that are `fixed` once the row is
+/// there are left alone, and so are the indexes of them: each index that is written costs as much as the row.
+fn upsert_partly(
+    connection: &Connection,
+    table: &str,
+    key: &str,
+    fixed: Columns<'_>,
+    changing: Columns<'_>,
+) -> rusqlite::Result<()> {
+    let columns = || fixed.iter().chain(changing);
+    let mut statement = String::with_capacity(STATEMENT_LENGTH);
+    let mut comma = "";
+    let _ = write!(statement, "INSERT INTO {table} (");
+    for (name, _) in columns() {
+        statement.extend([comma, name]);
+        comma = ", ";
+    }
+    statement.push_str(") VALUES (?");
+    (1..columns().count()).for_each(|_| statement.push_str(", ?"));
+    let _ = write!(statement, ") ON CONFLICT ({key}) DO UPDATE SET ");
+    comma = "";
+    for (name, _) in changing {
+        statement.extend([comma, name, " = excluded.", name]);
+        comma = ", ";
+    }
+    let values: Vec<&dyn ToSql> = columns().map(|(_, value)| *value).collect();
     connection.prepare_cached(&statement)?.execute(values.as_slice()).map(drop)
 }
 
@@ -196,7 +221,7 @@ pub fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
 }
 
 fn write_call(connection: &Connection, record: &Call, state: &str) -> rusqlite::Result<()> {
-    upsert(
+    upsert_partly(
         connection,
         "calls",
         "sid",
@@ -206,9 +231,11 @@ fn write_call(connection: &Connection, record: &Call, state: &str) -> rusqlite::
             ("parent", &record.parent.map(|sid| sid.to_string())),
             ("callee", &record.to),
             ("caller", &record.from),
-            ("status", &record.status.as_str()),
             ("direction", &record.direction.as_str()),
             ("date_created", &record.date_created.0),
+        ],
+        &[
+            ("status", &record.status.as_str()),
             ("date_updated", &record.date_updated.0),
             ("start_time", &record.start_time.map(|date| date.0)),
             ("end_time", &record.end_time.map(|date| date.0)),
@@ -246,18 +273,30 @@ fn write_conference(
     record: &Conference,
     state: &str,
 ) -> rusqlite::Result<()> {
-    upsert(
+    let (sid, date_updated) = (record.sid.to_string(), record.date_updated.0);
+    // Each callback counts in the state alone.
+    let counted = "UPDATE conferences SET state = ?1 WHERE sid = ?2 AND status = ?3 AND date_updated = ?4 \
+                   AND region = ?5 AND end_reason IS NULL AND call_ending IS NULL";
+    if record.end_reason.is_none() && record.call_ending.is_none() {
+        let values = (state, &sid, record.status.as_str(), date_updated, &record.region);
+        if connection.prepare_cached(counted)?.execute(values)? > 0 {
+            return Ok(());
+        }
+    }
+    upsert_partly(
         connection,
         "conferences",
         "sid",
         &[
-            ("sid", &record.sid.to_string()),
+            ("sid", &sid),
             ("account", &record.account.to_string()),
             ("friendly_name", &record.friendly_name),
+            ("date_created", &record.date_created.0),
+        ],
+        &[
             ("status", &record.status.as_str()),
             ("region", &record.region),
-            ("date_created", &record.date_created.0),
-            ("date_updated", &record.date_updated.0),
+            ("date_updated", &date_updated),
             ("end_reason", &record.end_reason.map(|word| word.as_str())),
             ("call_ending", &record.call_ending.map(|sid| sid.to_string())),
             ("state", &state),
@@ -284,7 +323,7 @@ fn write_participant(
     record: &Participant,
     state: &str,
 ) -> rusqlite::Result<()> {
-    upsert(
+    upsert_partly(
         connection,
         "participants",
         "sid",
@@ -293,6 +332,9 @@ fn write_participant(
             ("account", &record.account.to_string()),
             ("call", &record.call.to_string()),
             ("conference", &record.conference.to_string()),
+            ("date_created", &record.date_created.0),
+        ],
+        &[
             ("label", &record.label),
             ("status", &record.status.as_str()),
             ("muted", &record.muted),
@@ -301,7 +343,6 @@ fn write_participant(
             ("call_to_coach", &record.call_to_coach.map(|sid| sid.to_string())),
             ("start_on_enter", &record.start_conference_on_enter),
             ("end_on_exit", &record.end_conference_on_exit),
-            ("date_created", &record.date_created.0),
             ("date_updated", &record.date_updated.0),
             ("state", &state),
         ],
@@ -328,12 +369,21 @@ pub fn participant(row: &Row<'_>) -> rusqlite::Result<Participant> {
 }
 
 fn write_callback(connection: &Connection, record: &Callback) -> rusqlite::Result<()> {
-    upsert(
+    let sid = record.sid.to_string();
+    if record.attempts > 0 {
+        let tried =
+            "UPDATE callbacks SET state = ?1, attempts = ?2, last_error = ?3 WHERE sid = ?4";
+        let values = (record.state.as_str(), record.attempts, &record.last_error, &sid);
+        if connection.prepare_cached(tried)?.execute(values)? > 0 {
+            return Ok(());
+        }
+    }
+    upsert_partly(
         connection,
         "callbacks",
         "sid",
         &[
-            ("sid", &record.sid.to_string()),
+            ("sid", &sid),
             ("account", &record.account.to_string()),
             ("conference", &record.conference.map(|sid| sid.to_string())),
             ("call", &record.call.map(|sid| sid.to_string())),
@@ -341,6 +391,8 @@ fn write_callback(connection: &Connection, record: &Callback) -> rusqlite::Resul
             ("method", &record.method),
             ("params", &serde_json::to_string(&*record.params).unwrap_or_default()),
             ("date_created", &record.date_created.0),
+        ],
+        &[
             ("state", &record.state.as_str()),
             ("attempts", &record.attempts),
             ("last_error", &record.last_error),
