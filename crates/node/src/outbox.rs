@@ -90,7 +90,7 @@ impl Driver {
     fn carry_out(&mut self) {
         while let Some(first) = self.unwritten.front() {
             let change = Change::Callback(Box::new(first.clone()));
-            if self.store.apply(vec![change]).is_err() {
+            if self.store.apply_later(vec![change]).is_err() {
                 break;
             }
             self.unwritten.pop_front();

@@ -143,7 +143,16 @@ impl Store {
     /// # Errors
     /// When the queue is full or the writer is gone.
     pub fn apply(&self, changes: Vec<model::Change>) -> Result<Committed, StoreFailed> {
-        self.writer.apply(changes)
+        self.writer.apply(changes, true)
+    }
+
+    /// Queues rows that nobody waits for, behind all that was queued before: they are committed with what comes next,
+    /// or a moment later.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn apply_later(&self, changes: Vec<model::Change>) -> Result<(), StoreFailed> {
+        self.writer.apply(changes, false).map(drop)
     }
 
     /// Returns what was committed lately, as it is committed.

@@ -1,6 +1,6 @@
 use model::{
     Account, AccountSid, AccountStatus, Change, Conference, ConferenceSid, ConferenceStatus,
-    Timestamp,
+    EndReason, Timestamp,
 };
 
 use crate::{ConferenceFilter, Place, Store};
@@ -143,4 +143,49 @@ fn rows_that_could_not_be_written_are_told_of_when_they_are() {
     other.execute_batch("ROLLBACK").unwrap();
     refused.later().blocking_recv().unwrap();
     assert!(store.conference(ACCOUNT, ConferenceSid::new([1; 16])).unwrap().is_some());
+}
+
+#[test]
+fn a_row_that_is_written_again_shows_what_changed_and_keeps_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let Change::Conference { record: first, .. } = conference(1) else { unreachable!() };
+    let started = Conference {
+        status: ConferenceStatus::InProgress,
+        date_updated: Timestamp(7),
+        ..(*first).clone()
+    };
+    for (record, state) in [(&*first, "made"), (&*first, "told once"), (&started, "started")] {
+        let record = Box::new(record.clone());
+        committed(&store, vec![Change::Conference { record, state: state.to_owned() }]);
+        let [(found, kept)] = &store.alive().unwrap().conferences[..] else {
+            panic!("one is alive")
+        };
+        assert_eq!(kept, state);
+        assert_eq!((found.friendly_name.as_str(), found.date_created), ("room 1", Timestamp(1)));
+    }
+    let ended = Conference {
+        status: ConferenceStatus::Completed,
+        end_reason: Some(EndReason::LastLeft),
+        ..started
+    };
+    let record = Box::new(ended.clone());
+    committed(&store, vec![Change::Conference { record, state: String::new() }]);
+    assert_eq!(store.conference(ACCOUNT, ended.sid).unwrap(), Some(ended));
+    assert_eq!(store.alive().unwrap().conferences, []);
+}
+
+#[test]
+fn what_nobody_waits_for_is_committed_all_the_same_and_in_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    store.apply_later(vec![conference(1)]).unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while store.conference(ACCOUNT, ConferenceSid::new([1; 16])).unwrap().is_none() {
+        assert!(std::time::Instant::now() < until, "it was never committed");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    store.apply_later(vec![conference(2)]).unwrap();
+    committed(&store, vec![conference(3)]);
+    assert!(store.conference(ACCOUNT, ConferenceSid::new([2; 16])).unwrap().is_some());
 }

@@ -18,6 +18,12 @@ pub const QUEUE_MAX: usize = 4_096;
 /// Most batches in one transaction.
 const GROUP_MAX: usize = 512;
 
+/// From the begin of one transaction of several batches to the next: more come together, and a disk that is quick is
+/// not asked for each of them.
+const GROUPS_APART: Duration = Duration::from_millis(2);
+/// How long batches that nobody waits for wait for company.
+const LATER_MAX: Duration = Duration::from_millis(20);
+
 /// Batches that are kept while the store cannot be written; beyond, the oldest are lost.
 const OWED_MAX: usize = 16_384;
 /// How often a store that cannot be written is tried again.
@@ -58,6 +64,8 @@ struct Batch {
     changes: Vec<Change>,
     done: oneshot::Sender<Result<(), StoreFailed>>,
     later: oneshot::Sender<()>,
+    /// Whether somebody waits for it.
+    urgent: bool,
 }
 
 /// What could not be written yet, and who wants to know when it is.
@@ -146,11 +154,11 @@ impl Writer {
         Ok(Self { queue, failing, counters })
     }
 
-    pub fn apply(&self, changes: Vec<Change>) -> Result<Committed, StoreFailed> {
+    pub fn apply(&self, changes: Vec<Change>, urgent: bool) -> Result<Committed, StoreFailed> {
         let (done, is_done) = oneshot::channel();
         let (later, is_late) = oneshot::channel();
         self.counters.queued.fetch_add(1, Ordering::Relaxed);
-        self.queue.try_send(Batch { changes, done, later }).map_err(|_| {
+        self.queue.try_send(Batch { changes, done, later, urgent }).map_err(|_| {
             self.counters.queued.fetch_sub(1, Ordering::Relaxed);
             StoreFailed("the writer's queue is full".to_owned())
         })?;
@@ -174,6 +182,7 @@ fn run(
     feed: &Feed,
 ) {
     let mut owed: Vec<Owed> = Vec::new();
+    let mut paced = None;
     loop {
         let first = if owed.is_empty() {
             batches.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -185,9 +194,15 @@ fn run(
             Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        group.extend(batches.try_iter().take(GROUP_MAX - 1));
+        if owed.is_empty() {
+            gather(batches, &mut group, paced);
+        } else {
+            group.extend(batches.try_iter().take(GROUP_MAX - group.len()));
+        }
         counters.queued.fetch_sub(group.len() as u64, Ordering::Relaxed);
         let began = Instant::now();
+        let several = group.iter().filter(|batch| batch.urgent).count() > 1;
+        paced = several.then(|| began + GROUPS_APART);
         let owed_changes = owed.iter().map(|owed| &owed.changes);
         let changes = || owed_changes.clone().chain(group.iter().map(|batch| &batch.changes));
         let result = commit(&mut connection, changes());
@@ -207,7 +222,7 @@ fn run(
                     tracing::error!(%error, "the store cannot be written; what is owed is kept");
                 }
                 let told = error.to_string();
-                for Batch { changes, done, later } in group {
+                for Batch { changes, done, later, .. } in group {
                     owed.push(Owed { changes, later });
                     let _ = done.send(Err(StoreFailed(told.clone())));
                 }
@@ -240,6 +255,23 @@ fn run(
         && let Err(error) = commit(&mut connection, owed.iter().map(|owed| &owed.changes))
     {
         tracing::error!(%error, lost = owed.len(), "the store could not be written to the end");
+    }
+}
+
+/// Takes what waits to the first batch, after `paced`. Where nobody waits for any of them, the next one that somebody
+/// waits for takes them along.
+fn gather(batches: &Receiver<Batch>, group: &mut Vec<Batch>, paced: Option<Instant>) {
+    let until = Instant::now() + LATER_MAX;
+    let left = |until: Instant| until.saturating_duration_since(Instant::now());
+    if let Some(paced) = paced {
+        std::thread::sleep(left(paced));
+    }
+    group.extend(batches.try_iter().take(GROUP_MAX - group.len()));
+    while group.len() < GROUP_MAX
+        && group.iter().all(|batch| !batch.urgent)
+        && let Ok(next) = batches.recv_timeout(left(until))
+    {
+        group.push(next);
     }
 }
 
