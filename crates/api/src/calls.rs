@@ -1,18 +1,20 @@
 //! The Call resource.
 
 use axum::http::{Method, StatusCode};
-use model::{Call, CallSid};
+use model::{AccountSid, Call, CallSid, Timestamp};
 use node::{
     CallChanges, CallFilter, Command, CreateCall, Dialling, Document, End, Instructions, Refusal,
     Reply, StatusCallback,
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::dates::{self, Precision};
 use crate::error::{ApiError, code};
 use crate::form::Form;
 use crate::paging::{Asked, List};
-use crate::{Answer, Request, dialling, numbers};
+use crate::shown::{self, Link, Shown};
+use crate::{Answer, Request, ask, dialling, numbers};
 
 const LIST: List = List {
     name: "calls",
@@ -29,47 +31,43 @@ const LIST: List = List {
     ],
 };
 
-const SUBRESOURCES: [(&str, &str); 9] = [
-    ("notifications", "Notifications"),
-    ("recordings", "Recordings"),
-    ("payments", "Payments"),
-    ("events", "Events"),
-    ("siprec", "Siprec"),
-    ("streams", "Streams"),
-    ("transcriptions", "Transcriptions"),
-    ("user_defined_message_subscriptions", "UserDefinedMessageSubscriptions"),
-    ("user_defined_messages", "UserDefinedMessages"),
-];
-
 /// Longest `Twiml` parameter, in characters. Source: Twilio, Call resource.
 const TWIML_MAX: usize = 4_000;
 /// Most keys of `SendDigits`. Source: Twilio, Call resource.
 const SEND_DIGITS_MAX: usize = 32;
 
-/// `GET` and `POST .../Calls.json`
-pub async fn all(request: Request) -> Answer {
+/// `GET .../Calls.json`
+pub async fn list(request: Request) -> Result<Vec<u8>, ApiError> {
     let (form, account) = (&request.form, request.account);
-    if request.method == Method::GET {
-        let filter = CallFilter {
-            to: form.filled("To").map(str::to_owned),
-            from: form.filled("From").map(str::to_owned),
-            parent: form.parsed("ParentCallSid")?,
-            status: form.parsed("Status")?,
-            start_time: dates::read(form, "StartTime", Precision::Moment)?,
-            end_time: dates::read(form, "EndTime", Precision::Moment)?,
-        };
-        let asked = Asked::read(form)?;
-        let (size, place) = (asked.size, asked.place.clone());
-        let page =
-            request.ask(move |node| node.store().calls(account, &filter, size, &place)).await?;
+    let filter = CallFilter {
+        to: form.filled("To").map(str::to_owned),
+        from: form.filled("From").map(str::to_owned),
+        parent: form.parsed("ParentCallSid")?,
+        status: form.parsed("Status")?,
+        start_time: dates::read(form, "StartTime", Precision::Moment)?,
+        end_time: dates::read(form, "EndTime", Precision::Moment)?,
+    };
+    let asked = Asked::read(form)?;
+    let node = request.node.clone();
+    let page = ask(&node, move |node| {
+        let page = node.store().calls(account, &filter, asked.size, &asked.place)?;
         let path = format!("/2010-04-01/Accounts/{account}/Calls.json");
         let sid = |record: &Call| record.sid.to_string();
-        return Ok((StatusCode::OK, asked.render(&LIST, form, &path, page, sid, view)?));
-    }
+        let view = |record: &Call, text: &mut Vec<u8>| {
+            shown::append(text, &View::of(record, &base(record)));
+        };
+        Ok(asked.write(&LIST, &request.form, &path, page, sid, view))
+    });
+    page.await?
+}
+
+/// `POST .../Calls.json`
+pub async fn create(request: &Request) -> Answer {
+    let (form, account) = (&request.form, request.account);
     let mut dialling = dialling::read(form, 0..=600, dialling::AMD_OF_CALL)?;
     let written = instructions(form)?;
     let instructions = match form.filled("ApplicationSid") {
-        Some(sid) => by_application(&request, sid, &mut dialling).await?,
+        Some(sid) => by_application(request, sid, &mut dialling).await?,
         None => written.ok_or_else(|| ApiError::missing("Url", code::INVALID_URL))?,
     };
     let create = CreateCall { account, dialling, instructions, send_digits: send_digits(form)? };
@@ -187,40 +185,102 @@ fn changes(form: &Form) -> Result<CallChanges, ApiError> {
     })
 }
 
+/// What is shown of a call, in this order.
+#[derive(Serialize)]
+struct View<'a> {
+    account_sid: Shown<AccountSid>,
+    answered_by: Option<&'static str>,
+    api_version: &'static str,
+    caller_name: Option<&'a str>,
+    date_created: Date,
+    date_updated: Date,
+    direction: &'static str,
+    duration: Option<Shown<u64>>,
+    end_time: Option<Date>,
+    forwarded_from: (),
+    from: &'a str,
+    from_formatted: &'a str,
+    group_sid: (),
+    parent_call_sid: Option<Shown<CallSid>>,
+    phone_number_sid: (),
+    price: (),
+    price_unit: &'static str,
+    sid: Shown<CallSid>,
+    start_time: Option<Date>,
+    status: &'static str,
+    subresource_uris: Links<'a>,
+    to: &'a str,
+    to_formatted: &'a str,
+    trunk_sid: (),
+    uri: Link<'a>,
+    queue_time: Shown<u64>,
+}
+
+type Date = Shown<model::Rfc2822>;
+
+#[derive(Serialize)]
+struct Links<'a> {
+    notifications: Link<'a>,
+    recordings: Link<'a>,
+    payments: Link<'a>,
+    events: Link<'a>,
+    siprec: Link<'a>,
+    streams: Link<'a>,
+    transcriptions: Link<'a>,
+    user_defined_message_subscriptions: Link<'a>,
+    user_defined_messages: Link<'a>,
+}
+
+fn base(record: &Call) -> String {
+    format!("/2010-04-01/Accounts/{}/Calls/{}", record.account, record.sid)
+}
+
+impl<'a> View<'a> {
+    fn of(record: &'a Call, base: &'a str) -> Self {
+        let date = |date: Timestamp| Shown(date.rfc2822());
+        let link = |below| Link { base, below };
+        View {
+            account_sid: Shown(record.account),
+            answered_by: record.answered_by.map(model::AnsweredBy::as_str),
+            api_version: "2010-04-01",
+            caller_name: record.caller_name.as_deref(),
+            date_created: date(record.date_created),
+            date_updated: date(record.date_updated),
+            direction: record.direction.as_str(),
+            duration: record.duration_seconds().map(Shown),
+            end_time: record.end_time.map(date),
+            forwarded_from: (),
+            from: &record.from,
+            from_formatted: &record.from,
+            group_sid: (),
+            parent_call_sid: record.parent.map(Shown),
+            phone_number_sid: (),
+            price: (),
+            price_unit: "USD",
+            sid: Shown(record.sid),
+            start_time: record.start_time.map(date),
+            status: record.status.as_str(),
+            subresource_uris: Links {
+                notifications: link("Notifications"),
+                recordings: link("Recordings"),
+                payments: link("Payments"),
+                events: link("Events"),
+                siprec: link("Siprec"),
+                streams: link("Streams"),
+                transcriptions: link("Transcriptions"),
+                user_defined_message_subscriptions: link("UserDefinedMessageSubscriptions"),
+                user_defined_messages: link("UserDefinedMessages"),
+            },
+            to: &record.to,
+            to_formatted: &record.to,
+            trunk_sid: (),
+            uri: link(""),
+            queue_time: Shown(record.queue_time_ms),
+        }
+    }
+}
+
 /// Returns what is shown of it.
 pub fn view(record: &Call) -> Value {
-    let base = format!("/2010-04-01/Accounts/{}/Calls/{}", record.account, record.sid);
-    let links: serde_json::Map<String, Value> = SUBRESOURCES
-        .iter()
-        .map(|(name, path)| ((*name).to_owned(), format!("{base}/{path}.json").into()))
-        .collect();
-    let date = |date: Option<model::Timestamp>| date.map(|date| date.rfc2822().to_string());
-    json!({
-        "account_sid": record.account.to_string(),
-        "answered_by": record.answered_by.map(model::AnsweredBy::as_str),
-        "api_version": "2010-04-01",
-        "caller_name": record.caller_name,
-        "date_created": record.date_created.rfc2822().to_string(),
-        "date_updated": record.date_updated.rfc2822().to_string(),
-        "direction": record.direction.as_str(),
-        "duration": record.duration_seconds().map(|seconds| seconds.to_string()),
-        "end_time": date(record.end_time),
-        "forwarded_from": null,
-        "from": record.from,
-        "from_formatted": record.from,
-        "group_sid": null,
-        "parent_call_sid": record.parent.map(|sid| sid.to_string()),
-        "phone_number_sid": null,
-        "price": null,
-        "price_unit": "USD",
-        "sid": record.sid.to_string(),
-        "start_time": date(record.start_time),
-        "status": record.status.as_str(),
-        "subresource_uris": links,
-        "to": record.to,
-        "to_formatted": record.to,
-        "trunk_sid": null,
-        "uri": format!("{base}.json"),
-        "queue_time": record.queue_time_ms.to_string(),
-    })
+    shown::value(&View::of(record, &base(record)))
 }

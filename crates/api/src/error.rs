@@ -160,7 +160,7 @@ impl ApiError {
             body["detail"] = "".into();
         }
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
-        let mut response = crate::json(status, &body);
+        let mut response = crate::json(status, crate::Content::Value(body));
         let mut set = |name, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
                 response.headers_mut().insert(name, value);

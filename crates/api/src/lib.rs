@@ -37,6 +37,7 @@ mod queues;
 mod recordings;
 mod resource;
 mod rule;
+mod shown;
 mod sidetone;
 mod sip;
 mod stats;
@@ -85,6 +86,13 @@ pub const BODY_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// What a handler answers: a status and a body, or an error.
 type Answer = Result<(StatusCode, Value), ApiError>;
+
+/// What an answer's body is made of.
+enum Content {
+    Value(Value),
+    /// JSON as it goes out.
+    Text(Vec<u8>),
+}
 
 /// One authenticated request, taken apart.
 struct Request {
@@ -177,7 +185,7 @@ async fn respond(State(api): State<Arc<Api>>, request: axum::extract::Request) -
         let answer = answer(&api, &parts, body, segments.is_some(), found, (id, &mut concurrent));
         answer.instrument(span).await.map(|(status, value)| match status {
             StatusCode::NO_CONTENT => status.into_response(),
-            status => json(status, &value),
+            status => json(status, value),
         })
     };
     let mut response = answer.unwrap_or_else(|error| error.into_response_at(parts.uri.path()));
@@ -225,9 +233,12 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-fn json(status: StatusCode, value: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json;charset=utf-8")], value.to_string())
-        .into_response()
+fn json(status: StatusCode, content: Content) -> Response {
+    let body = match content {
+        Content::Value(value) => Body::from(value.to_string()),
+        Content::Text(text) => Body::from(text),
+    };
+    (status, [(header::CONTENT_TYPE, "application/json;charset=utf-8")], body).into_response()
 }
 
 /// Takes a path apart; nothing where it cannot be decoded. `.json` says only what everyone gets.
@@ -243,7 +254,7 @@ async fn answer(
     decoded: bool,
     found: Option<Found>,
     (id, concurrent): (RequestSid, &mut usize),
-) -> Answer {
+) -> Result<(StatusCode, Content), ApiError> {
     let login = api.authenticate(parts).await?;
     let in_flight = api.in_flight.begin(login.sid, api.node.api_concurrency())?;
     *concurrent = in_flight.count;
@@ -267,11 +278,23 @@ async fn answer(
     let used = api.used.as_ref().map(|used| (used, Used::begin(&method, template, &mut form)));
     let (node, variables) = (api.node.clone(), found.variables);
     let request = Request { node, method, account, login, variables, form, id, secret };
-    let answer = dispatch(resource, request).await;
+    // The long lists are written as they are read.
+    let answer = match (resource, request.method == Method::GET) {
+        (Resource::Calls, true) => calls::list(request).await.map(page),
+        (Resource::Conferences, true) => conferences::list(request).await.map(page),
+        _ => {
+            let answer = dispatch(resource, request).await;
+            answer.map(|(status, value)| (status, Content::Value(value)))
+        }
+    };
     if let (Some((used, noted)), Ok(_)) = (used, &answer) {
         used.note(&noted);
     }
     answer
+}
+
+fn page(text: Vec<u8>) -> (StatusCode, Content) {
+    (StatusCode::OK, Content::Text(text))
 }
 
 /// Returns whose resources a path names: the account's own, or those of a part of it.
@@ -313,9 +336,9 @@ async fn dispatch(resource: Resource, request: Request) -> Answer {
         Resource::Countries => available::countries(request).await,
         Resource::Country => available::country(request).await,
         Resource::Available(of_type) => available::of_type(request, of_type).await,
-        Resource::Calls => calls::all(request).await,
+        Resource::Calls => calls::create(&request).await,
         Resource::Call => calls::one(request).await,
-        Resource::Conferences => conferences::all(request).await,
+        Resource::Conferences => Err(ApiError::not_found()),
         Resource::Conference => conferences::one(request).await,
         Resource::Participants => participants::all(request).await,
         Resource::Participant => participants::one(request).await,

@@ -5,10 +5,14 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{ApiError, code};
 use crate::form::Form;
+use crate::shown::append;
 
 pub const PAGE_SIZE: u64 = 50;
 /// Most records on one page. Source: Twilio, error 20007.
 pub const PAGE_SIZE_MAX: u64 = 1_000;
+/// Octets that most records need, and what is around them.
+const RECORD_LENGTH: usize = 2_048;
+const ENVELOPE_LENGTH: usize = 1_024;
 /// The furthest page that can be asked for by its number alone.
 const PAGE_MAX: u64 = 1_000_000;
 
@@ -66,7 +70,63 @@ impl Asked {
         sid: impl Fn(&T) -> String,
         view: impl Fn(&T) -> Value,
     ) -> Result<Value, ApiError> {
-        let page = page.ok_or_else(|| unknown_token(self.token.as_deref().unwrap_or_default()))?;
+        let page = self.known(page)?;
+        let mut values = self.envelope(form, path, &page, sid);
+        values[list.name] = page.records.iter().map(view).collect();
+        Ok(ordered(values, &list.envelope))
+    }
+
+    /// Writes a page as [`Self::render`] renders it; `view` appends a record.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write<T>(
+        &self,
+        list: &List,
+        form: &Form,
+        path: &str,
+        page: Option<Page<T>>,
+        sid: impl Fn(&T) -> String,
+        view: impl Fn(&T, &mut Vec<u8>),
+    ) -> Result<Vec<u8>, ApiError> {
+        let page = self.known(page)?;
+        let values = self.envelope(form, path, &page, sid);
+        let mut text = Vec::with_capacity(ENVELOPE_LENGTH + page.records.len() * RECORD_LENGTH);
+        let mut separator = b'{';
+        for name in list.envelope {
+            text.push(separator);
+            separator = b',';
+            append(&mut text, name);
+            text.push(b':');
+            if name != list.name {
+                append(&mut text, &values[name]);
+                continue;
+            }
+            text.push(b'[');
+            for (place, record) in page.records.iter().enumerate() {
+                if place > 0 {
+                    text.push(b',');
+                }
+                view(record, &mut text);
+            }
+            text.push(b']');
+        }
+        text.push(b'}');
+        Ok(text)
+    }
+
+    fn known<T>(&self, page: Option<Page<T>>) -> Result<Page<T>, ApiError> {
+        page.ok_or_else(|| unknown_token(self.token.as_deref().unwrap_or_default()))
+    }
+
+    /// Returns all members of a page but its records.
+    fn envelope<T>(
+        &self,
+        form: &Form,
+        path: &str,
+        page: &Page<T>,
+        sid: impl Fn(&T) -> String,
+    ) -> Value {
         let filters = form.without(&["Page", "PageSize", "PageToken"]);
         let address = |number: u64, token: Option<String>| {
             let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -82,7 +142,7 @@ impl Asked {
         let next = records.last().filter(|_| page.more);
         let previous = records.first().filter(|_| self.page > 0);
         let start = if records.is_empty() { 0 } else { self.page * self.size as u64 };
-        let mut values = json!({
+        json!({
             "first_page_uri": address(0, None),
             "next_page_uri": next.map(|last| address(self.page + 1, Some(format!("PA{}", sid(last))))),
             "previous_page_uri": previous
@@ -92,9 +152,7 @@ impl Asked {
             "page_size": self.size,
             "start": start,
             "end": start + (records.len() as u64).saturating_sub(1),
-        });
-        values[list.name] = records.iter().map(view).collect();
-        Ok(ordered(values, &list.envelope))
+        })
     }
 }
 
