@@ -317,3 +317,6 @@ fn mixed(from: i16, to: i16, weight: i16) -> i16 {
     let weight = (i32::from(weight) * i32::from(weight)) >> 15;
     ((i32::from(from) * (i32::from(i16::MAX) - weight) + i32::from(to) * weight) >> 15) as i16
 }
+
+#[cfg(test)]
+mod tests;
