@@ -8,6 +8,7 @@
 mod chance;
 mod churn;
 mod ears;
+mod exact;
 mod mixed;
 mod odd;
 mod phone;

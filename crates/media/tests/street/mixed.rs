@@ -1,21 +1,40 @@
 //! Mixed rooms: telephones, wide-band phones and Opus, with packets of every length, protected or not, 2 to 50 of
-//! them; after each change that a room knows, every ear is held to the reference.
+//! them; after each change that a room knows, every ear is held to the reference. One room has a phone of every kind and goes
+//! through every kind of change; the others are drawn.
 //!
 //! `SIDETONE_SEED=n` plays one room and prints its changes; `SIDETONE_DEEP` plays many.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use media::{Codec, Command, Hears, LegId, Pcm, PlayTo, PlayerId, Route, Speaks, Suite};
+use media::{
+    Bounds, Codec, Command, Hears, LegId, LegOptions, Pcm, PlayTo, PlayerId, Route, Speaks, Suite,
+};
 
 use crate::chance::Chance;
 use crate::ears::windowed;
-use crate::phone::{CODECS, Phone, silence, tone};
+use crate::phone::{CODECS, OPUS, Phone, silence, tone};
 use crate::rooms::{ROOM, Street, leg};
 
 /// Rooms in a normal run and in a deep one.
 const ROOMS: (u64, u64) = (24, 2_000);
 /// Changes in each.
 const CHANGES: u32 = 10;
+/// Kinds of change, see [`Room::apply`]; of these, one lets somebody go, and one somebody come.
+const KINDS: usize = 13;
+const LEAVES: usize = 8;
+const COMES: usize = 9;
+/// Packets that phones send, and those that they want, in milliseconds.
+const PACKETS: [u8; 5] = [10, 20, 30, 40, 60];
+const OPUS_PACKETS: [u8; 3] = [20, 40, 60];
+const SUITES: [Suite; 4] = [
+    Suite::AesCm128HmacSha1_80,
+    Suite::AesCm128HmacSha1_32,
+    Suite::AeadAes128Gcm,
+    Suite::AeadAes256Gcm,
+];
+/// Longest delay that a leg is bound to, for a while.
+const BOUND: Duration = Duration::from_millis(100);
 /// Most who talk in codecs that are dear to encode for: beyond that a room mixes the loudest.
 const WIDE_TALKERS: usize = 8;
 const TALKERS: usize = 14;
@@ -48,6 +67,10 @@ struct Member {
     heard_only_by: Option<BTreeSet<usize>>,
     /// Something is played to it alone, over the room.
     told: bool,
+    /// Its phone has put us on hold: it sends nothing, and wants nothing.
+    away: bool,
+    /// Its delay is bound.
+    bound: bool,
 }
 
 impl Member {
@@ -81,6 +104,8 @@ impl Model {
             || mouth.gone
             || ear.held
             || mouth.held
+            || ear.away
+            || mouth.away
             || mouth.muted
             || mouth.coaches.is_some_and(|coached| coached != listener)
             || apart(&ear.hears_only, speaker)
@@ -140,20 +165,45 @@ struct Room {
 }
 
 impl Room {
-    fn open(seed: u64) -> Self {
-        let mut chance = Chance::new(seed);
-        // Of four rooms, one is large.
-        let size =
-            if chance.one_in(4) { 9 + chance.below(SIZE_MAX - 8) } else { 2 + chance.below(7) };
-        let mut room = Self {
+    fn empty(seed: u64) -> Self {
+        Self {
             street: Street::new(),
             model: Model::default(),
-            chance,
+            chance: Chance::new(seed),
             way: Vec::new(),
             playing: BTreeSet::new(),
             last: 0,
-        };
+        }
+    }
+
+    fn open(seed: u64) -> Self {
+        let mut room = Self::empty(seed);
+        let chance = &mut room.chance;
+        // Of four rooms, one is large.
+        let size =
+            if chance.one_in(4) { 9 + chance.below(SIZE_MAX - 8) } else { 2 + chance.below(7) };
         (0..size).for_each(|_| room.join());
+        room.street.run(600);
+        room
+    }
+
+    /// A room with a phone of every codec, of packets of every length, plain and protected: forty. The first of each
+    /// codec talks, and every third after it.
+    fn of_every_kind() -> Self {
+        let mut room = Self::empty(1);
+        let kinds = PACKETS.iter().flat_map(|&ms| [(ms, false), (ms, true)]).enumerate();
+        for (place, (ms, is_protected)) in kinds {
+            for (number, codec) in CODECS.into_iter().enumerate() {
+                let is_wide = !codec.is_stateless();
+                let talks = place % 3 == 0 && (is_wide || place < 9);
+                let is_opus = matches!(codec, Codec::Opus(_));
+                let sent = if is_opus { OPUS_PACKETS[place % 3] } else { ms };
+                let suite = is_protected.then_some(SUITES[(place + number) % 4]);
+                // No codec has packets of 30 ms in Opus.
+                let wanted = if is_opus && ms == 30 { 20 } else { ms };
+                room.enter(codec, talks, sent, wanted, suite);
+            }
+        }
         room.street.run(600);
         room
     }
@@ -168,24 +218,22 @@ impl Room {
         let talks = talkers.len() < TALKERS
             && (codec.is_stateless()
                 || talkers.iter().filter(|phone| wide(phone)).count() < WIDE_TALKERS);
+        let sent: &[u8] = if matches!(codec, Codec::Opus(_)) { &OPUS_PACKETS } else { &PACKETS };
+        let (sent, wanted) = (chance.of(sent), chance.of(&PACKETS));
+        let suite = if chance.one_in(2) { Some(chance.of(&SUITES)) } else { None };
+        self.enter(codec, talks, sent, wanted, suite);
+    }
+
+    fn enter(&mut self, codec: Codec, talks: bool, sent: u8, wanted: u8, suite: Option<Suite>) {
         let number = self.model.members.len();
         let spoken: Vec<f64> = self.model.members.iter().filter_map(Member::tone).collect();
         let free = (0..TALKERS).map(|at| 425.0 + 60.0 * at as f64);
         let hertz = free.into_iter().find(|hertz| talks && !spoken.contains(hertz));
         let voice = hertz.map_or_else(silence, |hertz| tone(hertz, AMPLITUDE));
-        let packets: &[u8] = match codec {
-            Codec::Opus(_) => &[20, 40, 60],
-            _ => &[10, 20, 30, 40, 60],
-        };
-        let mut phone = Phone::new(codec, voice).with_packets(chance.of(packets));
-        phone.ptime_ms = chance.of(&[10, 20, 30, 40, 60]);
-        if chance.one_in(2) {
-            phone = phone.protected(chance.of(&[
-                Suite::AesCm128HmacSha1_80,
-                Suite::AesCm128HmacSha1_32,
-                Suite::AeadAes128Gcm,
-                Suite::AeadAes256Gcm,
-            ]));
+        let mut phone = Phone::new(codec, voice).with_packets(sent);
+        phone.ptime_ms = wanted;
+        if let Some(suite) = suite {
+            phone = phone.protected(suite);
         }
         self.way.push(format!("{number} comes: {codec:?}, {hertz:?}"));
         self.street.call(phone);
@@ -203,26 +251,68 @@ impl Room {
         self.last = who;
         let some: BTreeSet<usize> =
             present.iter().copied().filter(|&one| one != who && self.chance.one_in(2)).collect();
-        let what = self.chance.below(12);
+        let what = self.chance.below(KINDS);
+        if what == COMES && present.len() < SIZE_MAX {
+            self.join();
+        } else if what != LEAVES || present.len() > 2 {
+            self.apply(what, who, other, some);
+        }
+    }
+
+    /// Does one kind of thing to one; done again, most are undone.
+    fn apply(&mut self, what: usize, who: usize, other: usize, some: BTreeSet<usize>) {
         self.way.push(format!("change {what} of {who}, {other}, {some:?}"));
         let me = &mut self.model.members[who];
         match what {
-            0 | 1 => me.muted = !me.muted,
-            2 | 3 => me.held = !me.held,
-            4 => me.coaches = (other != who && me.coaches.is_none()).then_some(other),
-            5 => me.gain = self.chance.of(&[0.5, 0.7, 1.0, 1.4]),
-            6 => me.hears_only = me.hears_only.is_none().then_some(some),
-            7 => me.heard_only_by = me.heard_only_by.is_none().then_some(some),
-            8 => me.told = !me.told,
-            9 => self.model.announced = !self.model.announced,
-            10 if present.len() > 2 => {
+            0 => me.muted = !me.muted,
+            1 => me.held = !me.held,
+            2 => me.coaches = (other != who && me.coaches.is_none()).then_some(other),
+            3 => me.gain = if me.gain == 1.0 { self.chance.of(&[0.5, 0.7, 1.4]) } else { 1.0 },
+            4 => me.hears_only = me.hears_only.is_none().then_some(some),
+            5 => me.heard_only_by = me.heard_only_by.is_none().then_some(some),
+            6 => me.told = !me.told,
+            7 => self.model.announced = !self.model.announced,
+            LEAVES => {
                 me.gone = true;
                 self.street.command(Command::RemoveLeg(leg(who)));
             }
-            _ if present.len() < SIZE_MAX => self.join(),
+            10 => {
+                me.away = !me.away;
+                self.street.phones[who].quiet = me.away;
+                self.agree(who);
+            }
+            11 => {
+                me.bound = !me.bound;
+                let delay_max = if me.bound { BOUND } else { Bounds::default().delay_max };
+                self.street.command(Command::BoundJitter(leg(who), Bounds { delay_max }));
+            }
+            12 => self.change_codec(who),
             _ => {}
         }
         self.settle();
+    }
+
+    /// Lets a phone speak another codec, of which as many may talk.
+    fn change_codec(&mut self, who: usize) {
+        let phone = &mut self.street.phones[who];
+        let codec = match phone.codec {
+            Codec::Pcmu => Codec::Pcma,
+            Codec::Pcma => Codec::Pcmu,
+            Codec::G722 => OPUS,
+            Codec::Opus(_) => Codec::G722,
+        };
+        phone.packet_us = 20_000;
+        phone.ptime_ms = 20;
+        phone.agree_on(leg(who), codec);
+        self.agree(who);
+    }
+
+    /// Lets the shard know what was agreed on with a phone.
+    fn agree(&mut self, who: usize) {
+        let (phone, me) = (&self.street.phones[who], &self.model.members[who]);
+        let (sends, receives) = (!me.away, !me.away);
+        let options = LegOptions { sends, receives, ..phone.terms(leg(who)) };
+        self.street.command(Command::UpdateLeg(leg(who), Box::new(options)));
     }
 
     /// Lets the shard know how things are now.
@@ -263,8 +353,8 @@ impl Room {
     /// Compares what one hears with what it should.
     fn hear(&self, who: usize) -> Vec<Fault> {
         let (phone, me) = (&self.street.phones[who], &self.model.members[who]);
-        let announced = self.model.announced && !me.held;
-        let played = [(ANNOUNCED, announced), (HOLD_MUSIC, me.has_music())];
+        let announced = self.model.announced && !me.held && !me.away;
+        let played = [(ANNOUNCED, announced), (HOLD_MUSIC, me.has_music() && !me.away)];
         let played = played.map(|(hertz, plays)| (hertz, f64::from(u8::from(plays))));
         let voices =
             self.model.members.iter().enumerate().filter_map(|(speaker, member)| {
@@ -324,4 +414,35 @@ fn mixed_rooms_sound_as_they_should_after_every_change() {
     let rooms = if std::env::var_os("SIDETONE_DEEP").is_some() { ROOMS.1 } else { ROOMS.0 };
     let faults: Vec<String> = (0..rooms).filter_map(play).collect();
     assert!(faults.is_empty(), "{} of {rooms} rooms:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// Lets talkers of every codec, or only one of another codec each time, go through every kind of change and back.
+#[test]
+fn phones_of_every_kind_hear_every_kind_of_change() {
+    let deep = std::env::var_os("SIDETONE_DEEP").is_some();
+    let mut room = Room::of_every_kind();
+    let judge = |room: &mut Room| {
+        let faults = room.judge();
+        let last = room.way.last().cloned().unwrap_or_default();
+        assert!(faults.is_empty(), "{last}: {}", faults.join("; "));
+    };
+    judge(&mut room);
+    for what in (0..KINDS).filter(|&what| what != LEAVES && what != COMES) {
+        for codec in (0..CODECS.len()).filter(|codec| deep || what % CODECS.len() == *codec) {
+            // Talkers of a codec are twelve apart; whom each coaches speaks another one.
+            let who = codec + 12 * (what % 3);
+            let some: BTreeSet<usize> = (0..40).filter(|&one| one % 2 == 0 && one != who).collect();
+            for _ in 0..2 {
+                room.apply(what, who, (who + 5) % 40, some.clone());
+                judge(&mut room);
+            }
+        }
+    }
+    for who in 0..CODECS.len() {
+        room.apply(LEAVES, who, who, BTreeSet::new());
+        judge(&mut room);
+        let (codec, suite) = (CODECS[who], Some(SUITES[who]));
+        room.enter(codec, true, 20, 20, suite);
+        judge(&mut room);
+    }
 }

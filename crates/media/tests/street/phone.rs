@@ -161,7 +161,8 @@ impl Phone {
         *srtp = Srtp::new(&MasterKey::new(suite, key, salt).expect("it is as long as it must be"));
     }
 
-    fn terms(&self, leg: LegId) -> LegOptions {
+    /// Returns what was agreed on last.
+    pub fn terms(&self, leg: LegId) -> LegOptions {
         LegOptions {
             payload_type: self.payload_type,
             also: self.also.clone(),
