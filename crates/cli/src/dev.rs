@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use node::{Config, Delivery, Guard, Limits, Node, Retention};
 
+use crate::settings::users;
 use crate::tls::Files;
 use crate::{banner, config, demo, phones, server};
 
@@ -72,9 +73,8 @@ pub struct Arguments {
     /// Whether sound is encrypted: by nobody, by whoever wants it, or by everyone.
     #[arg(long, default_value = "optional", value_parser = ["off", "optional", "mandatory"])]
     srtp: String,
-    /// The same for calls with phones that have registered, where it is another one.
-    #[arg(long, value_parser = ["off", "optional", "mandatory"])]
-    users_srtp: Option<String>,
+    #[command(flatten)]
+    users: users::UserArguments,
     /// Threads that mix; 0: one for each of --media-cores, or for each core but one.
     #[arg(long, env = "SIDETONE_MEDIA_THREADS", default_value_t = 1)]
     media_threads: usize,
@@ -154,8 +154,8 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         true => None,
         false => Some(phones::Waiting::bind(sip)?),
     };
-    let users_srtp = arguments.users_srtp.as_deref().and_then(node::srtp_policy);
-    let terms = node::terms(&arguments.codecs, &arguments.srtp)?;
+    let mut terms = node::terms(&arguments.codecs, &arguments.srtp)?;
+    terms.users = arguments.users.users()?;
     let config = Config {
         data: arguments.data.clone(),
         sip,
@@ -180,7 +180,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         retention: Retention::default(),
         twiml_bins: arguments.twiml_bins,
         recogniser: arguments.recogniser,
-        terms: node::Terms { users_srtp, ..terms },
+        terms,
         media_threads: node::Threads::of(arguments.media_threads, &arguments.media_cores)?,
     };
     let node = Node::start(config).await.map_err(|error| error.to_string())?;

@@ -1,8 +1,10 @@
 //! What a configuration means: values of different settings that must fit each other, and what the server is made of.
 
 mod trunks;
+pub mod users;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use node::{Guard, Locality, NumberRange, NumberType};
@@ -63,7 +65,10 @@ impl Settings {
             faults.push(told);
             node::Terms::telephone()
         });
-        terms.users_srtp = values.text("users.srtp").and_then(node::srtp_policy);
+        terms.users = users::users(values).unwrap_or_else(|told| {
+            faults.extend(told);
+            Arc::default()
+        });
         let threads = values.number("media_threads");
         let threads = usize::try_from(threads).unwrap_or(node::THREADS_MAX);
         let media_threads = node::Threads::of(threads, values.list("media_cores"));

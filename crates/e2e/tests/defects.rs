@@ -135,7 +135,13 @@ const BAD_INPUT: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "SRTP demanded and not offered: 488 with Warning",
-        &[("crates/e2e/tests/sip_tls.rs", "a_secure_domain_tells_plain_callers_what_it_demands")],
+        &[
+            ("crates/e2e/tests/sip_tls.rs", "a_secure_domain_tells_plain_callers_what_it_demands"),
+            (
+                "crates/sip/src/tests/protection.rs",
+                "a_user_has_a_policy_before_that_of_all_who_have_registered",
+            ),
+        ],
     ),
     (
         "a wrong key: counted, silent, the call lives",

@@ -159,6 +159,26 @@ async fn who_has_registered_is_called_encrypted_and_refused_without_and_others_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_user_is_encrypted_or_not_as_is_said_of_it_alone() {
+    let flags = ["--users-srtp-mandatory", "alice,bob", "--users-srtp-off", "carol"];
+    let server = Server::start(&[&["--srtp", "optional"], &flags[..]].concat()).await;
+    let baresip = baresip(&server.sip().to_string(), "srtp-mand", "", &[]);
+    let into_room = [("To", "client:alice"), ("From", "sidetone"), ("Beep", "false")];
+    until("alice has registered", async || {
+        server.post("/Conferences/room/Participants.json", &into_room).await.status == 201
+    })
+    .await;
+    let carol = Phone::call_as(server.sip(), "room", "carol", sim::tone(BOB)).unwrap();
+    hears(&carol, BARESIP, true).await;
+    baresip_hears(&baresip, BOB).await;
+    // Bob has not registered, and is asked no less for the name that it says to have.
+    for user in ["alice", "bob"] {
+        let refused = Phone::call_as(server.sip(), "room", user, sim::tone(BOB)).unwrap();
+        assert!(refused.wait_over(Duration::from_secs(60)), "{user} was let in in the clear");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_has_registered_may_be_in_the_clear_where_others_may_not() {
     let server = Server::start(&["--srtp", "mandatory", "--users-srtp", "off"]).await;
     let alice = Phone::listen([127, 0, 0, 1].into(), sim::tone(BARESIP)).unwrap();

@@ -117,7 +117,7 @@ pub use media::{
 };
 pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::{AccountSid, Delivery};
-pub use sip::{Credentials, Network, Proof, SrtpPolicy, Terms};
+pub use sip::{Credentials, Network, Proof, SrtpPolicy, Terms, Users};
 pub use sound::{MP3_SAMPLES_MAX, Mp3, Mp3Error, wav_header};
 pub use store::Fed;
 pub use store::Peer as UsagePeer;

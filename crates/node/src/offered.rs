@@ -90,27 +90,31 @@ impl Core {
     /// Returns where a phone is that registered under a domain of ours: the outer nothing where the
     /// address is of no such domain.
     pub(crate) fn in_domain(&self, uri: &str) -> Option<Option<(String, Peer)>> {
-        let host = sip::host_of(uri);
-        self.directory.domain(&host)?;
-        Some(self.agent.binding(&format!("{}@{host}", sip::user_of(uri))))
+        self.directory.domain(&sip::host_of(uri))?;
+        Some(self.agent.binding(&self.registers_as(uri)?))
     }
 
     /// Returns whether a call to this address is to be encrypted, where that is said of it alone: by the domain
-    /// of ours that it is in, by itself, or of those who have registered.
+    /// of ours that it is in, by itself, or of the user.
     pub(crate) fn srtp_for(&self, to: &str) -> Option<sip::SrtpPolicy> {
         let says = to.split(['?', ' ']).next().unwrap_or(to).split(';').skip(1);
         let secured = says.into_iter().any(|one| one.eq_ignore_ascii_case("secure=true"))
             || self.directory.is_secure(&sip::host_of(to));
-        let of_users = self.settings.terms.users_srtp;
         let mandatory = secured.then_some(sip::SrtpPolicy::Mandatory);
-        mandatory.or_else(|| of_users.filter(|_| self.is_registered(to)))
+        mandatory.or_else(|| {
+            let user = self.registers_as(to)?;
+            let has_registered = self.agent.binding(&user).is_some();
+            self.settings.terms.users.of_called(&user, has_registered)
+        })
     }
 
-    fn is_registered(&self, to: &str) -> bool {
-        match self.in_domain(to) {
-            Some(binding) => binding.is_some(),
-            None => Target::parse(to).is_none() && self.agent.binding(user_in(to)).is_some(),
+    /// Returns under which name the user that an address is of registers; nothing: it is elsewhere.
+    fn registers_as(&self, to: &str) -> Option<String> {
+        let host = sip::host_of(to);
+        if self.directory.domain(&host).is_some() {
+            return Some(format!("{}@{host}", sip::user_of(to)));
         }
+        Target::parse(to).is_none().then(|| user_in(to).to_owned())
     }
 
     /// Lets a call that we make to a line of our own pass where callers must prove who they are.

@@ -48,6 +48,7 @@ pub use question::Question;
 pub use registrar::{BINDINGS_MAX, CONTACTS_MAX, EXPIRES_S_MAX, EXPIRES_S_MIN};
 pub use sdp::{
     AudioLevel, Codec, Keys, Media, OpusParameters, Protection, Session, SrtpPolicy, Suite, Terms,
+    Users,
 };
 pub use stats::Stats;
 pub use stream::{Framed, Framer};

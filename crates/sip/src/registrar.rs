@@ -72,7 +72,7 @@ impl Agent {
     }
 
     /// Returns by which name the user of an address registers: each domain has users of its own.
-    fn user_at(&self, uri: &str) -> String {
+    pub(crate) fn user_at(&self, uri: &str) -> String {
         let (user, host) = (user_of(uri), host_of(uri));
         match self.domains.contains_key(&host) {
             true if !user.is_empty() => format!("{user}@{host}"),

@@ -5,6 +5,7 @@
 mod codec;
 mod crypto;
 mod levels;
+mod users;
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ pub use self::codec::{Codec, OpusParameters};
 pub(crate) use self::crypto::Crypto;
 pub use self::crypto::{Keys, Protection, SrtpPolicy, Suite};
 pub use self::levels::AudioLevel;
+pub use self::users::Users;
 
 /// What we speak, and what we insist on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +24,8 @@ pub struct Terms {
     pub codecs: Arc<[Codec]>,
     /// Whether sound is encrypted.
     pub srtp: SrtpPolicy,
-    /// The same for who has registered, where it is another one.
-    pub users_srtp: Option<SrtpPolicy>,
+    /// The same for users, where it is another one.
+    pub users: Arc<Users>,
     /// Whether we say how loud we are beside what we send, rather than read that beside what we are sent.
     pub sends_levels: bool,
 }
@@ -103,12 +105,12 @@ impl Terms {
     /// Makes those of a telephone: G.711, encrypted where the far end wants it.
     pub fn telephone() -> Self {
         let codecs = [Codec::Pcmu, Codec::Pcma].into();
-        Self { codecs, srtp: SrtpPolicy::Optional, users_srtp: None, sends_levels: false }
+        Self { codecs, srtp: SrtpPolicy::Optional, users: Arc::default(), sends_levels: false }
     }
 
     /// Returns the same with another policy.
     pub(crate) fn with(&self, srtp: SrtpPolicy) -> Self {
-        Self { codecs: Arc::clone(&self.codecs), srtp, ..*self }
+        Self { srtp, ..self.clone() }
     }
 
     fn speaks(&self, codec: Codec) -> bool {

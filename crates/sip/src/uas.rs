@@ -283,7 +283,7 @@ impl Agent {
         found.map(|gateway| gateway.name.clone())
     }
 
-    /// Returns what we speak with one who calls a name of ours, comes by a gateway, or has registered.
+    /// Returns what we speak with one who calls a name of ours, comes by a gateway, or is a user.
     fn terms_of(&self, from: Peer, message: &Message, gateway: Option<&str>, uri: &str) -> Terms {
         let terms = &self.config.terms;
         if self.domains.get(&host_of(uri)).is_some_and(|domain| domain.secure) {
@@ -292,12 +292,23 @@ impl Agent {
         let gateway = self.gateways.iter().find(|one| Some(one.name.as_str()) == gateway);
         let srtp = match gateway {
             Some(gateway) => gateway.srtp,
-            None => terms.users_srtp.filter(|_| {
+            None => {
                 let caller = uri_of(message.header("From").unwrap_or_default());
-                self.is_registered_at(caller, from.address.ip())
-            }),
+                let has_registered = self.is_registered_at(caller, from.address.ip());
+                let proven = self.proven_in_domain(from, message, uri);
+                let said = self.user_at(caller);
+                terms.users.of_caller(&said, has_registered, proven.as_deref())
+            }
         };
         terms.with(srtp.unwrap_or(terms.srtp))
+    }
+
+    /// Returns as which user of a domain a caller was let in there, where it had to prove that.
+    fn proven_in_domain(&self, from: Peer, message: &Message, uri: &str) -> Option<String> {
+        let host = host_of(uri);
+        let asked = self.domains.get(&host)?.asks_callers(from.address.ip())?;
+        let claimed = message.all("Authorization").find_map(digest::claimed)?;
+        (!asked.is_empty()).then(|| format!("{claimed}@{host}"))
     }
 
     fn invited(&mut self, from: Peer, key: &Key, message: Message, uri: &str, now: Instant) {

@@ -17,8 +17,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Whether a call's sound is encrypted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Whether a call's sound is encrypted, the stricter the greater.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SrtpPolicy {
     /// It never is.
     Off,

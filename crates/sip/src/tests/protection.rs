@@ -1,5 +1,7 @@
 //! SRTP: whose keys protect a call, and who is refused for want of them.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 const CM: &str =
@@ -96,34 +98,101 @@ fn a_domain_and_a_gateway_have_policies_of_their_own() {
     assert!(protection(world.event()).is_some());
 }
 
+/// A world of these policies: for all, for who has registered, and for users who are named.
+fn world_of(
+    srtp: SrtpPolicy,
+    registered: Option<SrtpPolicy>,
+    named: &[(&str, SrtpPolicy)],
+) -> World {
+    let named = named.iter().map(|(name, policy)| ((*name).to_owned(), *policy)).collect();
+    let users = Users { registered, named }.into();
+    let terms = Terms { srtp, users, ..Terms::telephone() };
+    let config = Config { terms, ..Config::open(at(1), [1; 32]) };
+    World { agent: Agent::new(config), now: Instant::now() }
+}
+
+/// Registers a user, lets `phone` call in the clear and encrypted, and compares what is answered to each.
+#[track_caller]
+fn check_users(make: impl Fn() -> World, registers: &str, expected: [&str; 2]) {
+    let register = format!(
+        "REGISTER sip:127.0.0.1:1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKr\r\n\
+         From: <sip:{registers}@h>;tag=1\r\nTo: <sip:{registers}@h>\r\nCall-ID: r\r\n\
+         CSeq: 1 REGISTER\r\nContact: <sip:{registers}@127.0.0.1:9>\r\nExpires: 100\r\n\r\n"
+    );
+    for (offer, expected) in [("RTP/AVP", ""), ("RTP/SAVP", CM)].into_iter().zip(expected) {
+        let mut world = make();
+        assert_eq!(lines(&world.says(&register)), ["200"]);
+        let answer = world.says(&request("INVITE", 1, "", "", &described(offer.0, offer.1)));
+        assert_eq!(lines(&answer), [expected], "{registers} {offer:?}");
+        assert_eq!(answer[0].header("Warning").is_some(), expected == "488");
+    }
+}
+
 #[test]
 fn who_has_registered_has_a_policy_of_its_own() {
-    let register = "REGISTER sip:127.0.0.1:1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKr\r\n\
-         From: <sip:USER@h>;tag=1\r\nTo: <sip:USER@h>\r\nCall-ID: r\r\nCSeq: 1 REGISTER\r\n\
-         Contact: <sip:USER@127.0.0.1:9>\r\nExpires: 100\r\n\r\n";
     use SrtpPolicy::{Mandatory, Off};
-    for (all, users, plain, protected) in
-        [(Off, Mandatory, "488", "100"), (Mandatory, Off, "100", "488")]
-    {
-        let invite = |cseq, transport: &str, keys| {
-            request("INVITE", cseq, "", "", &described(transport, keys))
-        };
-        let caller = invite(1, "RTP/AVP", "");
-        let caller = caller.lines().find(|line| line.starts_with("From:")).unwrap();
-        let caller = crate::call::user_of(crate::message::uri_of(
-            caller.strip_prefix("From:").unwrap().trim(),
-        ));
-        for (user, of_user) in [(caller.as_str(), true), ("another", false)] {
-            for (cseq, offer, expected) in [
-                (1, invite(1, "RTP/AVP", ""), if of_user { plain } else { protected }),
-                (2, invite(2, "RTP/SAVP", CM), if of_user { protected } else { plain }),
-            ] {
-                let mut world = world(all);
-                let terms = Terms { srtp: all, users_srtp: Some(users), ..Terms::telephone() };
-                world.agent = Agent::new(Config { terms, ..Config::open(at(1), [1; 32]) });
-                assert_eq!(lines(&world.says(&register.replace("USER", user))), ["200"]);
-                assert_eq!(lines(&world.says(&offer)), [expected], "{all:?} {user} {cseq}");
-            }
+    let (plain, protected) = (["100", "488"], ["488", "100"]);
+    check_users(|| world_of(Off, Some(Mandatory), &[]), "phone", protected);
+    check_users(|| world_of(Off, Some(Mandatory), &[]), "another", plain);
+    check_users(|| world_of(Mandatory, Some(Off), &[]), "phone", plain);
+    check_users(|| world_of(Mandatory, Some(Off), &[]), "another", protected);
+}
+
+#[test]
+fn a_user_has_a_policy_before_that_of_all_who_have_registered() {
+    use SrtpPolicy::{Mandatory, Off, Optional};
+    let (plain, protected, either) = (["100", "488"], ["488", "100"], ["100", "100"]);
+    for registered in [None, Some(Off), Some(Optional)] {
+        let world = || world_of(Off, registered, &[("phone", Mandatory)]);
+        check_users(world, "phone", protected);
+        // Who takes its name elsewhere is asked no less.
+        check_users(world, "another", protected);
+    }
+    for (policy, expected) in [(Off, plain), (Optional, either)] {
+        for registered in [None, Some(Mandatory)] {
+            let world = || world_of(Mandatory, registered, &[("phone", policy)]);
+            check_users(world, "phone", expected);
+            check_users(world, "another", protected);
+        }
+    }
+    let others = [("another", Mandatory), ("phone@house.example", Mandatory), ("phon", Mandatory)];
+    check_users(|| world_of(Off, None, &others), "phone", plain);
+}
+
+#[test]
+fn who_proves_to_be_a_user_of_a_domain_has_its_policy_whatever_it_says_to_be() {
+    use SrtpPolicy::{Mandatory, Off, Optional};
+    let user = |name: &str| Credentials { user: name.to_owned(), password: "right".to_owned() };
+    let domain = Domain {
+        asks_callers: true,
+        callers: vec![user("alice"), user("bob")],
+        ..Domain::default()
+    };
+    let house = |text: String| text.replace("sip:room@127.0.0.1:1", "sip:room@house.example");
+    for (all, named, proves, expected) in [
+        (Off, ("alice@house.example", Mandatory), "alice", ["488", "100"]),
+        (Off, ("alice@house.example", Mandatory), "bob", ["100", "488"]),
+        (Off, ("alice", Mandatory), "alice", ["100", "488"]),
+        (Mandatory, ("alice@house.example", Off), "alice", ["100", "488"]),
+        (Mandatory, ("alice@house.example", Optional), "alice", ["100", "100"]),
+        (Mandatory, ("alice@house.example", Off), "bob", ["488", "100"]),
+    ] {
+        for (offer, expected) in [("RTP/AVP", ""), ("RTP/SAVP", CM)].into_iter().zip(expected) {
+            let mut world = world_of(all, None, &[named]);
+            let domains = [("house.example".to_owned(), domain.clone())];
+            world.agent.set_domains(BTreeMap::from(domains));
+            let offer = described(offer.0, offer.1);
+            let asked = world.says(&house(request("INVITE", 1, "", "", &offer))).pop().unwrap();
+            assert_eq!(asked.status(), 401);
+            let proof = crate::digest::authorize(
+                asked.all("WWW-Authenticate"),
+                ("INVITE", "sip:room@house.example"),
+                &user(proves).into(),
+                "c",
+            );
+            let proof = format!("Authorization: {}\r\n", proof.unwrap());
+            let answers = world.says(&house(request("INVITE", 2, "", &proof, &offer)));
+            assert_eq!(lines(&answers), [expected], "{all:?} {named:?} {proves} {offer}");
         }
     }
 }
