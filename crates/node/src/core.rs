@@ -29,6 +29,7 @@ use crate::draining::{Stopping, begins_call};
 use crate::hearing::Heard;
 use crate::parting::PARTING_LIMIT;
 use crate::recorder::Layout;
+use crate::signals::Signals;
 use crate::target::{Names, Target};
 use crate::trunks::{Trunk, TrunkQuestion, Trunks};
 
@@ -231,6 +232,7 @@ pub struct Core {
     pub(crate) partly: BTreeSet<(Instant, RecordingSid)>,
     pub(crate) audio: BTreeMap<AudioId, Arc<[i16]>>,
     pub(crate) loading: BTreeMap<PlayId, Loading>,
+    pub(crate) signals: Signals,
     /// Sounds that cannot be played, of which the exchange is told when it is done deciding.
     pub(crate) unplayable: VecDeque<(PlayId, Failure)>,
     /// What waits for commits, in order, and which of these are done.
@@ -302,6 +304,7 @@ impl Core {
             partly: BTreeSet::new(),
             audio: BTreeMap::new(),
             loading: BTreeMap::new(),
+            signals: Signals::default(),
             unplayable: VecDeque::new(),
             after: VecDeque::new(),
             committed: BTreeMap::new(),

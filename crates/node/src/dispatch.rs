@@ -310,9 +310,9 @@ impl Core {
                 Some(samples) => samples,
                 None => return self.unplayable(play, 12_300, "the sound is gone"),
             },
-            Sound::RingTone(country) => sound::ring_tone(&country).into(),
-            Sound::EnterBeep => sound::enter_beep().into(),
-            Sound::ExitBeep => sound::exit_beep().into(),
+            Sound::RingTone(country) => self.signals.ring_tone(&country),
+            Sound::EnterBeep => self.signals.enter_beep(),
+            Sound::ExitBeep => self.signals.exit_beep(),
         };
         let player = PlayerId(play.0);
         self.media(media::Command::Play { player, to, pcm: samples, loops, paused });

@@ -47,6 +47,7 @@ mod recorder;
 mod recording;
 mod recovery;
 mod retention;
+mod signals;
 mod speech;
 mod stock;
 mod streams;

@@ -18,7 +18,7 @@ pub use decode::{LENGTH_MAX, Unreadable, decode};
 pub use mp3::{MP3_SAMPLES_MAX, Mp3, Mp3Error};
 pub use music::music;
 pub use resample::{RATES, Resampler};
-pub use ringing::ring_tone;
+pub use ringing::{ring_tone, rings_like};
 pub use talkers::talker;
 pub use wav::{wav, wav_header};
 

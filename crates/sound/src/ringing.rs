@@ -12,7 +12,7 @@ struct Ringing {
 }
 
 const DOUBLE: &[u32] = &[400, 200, 400, 2_000];
-const RINGING: &[Ringing] = &[
+static RINGING: &[Ringing] = &[
     Ringing { countries: &["us-old"], hertz: &[420, 460], cadence_ms: &[2_000, 4_000] },
     Ringing {
         countries: &["uk", "nz", "in", "sg", "my", "au", "za", "ie"],
@@ -35,17 +35,25 @@ const RINGING: &[Ringing] = &[
         cadence_ms: &[1_000, 4_000],
     },
 ];
-const AMERICAN: Ringing =
+static AMERICAN: Ringing =
     Ringing { countries: &["us"], hertz: &[440, 480], cadence_ms: &[2_000, 4_000] };
 /// The amplitude of each tone: about -22 dBm0.
 const AMPLITUDE: f64 = 2_600.0;
 /// Samples of the ramp at both ends of a tone: 5 ms.
 const RAMP: u32 = 40;
 
+/// Returns the country after which a country's ringing is called: those that ring alike have the same.
+pub fn rings_like(country: &str) -> &'static str {
+    ringing(country).countries[0]
+}
+
+fn ringing(country: &str) -> &'static Ringing {
+    RINGING.iter().find(|ringing| ringing.countries.contains(&country)).unwrap_or(&AMERICAN)
+}
+
 /// Returns one period of a country's ringing, at 8 kHz; America's where it is not known.
 pub fn ring_tone(country: &str) -> Vec<i16> {
-    let known = RINGING.iter().find(|ringing| ringing.countries.contains(&country));
-    let ringing = known.unwrap_or(&AMERICAN);
+    let ringing = ringing(country);
     let mut samples = Vec::new();
     for (index, length_ms) in ringing.cadence_ms.iter().enumerate() {
         let length = length_ms * 8;
