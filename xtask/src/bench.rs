@@ -98,6 +98,12 @@ const CASES: &[Case] = &[
         "250 legs, one room, Opus, 3 talkers",
         &["--legs", "250", "--room-size", "250", "--codec", "opus", "--talkers", "3"],
     ),
+    carry("1,000 waiting, each in a room of its own", &["--legs", "1000", "--waiting"]),
+    carry("4,000 waiting, each in a room of its own", &["--legs", "4000", "--waiting"]),
+    carry(
+        "1,000 waiting, each in a room of its own, Opus",
+        &["--legs", "1000", "--waiting", "--codec", "opus"],
+    ),
     carry(
         "400 legs, rooms of 4, 30 ms of jitter, 1 % lost",
         &["--legs", "400", "--room-size", "4", "--jitter", "30", "--loss", "1"],

@@ -57,6 +57,10 @@ pub struct Arguments {
     /// Of those, how many talk all the time.
     #[arg(long, default_value_t = 2)]
     talkers: usize,
+    /// Lets each call wait alone in a conference of its own: it sends next to nothing and hears music. The floor is a
+    /// reflector that only sends.
+    #[arg(long, conflicts_with_all = ["room_size", "talkers", "churn"])]
+    waiting: bool,
     /// For how long it counts, after all calls are up: `30s`.
     #[arg(long = "for", default_value = "30s", value_parser = length)]
     length: Duration,
@@ -134,13 +138,18 @@ fn length(text: &str) -> Result<Duration, String> {
 /// Runs the calls and prints what was seen.
 pub async fn run(arguments: Arguments) -> Result<(), String> {
     if let Some(legs) = arguments.reflector {
-        return child::reflect(legs.min(LEGS_MAX));
+        return child::reflect(legs.min(LEGS_MAX), arguments.waiting);
     }
     let name = format!("load-{}", std::process::id());
+    let (room_size, talkers) = match arguments.waiting {
+        true => (1, 0),
+        false => (arguments.room_size, arguments.talkers.min(arguments.room_size)),
+    };
     let plan = Plan {
         legs: arguments.legs,
-        room_size: arguments.room_size,
-        talkers: arguments.talkers.min(arguments.room_size),
+        room_size,
+        talkers,
+        waiting: arguments.waiting,
         length: arguments.length,
         joins: arguments.joins,
         name: name.clone(),
@@ -374,7 +383,7 @@ fn believed(arguments: &Arguments, running: Option<&Running>) -> Result<Arc<Clie
 }
 
 async fn floor(arguments: &Arguments, plan: &Plan) -> Result<Report, String> {
-    let reflector = Reflector::start(plan.legs, arguments.pin)?;
+    let reflector = Reflector::start(plan, arguments.pin)?;
     let target = Target::Reflector(reflector.addresses.clone());
     let (tell, _) = watch::channel(None);
     sweep(arguments, plan, target, Some(reflector.pid()), tell).await

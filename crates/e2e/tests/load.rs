@@ -103,6 +103,29 @@ fn a_sweep_has_a_floor_for_each_size_and_is_drawn() {
 }
 
 #[test]
+fn whoever_waits_alone_hears_music_and_the_floor_only_sends() {
+    let line = ["--spawn", "--legs", "8", "--for", "2s", "--waiting", "--codec", "pcmu,g722,opus"];
+    let mut seen = Value::Null;
+    for _ in 0..TRIES {
+        let mut command = Command::new(binary());
+        seen = told(command.args(["load", "-o", "json", "--floor"]).args(line));
+        assert_eq!(seen["plan"]["room_size"], 1);
+        assert_eq!(seen["server"]["calls"]["refused"], serde_json::json!({}));
+        let is_right = |side: &str| {
+            let (sound, packets) = (&seen[side]["sound"], &seen[side]["packets"]);
+            // Each of them is sent some 250 times as much as it sends.
+            let sent = packets["sent"].as_u64().unwrap();
+            packets["received"].as_u64() > Some(sent * 10)
+                && (&sound["legs_checked"], &sound["legs_right"]) == (&8.into(), &8.into())
+        };
+        if is_right("server") && is_right("floor") {
+            return;
+        }
+    }
+    panic!("in {TRIES} runs not all heard music: {seen:#}");
+}
+
+#[test]
 fn flags_that_cannot_be_are_refused_with_what_can() {
     let check = |flags: &[&str], says: &str| {
         let output = Command::new(binary()).arg("load").args(flags).output().unwrap();
@@ -119,6 +142,7 @@ fn flags_that_cannot_be_are_refused_with_what_can() {
     check(&["--plot", "nowhere/sweep.svg"], "nowhere/sweep.svg");
     check(&["--churn", "201"], "0 to 200 a second");
     check(&["--churn", "1", "--talkers", "4"], "nobody is silent");
+    check(&["--waiting", "--talkers", "1"], "--talkers");
     check(&["--ca-file", "there.pem"], "--tls");
 }
 

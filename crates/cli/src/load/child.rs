@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use model::Timestamp;
+use sim::load::Plan;
 use tempfile::TempDir;
 
 /// How long a server may take until it is ready.
@@ -118,10 +119,13 @@ pub struct Reflector {
 }
 
 impl Reflector {
-    /// Starts it with so many sockets.
-    pub fn start(legs: usize, pin: Option<usize>) -> Result<Self, String> {
+    /// Starts it with a socket for each leg.
+    pub fn start(plan: &Plan, pin: Option<usize>) -> Result<Self, String> {
         let mut command = ourselves()?;
-        command.args(["load", "--reflector", &legs.to_string()]);
+        command.args(["load", "--reflector", &plan.legs.to_string()]);
+        if plan.waiting {
+            command.arg("--waiting");
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = spawn(command, pin)?;
         let mut line = String::new();
@@ -132,7 +136,7 @@ impl Reflector {
         let addresses: Vec<SocketAddr> =
             line.split_whitespace().filter_map(|address| address.parse().ok()).collect();
         let reflector = Self { child, addresses };
-        if reflector.addresses.len() == legs {
+        if reflector.addresses.len() == plan.legs {
             Ok(reflector)
         } else {
             Err("the reflector has too few sockets; raise `ulimit -n`".to_owned())
@@ -153,9 +157,9 @@ impl Drop for Reflector {
     }
 }
 
-/// Is the reflector: says where its sockets are and sends back what they get, until standard
+/// Is the reflector: says where its sockets are and sends back what they get, or to those who wait of itself, until standard
 /// input ends.
-pub fn reflect(legs: usize) -> Result<(), String> {
+pub fn reflect(legs: usize, waiting: bool) -> Result<(), String> {
     let told = |error: std::io::Error| format!("{error}; try fewer --legs, or raise `ulimit -n`");
     node::raise_open_files();
     let reflector = sim::load::Reflector::bind([127, 0, 0, 1].into(), legs).map_err(told)?;
@@ -168,7 +172,7 @@ pub fn reflect(legs: usize) -> Result<(), String> {
             let _ = std::io::stdin().read_to_end(&mut Vec::new());
             over.store(true, Ordering::Relaxed);
         });
-        reflector.run(&over);
+        if waiting { reflector.send(&over) } else { reflector.run(&over) }
     });
     Ok(())
 }

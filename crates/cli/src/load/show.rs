@@ -26,6 +26,7 @@ pub fn json(run: &Run) -> Value {
             "legs": plan.legs,
             "room_size": plan.room_size,
             "talkers": plan.talkers,
+            "waiting": plan.waiting,
             "codecs": plan.codecs,
             "srtp": plan.srtp,
             "churn_per_second": plan.churn,
@@ -241,13 +242,11 @@ fn machine() -> Value {
 /// Says what is run, whatever its size.
 pub fn load(plan: &Plan) -> String {
     let srtp = if plan.srtp { ", encrypted" } else { "" };
-    format!(
-        "rooms of {}, {} of each talking, for {} s, in {}{srtp}",
-        plan.room_size,
-        plan.talkers,
-        plan.length.as_secs(),
-        plan.codecs.join(" and "),
-    )
+    let rooms = match plan.waiting {
+        true => "each waiting in a room of its own".to_owned(),
+        false => format!("rooms of {}, {} of each talking", plan.room_size, plan.talkers),
+    };
+    format!("{rooms}, for {} s, in {}{srtp}", plan.length.as_secs(), plan.codecs.join(" and "),)
 }
 
 /// Returns a line for each size, for people.

@@ -95,7 +95,7 @@ pub fn run(
                 threads.connect(role.number, Some(Far::reflector(socket, plan.srtp)));
             }
             phase(Phase::Up(sockets.len()));
-            std::thread::sleep(SETTLE_FLOOR);
+            std::thread::sleep(if plan.waiting { SETTLE } else { SETTLE_FLOOR });
         }
         Target::Server(server, tls) => {
             let wire = match tls {

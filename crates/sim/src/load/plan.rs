@@ -38,6 +38,9 @@ pub struct Plan {
     pub srtp: bool,
     /// Silent legs that hang up and call again in a second, while it counts; 0: none.
     pub churn: u32,
+    /// Whether each leg is alone in a room of its own, says nothing and hears music: then `room_size` is 1, and nobody
+    /// talks. The floor is a reflector that only sends.
+    pub waiting: bool,
 }
 
 /// What a leg is to be.
@@ -68,6 +71,7 @@ impl Default for Plan {
             network: Network::default(),
             srtp: false,
             churn: 0,
+            waiting: false,
         }
     }
 }
@@ -84,7 +88,12 @@ impl Plan {
         };
         between("--legs", self.legs, LEGS_MAX)?;
         between("--room-size", self.room_size, node::PARTICIPANTS_MAX as usize)?;
-        between("--talkers", self.talkers, TONES.min(self.room_size))?;
+        if self.waiting && (self.room_size, self.talkers) != (1, 0) {
+            return Err("--waiting: each is alone in a room, and nobody talks".to_owned());
+        }
+        if !self.waiting {
+            between("--talkers", self.talkers, TONES.min(self.room_size))?;
+        }
         self.network.check()?;
         if self.churn > CHURN_MAX {
             return Err(format!("--churn {} is not 0 to {CHURN_MAX} a second", self.churn));
@@ -172,6 +181,10 @@ mod tests {
         ] {
             assert!(plan.check().is_err_and(|told| told.starts_with(flag)), "{plan:?}");
         }
+        let waiting = |plan: Plan| Plan { waiting: true, ..plan }.check();
+        assert_eq!(waiting(plan(8, 1, 0)), Ok(()));
+        assert!(waiting(plan(8, 4, 0)).is_err() && waiting(plan(8, 1, 1)).is_err());
+        assert!(plan(8, 1, 0).check().is_err());
         for codecs in [vec![], vec!["g729"], vec!["pcmu"; CODECS_MAX + 1]] {
             let codecs = codecs.into_iter().map(str::to_owned).collect();
             let plan = Plan { codecs, ..Plan::default() };

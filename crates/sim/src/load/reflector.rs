@@ -1,5 +1,7 @@
 //! The floor: sockets that are swept each 20 ms and send back what they got, and nothing else.
 //!
+//! Or that send and get hardly anything, as to those who wait.
+//!
 //! It costs what the kernel costs. A server that carries the same calls cannot cost less.
 
 use std::io;
@@ -7,11 +9,14 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use media::{Header, PACKET_MAX, SAMPLES};
 use node::arrival::{Port, Reader};
 
 const TICK: Duration = Duration::from_millis(20);
 /// Datagrams that one socket sends back in one sweep, at most.
 const SWEEP_MAX: usize = 32;
+/// In so many ticks one that only sends reads once.
+const READ_TICKS: u32 = 50;
 
 /// One socket for each leg.
 #[derive(Debug)]
@@ -35,6 +40,39 @@ impl Reflector {
     /// What the system says.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.ports.iter().map(|port| port.socket.local_addr()).collect()
+    }
+
+    /// Sends each one who has sent something a packet of G.711 in each 20 ms, until `over`. What they send is read once a
+    /// second.
+    pub fn send(&self, over: &AtomicBool) {
+        let mut reader = Reader::plain();
+        let mut due = Instant::now();
+        let mut far = vec![None; self.ports.len()];
+        for tick in 0_u32.. {
+            if over.load(Ordering::Relaxed) {
+                return;
+            }
+            let header = Header {
+                marker: false,
+                payload_type: 0,
+                sequence: tick as u16,
+                timestamp: tick.wrapping_mul(SAMPLES as u32),
+                ssrc: 1,
+            };
+            let mut packet = [0; PACKET_MAX];
+            let length = header.write(&[0xff; SAMPLES], &mut packet);
+            for (port, far) in self.ports.iter().zip(&mut far) {
+                if tick.is_multiple_of(READ_TICKS) {
+                    reader.receive(port, SWEEP_MAX, |datagram| *far = Some(datagram.from));
+                }
+                if let Some(far) = far {
+                    // What a full buffer drops is lost.
+                    let _ = port.socket.send_to(&packet[..length], *far);
+                }
+            }
+            due += TICK;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
     }
 
     /// Sweeps until `over`.
