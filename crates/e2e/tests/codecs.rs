@@ -100,3 +100,41 @@ async fn a_server_that_speaks_less_agrees_on_what_is_left() {
     let strange = Phone::call_speaking(server.sip(), "plain", tone(500), &["opus"]).unwrap();
     until("the call is refused", async || strange.state() == sim::State::Over(Some(488))).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn phones_that_want_packets_of_another_length_get_them_and_all_hear_each_other() {
+    let server = Server::start(&[]).await;
+    let wanted: [(&[&str], u8, u32); 6] = [
+        (&["opus"], 60, 400),
+        (&["opus"], 40, 730),
+        (&["opus"], 10, 1_250),
+        (&["g722"], 60, 1_810),
+        (&["pcmu"], 40, 570),
+        (&["pcmu"], 20, 1_030),
+    ];
+    let call = |(codecs, ptime_ms, hertz)| {
+        Phone::call_in_packets(server.sip(), "lengths", tone(hertz), codecs, ptime_ms).unwrap()
+    };
+    let phones = wanted.map(call);
+    for (listener, phone) in phones.iter().enumerate() {
+        for (speaker, (_, _, hertz)) in wanted.iter().enumerate() {
+            hears(phone, *hertz, listener != speaker).await;
+        }
+    }
+    for (phone, (codecs, ptime_ms, _)) in phones.iter().zip(wanted) {
+        phone.packets();
+        let mut packets = Vec::new();
+        until("some packets came", async || {
+            packets.extend(phone.packets());
+            packets.len() >= 20
+        })
+        .await;
+        let others: Vec<usize> = packets
+            .iter()
+            .map(|packet| packet.samples)
+            .filter(|&samples| samples != usize::from(ptime_ms) * 8)
+            .collect();
+        // Opus may change its mode between two frames, which then have packets of their own.
+        assert!(others.len() <= 2, "{codecs:?}, {ptime_ms} ms: {others:?}");
+    }
+}

@@ -11,10 +11,10 @@ use sim::{Phone, tone};
 const BARESIP: u32 = 500;
 const TELEPHONE: u32 = 900;
 
-async fn check(speech: Speech) {
+async fn check(speech: Speech, ptime_ms: u8) {
     let server = Server::start(&[]).await;
     let telephone = Phone::call(server.sip(), "wide", tone(TELEPHONE)).unwrap();
-    let account = format!("<sip:alice@{};transport=udp>;regint=0", server.sip());
+    let account = format!("<sip:alice@{};transport=udp>;regint=0;ptime={ptime_ms}", server.sip());
     let dial = format!("/dial sip:wide@{}", server.sip());
     let baresip = Baresip::start_speaking(speech, &account, (BARESIP, 3_000.0), "", &[dial]);
     hears(&telephone, BARESIP, true).await;
@@ -31,14 +31,23 @@ async fn check(speech: Speech) {
         assert!(Instant::now() < until, "{levels:?} are heard:\n{}", baresip.log());
     }
     assert!(!telephone.heard().is_empty());
+    let agreed = format!("a=ptime:{ptime_ms}\r\n");
+    assert!(baresip.log().matches(&agreed).count() >= 2, "{agreed}: {}", baresip.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn baresip_in_g_722_is_heard_and_hears() {
-    check(Speech::G722).await;
+    check(Speech::G722, 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn baresip_in_opus_is_heard_and_hears() {
-    check(Speech::OPUS).await;
+    check(Speech::OPUS, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn baresip_in_packets_of_another_length_is_heard_and_hears() {
+    for ptime_ms in [10, 40, 60] {
+        check(Speech::OPUS, ptime_ms).await;
+    }
 }

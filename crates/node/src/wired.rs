@@ -1,7 +1,6 @@
 //! A call's names on both sides, and its sound as it was agreed on.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use exchange::Room;
 use media::{LegId, LegOptions};
@@ -31,7 +30,7 @@ pub fn terms(codecs: &[String], srtp: &str) -> Result<Terms, String> {
         return Err(format!("codecs: name at least one of {}", CODECS.join(", ")));
     }
     let srtp = srtp_policy(srtp).unwrap_or_default();
-    Ok(Terms { codecs: spoken.into(), srtp, users: Arc::default(), sends_levels: false })
+    Ok(Terms { codecs: spoken.into(), srtp, ..Terms::telephone() })
 }
 
 /// Returns the policy of that name.

@@ -16,6 +16,8 @@ use crate::keys::Keys;
 
 /// Samples in a packet, at 8 kHz.
 pub(crate) const SAMPLES: usize = 160;
+/// Milliseconds of that.
+const TICK_MS: u8 = 20;
 /// Packets that are read at a time.
 const SWEEP_MAX: usize = 64;
 /// The payload type of keys.
@@ -111,6 +113,9 @@ pub(crate) struct Audio {
     header: Header,
     event: Option<u32>,
     speech: Speech,
+    /// Ticks in each packet that it sends, and those that wait for the rest of theirs.
+    ticks: usize,
+    frames: Vec<Vec<u8>>,
     /// What it says of its level, and how, where that is agreed on.
     pub(crate) tells: Option<Telling>,
     level: Option<AudioLevel>,
@@ -137,6 +142,8 @@ impl Audio {
             },
             event: None,
             speech: Speech::new(Codec::Pcmu, 0),
+            ticks: 1,
+            frames: Vec::new(),
             tells: None,
             level: None,
         })
@@ -145,6 +152,8 @@ impl Audio {
     /// Speaks with the far end as it was agreed on; with nobody where nothing was.
     pub(crate) fn agree(&mut self, session: Option<&sip::Session>) {
         self.remote = session.map(|session| session.audio.address);
+        let asked = session.map_or(TICK_MS, |session| session.audio.ptime_ms);
+        self.ticks = usize::from(asked / TICK_MS).max(1);
         let level = session.and_then(|session| session.audio.audio_level);
         self.level = level.map(|level| AudioLevel { id: level.id, vad: level.vad });
         let agreed = session.and_then(|session| session.audio.codecs.first());
@@ -153,6 +162,7 @@ impl Audio {
             && (codec, payload_type) != (self.speech.codec, self.speech.payload_type)
         {
             self.speech = Speech::new(codec, payload_type);
+            self.frames.clear();
             self.header.payload_type = payload_type;
         }
     }
@@ -190,22 +200,42 @@ impl Audio {
         });
     }
 
-    /// Sends the next packet: a key, or the samples that follow at `at` in a sound.
+    /// Sends a key, or the samples that follow at `at` in a sound, once there are enough for a packet.
     pub(crate) fn speak(&mut self, sample: impl Fn(usize) -> i16) {
-        let Some(remote) = self.remote else { return };
+        if self.remote.is_none() {
+            return;
+        }
         let mut payload = [0; PAYLOAD_MAX];
         let length = self.speech.encode(sample, &mut payload);
+        self.frames.push(payload[..length].to_vec());
         let step = self.speech.codec.clock() / 50;
-        let mut packet = [0; PACKET_MAX];
-        let length = match self.keys.tick() {
-            Some((event, age)) => {
-                let down = self.header.timestamp.wrapping_sub(age * step);
-                let payload_type = TELEPHONE_EVENT;
-                let header = Header { payload_type, timestamp: down, ..self.header };
-                header.write(&event, &mut packet)
+        if let Some((event, age)) = self.keys.tick() {
+            let waiting = self.frames.len() as u32;
+            self.frames.clear();
+            let now = self.header.timestamp.wrapping_add((waiting - 1) * step);
+            let payload_type = TELEPHONE_EVENT;
+            let timestamp = now.wrapping_sub(age * step);
+            self.send(Header { payload_type, timestamp, ..self.header }, &event, waiting * step);
+        } else if self.frames.len() >= self.ticks {
+            let frames = std::mem::take(&mut self.frames);
+            let is_opus = matches!(self.speech.codec, Codec::Opus(_));
+            // Frames of Opus share a packet where they are of one mode.
+            for run in frames.chunk_by(|one, next| !is_opus || one.first() == next.first()) {
+                let payload = match run {
+                    [one] => one.clone(),
+                    _ if is_opus => together(run),
+                    _ => run.concat(),
+                };
+                self.send(self.header, &payload, run.len() as u32 * step);
             }
-            None => self.header.write(&payload[..length], &mut packet),
-        };
+        }
+    }
+
+    /// Sends a packet, after which the clock has gone on.
+    fn send(&mut self, header: Header, payload: &[u8], passes: u32) {
+        let Some(remote) = self.remote else { return };
+        let mut packet = [0; PACKET_MAX];
+        let length = header.write(payload, &mut packet);
         let length = match (self.level, self.tells) {
             (Some(agreed), Some(Telling { level, voice })) => {
                 agreed.write(level, voice, &mut packet, length)
@@ -213,8 +243,24 @@ impl Audio {
             _ => length,
         };
         self.header.sequence = self.header.sequence.wrapping_add(1);
-        self.header.timestamp = self.header.timestamp.wrapping_add(step);
+        self.header.timestamp = self.header.timestamp.wrapping_add(passes);
         self.header.marker = false;
         let _ = self.port.socket.send_to(&packet[..length], remote);
     }
+}
+
+/// Returns one packet of Opus with the frames of several. Source: RFC 6716 section 3.2.5.
+fn together(packets: &[Vec<u8>]) -> Vec<u8> {
+    const VARIABLE: u8 = 0x80;
+    let toc = packets.first().and_then(|packet| packet.first()).copied().unwrap_or(0);
+    let frames = || packets.iter().map(|packet| packet.get(1..).unwrap_or_default());
+    let mut joined = vec![toc | 3, VARIABLE | packets.len() as u8];
+    for length in frames().map(<[u8]>::len).take(packets.len() - 1) {
+        match length {
+            0..252 => joined.push(length as u8),
+            _ => joined.extend([252 + (length % 4) as u8, ((length - 252 - length % 4) / 4) as u8]),
+        }
+    }
+    frames().for_each(|frame| joined.extend(frame));
+    joined
 }

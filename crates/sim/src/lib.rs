@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use node::arrival::Reader;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use sip::{Agent, CallId, Config, Event};
+use sip::{Agent, CallId, Config, Event, Terms};
 
 use crate::audio::{Audio, Came, SAMPLES};
 
@@ -95,6 +95,8 @@ pub struct Packet {
     pub at: Instant,
     /// The root of the mean square of its samples.
     pub loudness: f32,
+    /// How much sound it holds, in samples at 8 kHz.
+    pub samples: usize,
 }
 
 #[derive(Debug)]
@@ -153,7 +155,7 @@ impl Phone {
     /// When no socket can be had.
     pub fn call_as(server: SocketAddr, user: &str, from: &str, voice: Voice) -> io::Result<Self> {
         let dialled = Dialled { server, user: user.to_owned(), from: from.to_owned() };
-        Self::start(server.ip(), voice, Some(dialled), Manner::Answers, &TELEPHONE, None)
+        Self::start(server.ip(), voice, Some(dialled), Manner::Answers, terms(&TELEPHONE), None)
     }
 
     /// Calls as [`Self::call`] does, and offers these codecs, best first: of the names that the setting
@@ -168,7 +170,24 @@ impl Phone {
         codecs: &[&str],
     ) -> io::Result<Self> {
         let dialled = Dialled { server, user: user.to_owned(), from: "phone".to_owned() };
-        Self::start(server.ip(), voice, Some(dialled), Manner::Answers, codecs, None)
+        Self::start(server.ip(), voice, Some(dialled), Manner::Answers, terms(codecs), None)
+    }
+
+    /// Calls as [`Self::call_speaking`] does, and wants packets of so many milliseconds; what it sends itself is as
+    /// long as it is asked to, in whole ticks of 20 ms.
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn call_in_packets(
+        server: SocketAddr,
+        user: &str,
+        voice: Voice,
+        codecs: &[&str],
+        ptime_ms: u8,
+    ) -> io::Result<Self> {
+        let dialled = Dialled { server, user: user.to_owned(), from: "phone".to_owned() };
+        let terms = Terms { ptime_ms, ..terms(codecs) };
+        Self::start(server.ip(), voice, Some(dialled), Manner::Answers, terms, None)
     }
 
     /// Calls as [`Self::call`] does, and says in each packet how loud it is, whatever it sends.
@@ -182,8 +201,8 @@ impl Phone {
         tells: Telling,
     ) -> io::Result<Self> {
         let dialled = Dialled { server, user: user.to_owned(), from: "phone".to_owned() };
-        let (calls, tells) = (Some(dialled), Some(tells));
-        Self::start(server.ip(), voice, calls, Manner::Answers, &TELEPHONE, tells)
+        let terms = Terms { sends_levels: true, ..terms(&TELEPHONE) };
+        Self::start(server.ip(), voice, Some(dialled), Manner::Answers, terms, Some(tells))
     }
 
     /// Waits to be called, and answers.
@@ -191,7 +210,7 @@ impl Phone {
     /// # Errors
     /// When no socket can be had.
     pub fn listen(ip: IpAddr, voice: Voice) -> io::Result<Self> {
-        Self::start(ip, voice, None, Manner::Answers, &TELEPHONE, None)
+        Self::start(ip, voice, None, Manner::Answers, terms(&TELEPHONE), None)
     }
 
     /// Waits to be called, and rings until it is told to [`Self::answer`] or [`Self::refuse`].
@@ -199,7 +218,7 @@ impl Phone {
     /// # Errors
     /// When no socket can be had.
     pub fn ring(ip: IpAddr, voice: Voice) -> io::Result<Self> {
-        Self::start(ip, voice, None, Manner::Rings, &TELEPHONE, None)
+        Self::start(ip, voice, None, Manner::Rings, terms(&TELEPHONE), None)
     }
 
     fn start(
@@ -207,7 +226,7 @@ impl Phone {
         voice: Voice,
         calls: Option<Dialled>,
         manner: Manner,
-        codecs: &[&str],
+        terms: Terms,
         tells: Option<Telling>,
     ) -> io::Result<Self> {
         let signalling = UdpSocket::bind((ip, 0))?;
@@ -229,9 +248,6 @@ impl Phone {
         let mut random = ChaCha12Rng::from_os_rng();
         let mut seed = [0; 32];
         random.fill_bytes(&mut seed);
-        let spoken = codecs.iter().filter_map(|name| sip::Codec::named(name)).collect();
-        let sends_levels = tells.is_some();
-        let terms = sip::Terms { codecs: spoken, sends_levels, ..sip::Terms::telephone() };
         let mut audio = Audio::open(ip, &mut random)?;
         audio.tells = tells;
         let line = Line {
@@ -362,6 +378,12 @@ impl Drop for Phone {
             let _ = thread.join();
         }
     }
+}
+
+/// Returns those of a phone that speaks what has these names, best first.
+fn terms(codecs: &[&str]) -> Terms {
+    let codecs = codecs.iter().filter_map(|name| sip::Codec::named(name)).collect();
+    Terms { codecs, ..Terms::telephone() }
 }
 
 /// Writes a request that registers a user.
@@ -527,7 +549,7 @@ impl Line {
             if shared.packets.len() < PACKETS_MAX {
                 let power: f32 = samples.clone().map(|sample| f32::from(sample).powi(2)).sum();
                 let loudness = (power / sound.len().max(1) as f32).sqrt();
-                shared.packets.push(Packet { at, loudness });
+                shared.packets.push(Packet { at, loudness, samples: sound.len() });
             }
             if shared.heard.len() < HEARD_MAX {
                 shared.heard.extend(samples);

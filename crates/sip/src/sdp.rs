@@ -28,6 +28,8 @@ pub struct Terms {
     pub users: Arc<Users>,
     /// Whether we say how loud we are beside what we send, rather than read that beside what we are sent.
     pub sends_levels: bool,
+    /// Milliseconds of sound in each packet that we ask for where we are first to say.
+    pub ptime_ms: u8,
 }
 
 /// What a description says of its audio stream.
@@ -105,7 +107,8 @@ impl Terms {
     /// Makes those of a telephone: G.711, encrypted where the far end wants it.
     pub fn telephone() -> Self {
         let codecs = [Codec::Pcmu, Codec::Pcma].into();
-        Self { codecs, srtp: SrtpPolicy::Optional, users: Arc::default(), sends_levels: false }
+        let (srtp, ptime_ms) = (SrtpPolicy::Optional, PTIME_MS as u8);
+        Self { codecs, srtp, users: Arc::default(), sends_levels: false, ptime_ms }
     }
 
     /// Returns the same with another policy.
@@ -274,7 +277,7 @@ pub(crate) fn offer(terms: &Terms, cryptos: &[Crypto], (ours, id): (SocketAddr, 
     let formats = terms.codecs.iter().map(|&codec| (codec.number(), codec)).collect();
     stream(&mut text, (ours, transport), &Formats::of(formats), cryptos);
     text.push_str(&AudioLevel::OURS.write(terms.sends_levels));
-    text.push_str("a=ptime:20\r\na=sendrecv\r\n");
+    let _ = write!(text, "a=ptime:{}\r\na=sendrecv\r\n", terms.ptime_ms);
     text.into_bytes()
 }
 

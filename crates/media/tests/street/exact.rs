@@ -3,7 +3,7 @@
 use media::{Codec, Hears, Speaks};
 
 use crate::ears::windowed;
-use crate::phone::{CODECS, Phone, silence, tone};
+use crate::phone::{CODECS, OPUS, Phone, silence, tone};
 use crate::rooms::Street;
 
 /// Tones of which none is a multiple of another, nor a sum or difference of two.
@@ -72,4 +72,27 @@ fn who_is_muted_or_on_hold_adds_exact_zeros() {
             }
         }
     }
+}
+
+#[test]
+fn a_room_of_250_in_opus_with_three_talkers_takes_four_encodings_a_tick() {
+    const SIZE: usize = 250;
+    const TALKERS: usize = 3;
+    let phone = |who: usize| {
+        let talks = TONES.get(who).filter(|_| who < TALKERS);
+        let mut phone = Phone::new(OPUS, talks.map_or_else(silence, |&hertz| tone(hertz, 3_000.0)));
+        // Who sends nothing is no work for this test.
+        phone.quiet = talks.is_none();
+        phone
+    };
+    let mut street = Street::of((0..SIZE).map(phone));
+    street.run(1_000);
+    let before = street.shard.stats().encoded;
+    street.run(1_000);
+    let encoded = street.shard.stats().encoded - before;
+    println!("{encoded} encodings in 50 ticks");
+    assert!((150..=200).contains(&encoded), "{encoded}");
+    let last = &street.phones[SIZE - 1];
+    let heard = TONES.map(|hertz| windowed(&last.heard, hertz, last.rate()));
+    assert!(heard[..TALKERS].iter().all(|level| *level > 1_500.0), "{heard:?}");
 }
