@@ -230,12 +230,14 @@ impl MediaThreads {
             answer
         };
         let answers: Vec<_> = (0..self.load.len()).map(ask).collect();
+        // The threads answer one after the other: a leg that moves meanwhile is at two of them, or at none.
+        let legs = self.legs.len();
         async move {
             let mut all = Vec::new();
             for answer in answers {
                 all.push(answer.await.unwrap_or_default());
             }
-            all.into_iter().sum()
+            ShardStats { legs, ..all.into_iter().sum() }
         }
     }
 
