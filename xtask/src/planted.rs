@@ -22,8 +22,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "one's own voice stays in the mix",
         file: "crates/media/src/leg.rs",
-        old: "*other = all - own;",
-        new: "*other = all - (own - own);",
+        old: "|(&all, &own)| all - own",
+        new: "|(&all, &own)| all - (own - own)",
         package: "media",
         test: "tests::everyone_hears_the_others_and_not_themselves",
         shows: "",
@@ -31,9 +31,9 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "the sum is saturated before one's own voice leaves it",
         file: "crates/media/src/bus.rs",
-        old: "            bus.limiter.limit(rate, &bus.mix, &mut bus.common);\n",
-        new: "            bus.limiter.limit(rate, &bus.mix, &mut bus.common);\n            \
-              bus.mix = bus.common.iter().map(|&sample| sample.into()).collect();\n",
+        old: "            bus.limiter.limit(rate, mix, common);\n",
+        new: "            bus.limiter.limit(rate, mix, common);\n            \
+              *mix = common.iter().map(|&sample| sample.into()).collect();\n",
         package: "media",
         test: "tests::own_voice_is_gone_even_when_the_sum_is_over_full_scale",
         shows: "",
