@@ -47,6 +47,8 @@ struct Speech {
 pub(crate) struct Heard {
     rate: Rate,
     decoder: Decoder,
+    /// Less than a tick, which waits for the rest of it.
+    waiting: Vec<i16>,
     down: Resampler,
 }
 
@@ -54,7 +56,8 @@ impl Heard {
     /// Starts a stream.
     pub(crate) fn new(codec: Codec) -> Self {
         let rate = codec.rate();
-        Self { rate, decoder: Decoder::new(codec), down: Resampler::new(rate, Rate::Narrow) }
+        let (decoder, down) = (Decoder::new(codec), Resampler::new(rate, Rate::Narrow));
+        Self { rate, decoder, waiting: Vec::new(), down }
     }
 
     /// Decodes the next packet and adds its sound to `heard`.
@@ -64,12 +67,16 @@ impl Heard {
         if self.rate == Rate::Narrow {
             return heard.extend(&pcm[..length]);
         }
-        for tick in pcm[..length].chunks_exact(self.rate.samples()) {
+        self.waiting.extend(&pcm[..length]);
+        let ticks = self.waiting.chunks_exact(self.rate.samples());
+        let rest = ticks.remainder().len();
+        for tick in ticks {
             let wide: Vec<i32> = tick.iter().map(|&sample| sample.into()).collect();
             let mut narrow = [0; SAMPLES];
             self.down.resample(&wide, &mut narrow);
             heard.extend(narrow.map(saturated));
         }
+        self.waiting.drain(..self.waiting.len() - rest);
     }
 }
 
