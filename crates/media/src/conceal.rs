@@ -15,6 +15,8 @@ const PAST: usize = 3 * (LAGS.end - 1) + LAGS.end / 4;
 const STEP: usize = 80;
 /// What is left after each further step.
 const FADE: f32 = 0.2;
+/// Samples at 8 kHz after which nothing is left: 60 ms.
+const FADED: usize = 6 * STEP;
 /// Most periods that are repeated.
 const PERIODS_MAX: usize = 3;
 
@@ -125,6 +127,11 @@ impl Concealer {
             *sample = pcm(self.next());
         }
         self.remember(gap);
+    }
+
+    /// Whether a gap has lasted for so long that nothing is left of what was before it.
+    pub fn is_silent(&self) -> bool {
+        self.concealed >= (FADED + PAST) * self.scale
     }
 
     /// Whether a gap is being filled.

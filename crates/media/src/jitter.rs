@@ -315,6 +315,12 @@ impl Jitter {
 
     /// Plays `out.len()` samples from the ring.
     fn take(&mut self, out: &mut [i16]) -> usize {
+        if self.backlog.is_none() && self.newest <= self.play && self.concealer.is_silent() {
+            // Nobody sends: there is nothing to look for, and nothing to make up.
+            out.fill(0);
+            self.play += out.len() as i64;
+            return if self.silent { 0 } else { out.len() };
+        }
         let made_up = self.decode_until(self.play + out.len() as i64);
         let (first, second) = halves(self.ring.len(), self.play, out.len());
         if lacks(&self.ring[first.clone()]) || lacks(&self.ring[second.clone()]) {
@@ -508,6 +514,28 @@ mod tests {
         let calm_again = delay(1_001..2_501, &|_| false);
         assert!((17.0..21.0).contains(&(lossy - calm)), "{calm} ms, then {lossy}");
         assert!((calm_again - calm).abs() < 6.0, "{calm} ms, in the end {calm_again}");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // An epoch.
+    fn sound_comes_back_after_a_long_pause_as_it_was_sent() {
+        let mut jitter = Jitter::new(Codec::Pcmu, Bounds::default());
+        let start = Instant::now();
+        let mut frame = [0; 160];
+        let mut paused = Vec::new();
+        for tick in 0..600_u32 {
+            let at = start + Duration::from_millis(20) * tick;
+            if !(300..500).contains(&tick) {
+                jitter.insert(tick * 160, &[0x90; 160], Codec::Pcmu, at);
+            }
+            let concealed = jitter.read(&mut frame, at);
+            if (320..500).contains(&tick) {
+                assert_eq!(frame, [0; 160], "tick {tick}");
+                paused.push(concealed);
+            }
+        }
+        assert!(paused.iter().all(|concealed| *concealed == Some(160)));
+        assert_eq!(frame, [g711::ulaw_to_linear(0x90); 160]);
     }
 
     #[test]
