@@ -1,8 +1,9 @@
 //! baresip: a whole foreign phone, that speaks from a file and writes what it hears to another.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
@@ -64,6 +65,30 @@ pub struct Baresip {
     speech: Speech,
 }
 
+/// Where its ports lie: below those that the kernel gives to whoever asks for any, of which one may be taken
+/// again before baresip has it.
+const PORTS: std::ops::Range<u16> = 12_000..18_000;
+
+/// Returns a port that is free for UDP and TCP, as is the next one, which is that of TLS.
+fn free_port() -> u16 {
+    static LAST: AtomicU16 = AtomicU16::new(0);
+    // Tests in other processes begin elsewhere.
+    let begin = std::process::id() as u16;
+    let is_free = |port: u16| {
+        let address = (Ipv4Addr::LOCALHOST, port);
+        UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
+    };
+    for _ in 0..PORTS.len() / 2 {
+        let pair =
+            begin.wrapping_add(LAST.fetch_add(1, Ordering::Relaxed)) % (PORTS.len() as u16 / 2);
+        let port = PORTS.start + 2 * pair;
+        if is_free(port) && is_free(port + 1) {
+            return port;
+        }
+    }
+    panic!("no port of {PORTS:?} is free");
+}
+
 impl Baresip {
     /// Starts one with an account as its own file has it, which says a tone of so many hertz and so strong,
     /// with more lines of its configuration, and has it do `commands`. It answers by itself.
@@ -81,7 +106,7 @@ impl Baresip {
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display();
-        let sip = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let sip = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let modules = Path::new("/usr/lib/baresip/modules").display();
         let config = format!(
             "sip_listen {sip}\nnet_interface 127.0.0.1\nrtp_ports 30000-32000\n\
