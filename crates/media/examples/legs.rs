@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media::{
-    Bounds, Channel, Codec, Command, Decoder, Encoder, Header, Hears, LegId, LegOptions,
-    OpusOptions, PACKET_MAX, PAYLOAD_MAX, PCM_MAX, RoomId, Route, Shard, Speaks, TICK,
+    Channel, Codec, Command, Decoder, Encoder, Header, Hears, LegId, LegOptions, OpusOptions,
+    PACKET_MAX, PAYLOAD_MAX, PCM_MAX, RoomId, Route, Shard, Speaks, TICK,
 };
 
 const PAYLOAD_TYPE: u8 = 96;
@@ -118,20 +118,7 @@ fn next_legs(shard: &Shard, part: media::Part) -> Vec<LegId> {
 }
 
 fn join(shard: &mut Shard, leg: u64, codec: Codec, now: Instant) {
-    let options = LegOptions {
-        codec,
-        payload_type: PAYLOAD_TYPE,
-        also: Vec::new(),
-        telephone_event: None,
-        ptime_ms: 20,
-        remote: address(leg),
-        remote_rtcp: address(leg),
-        sends: true,
-        receives: true,
-        bounds: Bounds::default(),
-        protection: None,
-        audio_level: None,
-    };
+    let options = LegOptions::plain(codec, PAYLOAD_TYPE, address(leg));
     shard.handle_command(Command::AddLeg(LegId(leg), Box::new(options)), now);
     let route = Route {
         room: Some(RoomId(leg / 4)),

@@ -134,6 +134,26 @@ pub struct LegOptions {
     pub audio_level: Option<AudioLevel>,
 }
 
+impl LegOptions {
+    /// Makes those of a far end that sends and is sent one codec in packets of 20 ms, and nothing else.
+    pub fn plain(codec: Codec, payload_type: u8, remote: SocketAddr) -> Self {
+        Self {
+            codec,
+            payload_type,
+            also: Vec::new(),
+            telephone_event: None,
+            ptime_ms: 20,
+            remote,
+            remote_rtcp: remote,
+            sends: true,
+            receives: true,
+            bounds: Bounds::default(),
+            protection: None,
+            audio_level: None,
+        }
+    }
+}
+
 /// To whom a leg's voice goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Speaks {

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use media::{
-    AudioLevel, Bounds, Channel, Cleaning, Codec, Command, Encoder, Header, Hears, LegId,
-    LegOptions, PACKET_MAX, PAYLOAD_MAX, RoomId, Route, Shard, Speaks, TICK,
+    AudioLevel, Channel, Cleaning, Codec, Command, Encoder, Header, Hears, LegId, LegOptions,
+    PACKET_MAX, PAYLOAD_MAX, RoomId, Route, Shard, Speaks, TICK,
 };
 
 const WARM: u32 = 400;
@@ -19,18 +19,8 @@ fn address(leg: u64) -> SocketAddr {
 
 fn join(shard: &mut Shard, leg: u64, codec: Codec, now: Instant) {
     let options = LegOptions {
-        codec,
-        payload_type: 96,
-        also: Vec::new(),
-        telephone_event: None,
-        ptime_ms: 20,
-        remote: address(leg),
-        remote_rtcp: address(leg),
-        sends: true,
-        receives: true,
-        bounds: Bounds::default(),
-        protection: None,
         audio_level: Some(AudioLevel { id: 1, vad: true }),
+        ..LegOptions::plain(codec, 96, address(leg))
     };
     shard.handle_command(Command::AddLeg(LegId(leg), Box::new(options)), now);
     // Two talk, and two listen.

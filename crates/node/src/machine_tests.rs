@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media::{
-    Answerer, Bounds, Channel, Codec, Command, Detection, Event, Header, LegId, LegOptions,
-    PACKET_MAX, SAMPLES, Shard, TICK, linear_to_ulaw,
+    Answerer, Channel, Codec, Command, Detection, Event, Header, LegId, LegOptions, PACKET_MAX,
+    SAMPLES, Shard, TICK, linear_to_ulaw,
 };
 use model::MachineDetection;
 use voice::{Segment, Speech, Voice};
@@ -108,20 +108,7 @@ fn answerer(sound: &[i16], message_end: bool) -> Answerer {
     let address = SocketAddr::from(([127, 0, 0, 1], 9_000));
     let start = Instant::now();
     let mut shard = Shard::new(1);
-    let options = LegOptions {
-        codec: Codec::Pcmu,
-        payload_type: 0,
-        also: Vec::new(),
-        telephone_event: None,
-        ptime_ms: 20,
-        remote: address,
-        remote_rtcp: address,
-        sends: true,
-        receives: true,
-        bounds: Bounds::default(),
-        protection: None,
-        audio_level: None,
-    };
+    let options = LegOptions::plain(Codec::Pcmu, 0, address);
     shard.handle_command(Command::AddLeg(LegId(1), Box::new(options)), start);
     let limits = MachineDetection::default();
     let detection = Detection {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media::{
-    Bounds, Channel, Codec, Command, Decoder, Encoder, Header, Hears, LegId, LegOptions,
-    PACKET_MAX, PAYLOAD_MAX, PCM_MAX, RoomId, Route, Shard, Speaks, TICK,
+    Channel, Codec, Command, Decoder, Encoder, Header, Hears, LegId, LegOptions, PACKET_MAX,
+    PAYLOAD_MAX, PCM_MAX, RoomId, Route, Shard, Speaks, TICK,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -185,20 +185,7 @@ pub fn coded_twice(said: &Said, network: Network, seed: u64) -> Vec<i16> {
 }
 
 fn options(leg: u64, codec: Codec) -> LegOptions {
-    LegOptions {
-        codec,
-        payload_type: 96,
-        also: Vec::new(),
-        telephone_event: None,
-        ptime_ms: 20,
-        remote: address(leg),
-        remote_rtcp: address(leg),
-        sends: true,
-        receives: true,
-        bounds: Bounds::default(),
-        protection: None,
-        audio_level: None,
-    }
+    LegOptions::plain(codec, 96, address(leg))
 }
 
 fn address(leg: u64) -> SocketAddr {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use media::{
-    Bounds, Channel, Codec, Command, Encoder, Header, Hears, LegId, LegOptions, PACKET_MAX,
-    PAYLOAD_MAX, RoomId, Route, Shard, Speaks, TICK,
+    Channel, Codec, Command, Encoder, Header, Hears, LegId, LegOptions, PACKET_MAX, PAYLOAD_MAX,
+    RoomId, Route, Shard, Speaks, TICK,
 };
 
 /// Legs over which is measured.
@@ -85,20 +85,7 @@ fn address(leg: u64) -> SocketAddr {
 }
 
 fn join(shard: &mut Shard, leg: u64, codec: Codec, does: Does, now: Instant) {
-    let options = LegOptions {
-        codec,
-        payload_type: 96,
-        also: Vec::new(),
-        telephone_event: None,
-        ptime_ms: 20,
-        remote: address(leg),
-        remote_rtcp: address(leg),
-        sends: true,
-        receives: true,
-        bounds: Bounds::default(),
-        protection: None,
-        audio_level: None,
-    };
+    let options = LegOptions::plain(codec, 96, address(leg));
     shard.handle_command(Command::AddLeg(LegId(leg), Box::new(options)), now);
     let speaks = if does == Does::Talks { Speaks::Everyone } else { Speaks::Nobody };
     let route = Route { room: Some(RoomId(1)), speaks, hears: Hears::Everyone, ..Route::nowhere() };

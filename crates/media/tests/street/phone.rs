@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use media::{
-    Bounds, Codec, Decoder, Encoder, Header, LegId, LegOptions, MasterKey, OVERHEAD_MAX,
-    OpusOptions, PACKET_MAX, PAYLOAD_MAX, PCM_MAX, Protection, Rate, Srtp, Suite,
+    Codec, Decoder, Encoder, Header, LegId, LegOptions, MasterKey, OVERHEAD_MAX, OpusOptions,
+    PACKET_MAX, PAYLOAD_MAX, PCM_MAX, Protection, Rate, Srtp, Suite,
 };
 
 pub const OPUS: Codec = Codec::Opus(OpusOptions {
@@ -285,18 +285,8 @@ pub fn report_of_loss(ssrc: u32, lost: u8) -> Vec<u8> {
 /// Returns what is agreed on where nothing special is.
 pub fn terms(leg: LegId, codec: Codec) -> LegOptions {
     LegOptions {
-        codec,
-        payload_type: payload_type(codec),
-        also: Vec::new(),
         telephone_event: Some(101),
-        ptime_ms: 20,
-        remote: address(leg),
-        remote_rtcp: address(leg),
-        sends: true,
-        receives: true,
-        bounds: Bounds::default(),
-        protection: None,
-        audio_level: None,
+        ..LegOptions::plain(codec, payload_type(codec), address(leg))
     }
 }
 

@@ -18,20 +18,7 @@ impl Inspected {
 
     fn add(&mut self, leg: u64) {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 4_000));
-        let options = LegOptions {
-            codec: media::Codec::Pcmu,
-            payload_type: 0,
-            also: Vec::new(),
-            telephone_event: None,
-            ptime_ms: 20,
-            remote: address,
-            remote_rtcp: address,
-            sends: true,
-            receives: true,
-            bounds: media::Bounds::default(),
-            protection: None,
-            audio_level: None,
-        };
+        let options = LegOptions::plain(media::Codec::Pcmu, 0, address);
         self.threads.command(Command::AddLeg(LegId(leg), Box::new(options)));
     }
 

@@ -216,7 +216,7 @@ impl Reports {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use media::{Bounds, Channel, Codec, Command, LegId, LegOptions, PACKET_MAX, Shard, TICK};
+    use media::{Channel, Codec, Command, LegId, LegOptions, PACKET_MAX, Shard, TICK};
 
     use super::*;
 
@@ -227,20 +227,7 @@ mod tests {
         let start = Instant::now();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9_000));
         let mut shard = Shard::new(1);
-        let options = LegOptions {
-            codec: Codec::Pcmu,
-            payload_type: 0,
-            also: Vec::new(),
-            telephone_event: None,
-            ptime_ms: 20,
-            remote: address,
-            remote_rtcp: address,
-            sends: true,
-            receives: true,
-            bounds: Bounds::default(),
-            protection: None,
-            audio_level: None,
-        };
+        let options = LegOptions::plain(Codec::Pcmu, 0, address);
         shard.handle_command(Command::AddLeg(LEG, Box::new(options)), start);
         let network = Network { loss: 25.0, seed: 3, ..Network::default() };
         let mut reports = Reports::new(&network, 0, 8_000, start);
