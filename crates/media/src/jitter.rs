@@ -5,6 +5,8 @@
 //! as much as the slowest one of the last seconds was later.
 
 mod pitch;
+#[cfg(test)]
+mod tests;
 mod transits;
 
 use std::ops::Range;
@@ -34,6 +36,8 @@ const KNOWN_AFTER_MS: i64 = 5_000;
 /// from then on; and how much too long, or by half of how much the network's delay varies.
 const SHORT_MS: [i64; 2] = [5, 2];
 const LONG_MS: [i64; 2] = [10, 3];
+/// Up to which deviation packets are played whole.
+const CALM_MS: i64 = 10;
 /// How often something must have been missing of late for play-out to wait for more, and how much more at most.
 const GAPS_MIN: u32 = 2;
 const PATIENCE_MAX_MS: i64 = 60;
@@ -103,7 +107,8 @@ pub struct Jitter {
     missing: bool,
     /// Play-out waits for the packet after one that was lost.
     patient: bool,
-    /// Samples of the last packet.
+    /// Where the last packet begins, and its samples.
+    position: i64,
     packet: i64,
     /// The far end said that it is silent: a gap is silence, not loss.
     silent: bool,
@@ -144,6 +149,7 @@ impl Jitter {
             transits: Transits::new(),
             missing: true,
             patient: false,
+            position: 0,
             packet: 0,
             silent: false,
             moving: false,
@@ -185,6 +191,7 @@ impl Jitter {
         let Some(length) = length else { return Taken::Malformed };
         self.packet = length as i64;
         let position = self.unwrap(timestamp) * self.per_step;
+        self.position = position;
         let horizon = HORIZON_MS * self.per_ms;
         if self.began.is_some() && (position - self.play).abs() > horizon {
             self.reset();
@@ -256,7 +263,9 @@ impl Jitter {
         }
         let scale = self.per_ms / 8;
         let near = STRETCH_MAX * scale;
-        self.moving = if self.moving { off.abs() > near } else { off > long || off < -short };
+        // What is too short by a little is too short in every tick.
+        self.moving =
+            off < -short || off > if self.moving { near } else { long } || self.moving && off < 0;
         let moves = self.moving && !nothing_buffered;
         let slip = if moves { off.clamp(-near, SQUEEZE_MAX * scale) } else { 0 };
         let by_pitch = if moves { self.by_pitch(frame, off) } else { None };
@@ -396,7 +405,33 @@ impl Jitter {
         let assumed = DEVIATION_MIN_MS[known] * self.per_ms;
         let deviation = deviation.max(assumed).min(bound);
         let margin = MARGIN_MS[known] * self.per_ms;
-        now - least - deviation - self.patience(bound - deviation) - margin - tick
+        let ready = now - least - deviation - self.patience(bound - deviation) - margin;
+        ready - tick + if self.is_calm(now) { self.whole(ready) } else { 0 }
+    }
+
+    /// Whether packets come so evenly that each is played as soon as it is there.
+    fn is_calm(&self, now: i64) -> bool {
+        let spread = self.transits.spread(self.known(now) > 0);
+        self.packet > 0 && spread.is_some_and(|(_, deviation)| deviation <= CALM_MS * self.per_ms)
+    }
+
+    /// Returns how much is there at every tick beyond the place up to which packets have begun that are `ready`: they
+    /// come whole, so that their ends need not wait for as long as their beginnings may have to.
+    fn whole(&self, ready: i64) -> i64 {
+        let tick = self.rate.samples() as i64;
+        let grid = common_divisor(self.packet, tick);
+        let begun = (ready - self.position).rem_euclid(grid);
+        let more = grid - begun;
+        // It stays where it is while that is hardly too much, and while hardly more is there.
+        let off = |more| ready - tick + more - self.play;
+        let is_at = |more| self.aligned && (0..=self.per_ms).contains(&off(more));
+        if more <= self.per_ms && is_at(more + grid) {
+            more + grid
+        } else if begun <= self.per_ms && is_at(more - grid) {
+            more - grid
+        } else {
+            more
+        }
     }
 
     /// Returns how much longer play-out waits, of what `room` is left, for the packet after one that was
@@ -424,7 +459,8 @@ impl Jitter {
     fn slack(&self, now: i64) -> (i64, i64) {
         let known = self.known(now);
         let varies = self.transits.spread(known > 0).map_or(0, |(_, deviation)| deviation / 2);
-        (SHORT_MS[known] * self.per_ms, varies.max(LONG_MS[known] * self.per_ms))
+        let short = if self.is_calm(now) { 0 } else { SHORT_MS[known] * self.per_ms };
+        (short, varies.max(LONG_MS[known] * self.per_ms))
     }
 
     fn observe(&mut self, now: i64, position: i64) {
@@ -450,6 +486,10 @@ impl Jitter {
     }
 }
 
+fn common_divisor(one: i64, other: i64) -> i64 {
+    if other == 0 { one } else { common_divisor(other, one % other) }
+}
+
 /// Whether a sample is missing. All are looked at, side by side: as a rule none is.
 fn lacks(sound: &[i16]) -> bool {
     sound.iter().fold(false, |lacks, &sample| lacks | (sample == ABSENT))
@@ -460,89 +500,5 @@ fn stretch(sound: &[i16], frame: &mut [i16]) {
     let ratio = (sound.len() - 1) as f32 / (frame.len() - 1) as f32;
     for (index, out) in frame.iter_mut().enumerate() {
         *out = crate::saturate(crate::rounded(between(sound, index as f32 * ratio)));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Returns the greatest delay, in milliseconds, when every other packet is 200 ms late.
-    #[allow(clippy::disallowed_methods)] // An epoch.
-    fn delay_of_a_bad_network(delay_max: Duration) -> i64 {
-        let mut jitter = Jitter::new(Codec::Pcmu, Bounds { delay_max });
-        let start = Instant::now();
-        let mut greatest = 0;
-        for tick in 0..1_000_u32 {
-            let at = start + Duration::from_millis(20) * tick;
-            let number = if tick % 2 == 0 { tick.checked_sub(10) } else { Some(tick) };
-            if let Some(number) = number {
-                jitter.insert(number * 160, &[0xff; 160], Codec::Pcmu, at);
-            }
-            jitter.read(&mut [0; 160], at);
-            if tick > 900 {
-                greatest = greatest.max(jitter.delay_ms() as i64);
-            }
-        }
-        greatest
-    }
-
-    #[test]
-    fn a_bound_is_kept_however_late_packets_come() {
-        assert!(delay_of_a_bad_network(DELAY_MAX) > 180);
-        let bounded = delay_of_a_bad_network(Duration::from_millis(60));
-        assert!(bounded < 110, "60 ms and two frames: {bounded} ms");
-    }
-
-    #[test]
-    #[allow(clippy::disallowed_methods)] // An epoch.
-    fn play_out_waits_for_the_packet_after_a_lost_one_only_where_packets_are_lost() {
-        let mut jitter = Jitter::new(Codec::Pcmu, Bounds::default());
-        let start = Instant::now();
-        let mut delay = |ticks: std::ops::Range<u32>, lost: &dyn Fn(u32) -> bool| {
-            for tick in ticks {
-                let at = start + Duration::from_millis(20) * tick;
-                if !lost(tick) {
-                    jitter.insert(tick * 160, &[0xff; 160], Codec::Pcmu, at);
-                }
-                jitter.read(&mut [0; 160], at);
-            }
-            jitter.delay_ms()
-        };
-        let calm = delay(0..500, &|_| false);
-        let lossy = delay(500..1_001, &|tick| tick % 50 == 25);
-        let calm_again = delay(1_001..2_501, &|_| false);
-        assert!((17.0..21.0).contains(&(lossy - calm)), "{calm} ms, then {lossy}");
-        assert!((calm_again - calm).abs() < 6.0, "{calm} ms, in the end {calm_again}");
-    }
-
-    #[test]
-    #[allow(clippy::disallowed_methods)] // An epoch.
-    fn sound_comes_back_after_a_long_pause_as_it_was_sent() {
-        let mut jitter = Jitter::new(Codec::Pcmu, Bounds::default());
-        let start = Instant::now();
-        let mut frame = [0; 160];
-        let mut paused = Vec::new();
-        for tick in 0..600_u32 {
-            let at = start + Duration::from_millis(20) * tick;
-            if !(300..500).contains(&tick) {
-                jitter.insert(tick * 160, &[0x90; 160], Codec::Pcmu, at);
-            }
-            let concealed = jitter.read(&mut frame, at);
-            if (320..500).contains(&tick) {
-                assert_eq!(frame, [0; 160], "tick {tick}");
-                paused.push(concealed);
-            }
-        }
-        assert!(paused.iter().all(|concealed| *concealed == Some(160)));
-        assert_eq!(frame, [g711::ulaw_to_linear(0x90); 160]);
-    }
-
-    #[test]
-    fn no_octet_means_that_there_is_no_sample() {
-        for octet in 0..=255 {
-            assert_ne!(g711::ulaw_to_linear(octet), ABSENT);
-            assert_ne!(g711::alaw_to_linear(octet), ABSENT);
-        }
     }
 }
