@@ -52,16 +52,22 @@ pub fn choose(room: &mut Room, legs: &mut Legs) -> usize {
         return 0;
     }
     *crowded = !fits;
-    let mut least = 0.0;
+    // Of those who are as loud as the last for whom there is room, not all may fit.
+    let (mut least, mut alike) = (0.0, TALKERS_MAX);
     if !fits {
-        let (_, nth, _) = scores.select_nth_unstable_by(TALKERS_MAX - 1, |a, b| b.total_cmp(a));
+        let (louder, nth, _) =
+            scores.select_nth_unstable_by(TALKERS_MAX - 1, |a, b| b.total_cmp(a));
         least = *nth;
+        alike = 1 + louder.iter().filter(|&&score| score <= least).count();
     }
-    let (mut mixed, mut unmixed) = (0, 0);
+    let mut unmixed = 0;
     for &place in members.iter() {
         let Some(leg) = legs.at_mut(place) else { continue };
-        let talks = !leg.wants_talk() || fits || (score(leg) >= least && mixed < TALKERS_MAX);
-        mixed += usize::from(talks && leg.wants_talk());
+        let mut talks = !leg.wants_talk() || fits || score(leg) > least;
+        if !talks && score(leg) == least && alike > 0 {
+            alike -= 1;
+            talks = true;
+        }
         unmixed += usize::from(!talks);
         leg.floor.to(if talks { 1.0 } else { 0.0 });
     }
