@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use media::{
     Channel, Codec, Command, Decoder, Encoder, Header, Hears, LegId, LegOptions, OpusOptions,
-    PACKET_MAX, PAYLOAD_MAX, PCM_MAX, RoomId, Route, Shard, Speaks, TICK,
+    PACKET_MAX, PAYLOAD_MAX, PCM_MAX, RoomId, Route, SLOTS, Shard, Speaks, TICK,
 };
 
 const PAYLOAD_TYPE: u8 = 96;
@@ -77,8 +77,12 @@ fn in_rooms(codec: Codec, legs: u64, talkers: u64) -> Duration {
     for tick in 0..WARM + TICKS * TIMES {
         let now = start + TICK * tick;
         let began = Instant::now();
-        let mut part = None;
-        while let Some(next) = shard.next_part(part) {
+        let (mut part, mut slot) = (None, 0);
+        while slot < SLOTS {
+            let Some(next) = shard.next_part(slot, part) else {
+                (part, slot) = (None, slot + 1);
+                continue;
+            };
             for leg in next_legs(&shard, next) {
                 let mut packet = [0; PACKET_MAX];
                 let header = Header {

@@ -284,6 +284,20 @@ impl Jitter {
         Some(concealed)
     }
 
+    /// Returns for how long a packet has waited at `at` since it could be played, and how often one comes in step
+    /// with ticks; nothing where they do not come evenly.
+    pub fn waits(&self, at: Instant) -> Option<(Duration, Duration)> {
+        let passed = at.saturating_duration_since(self.epoch?);
+        let now = self.samples_in(passed);
+        if !self.is_calm(now) {
+            return None;
+        }
+        let (ready, grid) = (self.ready(now)?, self.grid());
+        let waits = (ready - self.position).rem_euclid(grid);
+        let time = |samples: i64| Duration::from_micros((samples * 1_000 / self.per_ms) as u64);
+        Some((time(waits), time(grid)))
+    }
+
     /// Returns the delay that is added, in milliseconds.
     pub fn delay_ms(&self) -> f32 {
         let samples = if self.began.is_some() { self.newest - self.play } else { 0 };
@@ -397,16 +411,27 @@ impl Jitter {
     /// Returns where play-out should be: behind the fastest packet by the slowest one's delay.
     fn wanted(&self, now: i64) -> i64 {
         let tick = self.rate.samples() as i64;
+        match self.ready(now) {
+            Some(ready) if self.is_calm(now) => ready + self.whole(ready) - tick,
+            Some(ready) => ready - tick,
+            None => self.play + tick, // No packet yet: as before.
+        }
+    }
+
+    /// Returns up to where all packets that begin there or before are surely there.
+    fn ready(&self, now: i64) -> Option<i64> {
         let known = self.known(now);
-        let Some((least, deviation)) = self.transits.spread(known > 0) else {
-            return self.play + tick; // No packet yet: as before.
-        };
+        let (least, deviation) = self.transits.spread(known > 0)?;
         let bound = self.samples_in(self.bounds.delay_max.min(DELAY_MAX));
         let assumed = DEVIATION_MIN_MS[known] * self.per_ms;
         let deviation = deviation.max(assumed).min(bound);
         let margin = MARGIN_MS[known] * self.per_ms;
-        let ready = now - least - deviation - self.patience(bound - deviation) - margin;
-        ready - tick + if self.is_calm(now) { self.whole(ready) } else { 0 }
+        Some(now - least - deviation - self.patience(bound - deviation) - margin)
+    }
+
+    /// Returns after how many samples a packet comes at the same time of a tick again.
+    fn grid(&self) -> i64 {
+        common_divisor(self.packet, self.rate.samples() as i64)
     }
 
     /// Whether packets come so evenly that each is played as soon as it is there.
@@ -419,7 +444,7 @@ impl Jitter {
     /// come whole, so that their ends need not wait for as long as their beginnings may have to.
     fn whole(&self, ready: i64) -> i64 {
         let tick = self.rate.samples() as i64;
-        let grid = common_divisor(self.packet, tick);
+        let grid = self.grid();
         let begun = (ready - self.position).rem_euclid(grid);
         let more = grid - begun;
         // It stays where it is while that is hardly too much, and while hardly more is there.

@@ -38,6 +38,9 @@ use crate::talkers::Loudness;
 /// A leg that should be sending and has not for this long is reported.
 pub const SILENT_AFTER: Duration = Duration::from_secs(60);
 
+/// Who has sent something for so long sends.
+const SENDS_WITHIN: Duration = Duration::from_secs(1);
+
 /// Comfort noise's static payload type. Source: RFC 3389.
 const COMFORT_NOISE: u8 = 13;
 /// Players on one leg.
@@ -502,6 +505,12 @@ impl Leg {
         }
         let others = mix.iter().zip(&self.sound.spoken).map(|(&all, &own)| all - own);
         self.hear_fade.add_each(heard, others);
+    }
+
+    /// Returns for how long a packet waited for this tick, and how often one comes; nothing where none comes.
+    pub fn waits(&self, now: Instant) -> Option<(Duration, Duration)> {
+        let sends = now.saturating_duration_since(self.last_packet) < SENDS_WITHIN;
+        self.jitter.waits(now).filter(|_| sends)
     }
 
     /// Whether the far end is due to have sent something; says so once.

@@ -4,12 +4,15 @@ use rustc_hash::FxHashMap;
 
 use crate::command::LegId;
 use crate::leg::Leg;
+use crate::turn::SLOTS;
 
 #[derive(Debug, Default)]
 pub struct Legs {
     places: Vec<Place>,
     free: Vec<usize>,
     by_id: FxHashMap<LegId, usize>,
+    /// How many are in no room, for each slot.
+    loose: [usize; SLOTS],
 }
 
 #[derive(Debug)]
@@ -19,6 +22,14 @@ struct Place {
     leg: Option<Box<Leg>>,
     /// Whether a room will come for it.
     seated: bool,
+    /// In which slot it has its turn.
+    slot: usize,
+}
+
+impl Place {
+    fn is_loose(&self, slot: usize) -> bool {
+        !self.seated && self.slot == slot && self.leg.is_some()
+    }
 }
 
 impl Legs {
@@ -26,11 +37,12 @@ impl Legs {
         self.by_id.len()
     }
 
-    pub fn insert(&mut self, leg: Box<Leg>) {
-        let (id, place) = (leg.id, Place { id: leg.id, leg: Some(leg), seated: false });
-        if let Some(&taken) = self.by_id.get(&id) {
-            self.places[taken] = place;
-        } else if let Some(free) = self.free.pop() {
+    /// Takes in a leg, in no room, with its turn in `slot`.
+    pub fn insert(&mut self, leg: Box<Leg>, slot: usize) {
+        let (id, place) = (leg.id, Place { id: leg.id, leg: Some(leg), seated: false, slot });
+        self.remove(id);
+        self.loose[slot] += 1;
+        if let Some(free) = self.free.pop() {
             self.places[free] = place;
             self.by_id.insert(id, free);
         } else {
@@ -40,9 +52,11 @@ impl Legs {
     }
 
     pub fn remove(&mut self, id: LegId) -> Option<Box<Leg>> {
-        let place = self.by_id.remove(&id)?;
-        self.free.push(place);
-        self.places[place].leg.take()
+        let at = self.by_id.remove(&id)?;
+        self.free.push(at);
+        let place = &mut self.places[at];
+        self.loose[place.slot] -= usize::from(!place.seated);
+        place.leg.take()
     }
 
     pub fn place(&self, id: LegId) -> Option<usize> {
@@ -71,28 +85,53 @@ impl Legs {
         self.places.get_mut(place)?.leg.as_deref_mut()
     }
 
-    /// Notes whether the leg at `place` is in a room.
-    pub fn seat(&mut self, place: usize, seated: bool) {
-        if let Some(place) = self.places.get_mut(place) {
-            place.seated = seated;
+    /// Notes whether the leg at `place` is in a room, and in which slot it has its turn.
+    pub fn seat(&mut self, place: usize, seated: bool, slot: usize) {
+        if let Some(place) = self.places.get_mut(place).filter(|place| place.leg.is_some()) {
+            self.loose[place.slot] -= usize::from(!place.seated);
+            self.loose[slot] += usize::from(!seated);
+            (place.seated, place.slot) = (seated, slot);
         }
     }
 
-    /// Returns the first place from `place` on whose leg is in no room.
-    pub fn next_loose(&self, place: usize) -> Option<usize> {
+    /// Returns in which slot the leg at `place` has its turn.
+    pub fn slot(&self, place: usize) -> usize {
+        self.places.get(place).map_or(0, |place| place.slot)
+    }
+
+    /// Returns how many legs have their turn in each slot.
+    pub fn in_slots(&self) -> [usize; SLOTS] {
+        let mut all = [0; SLOTS];
+        for place in self.places.iter().filter(|place| place.leg.is_some()) {
+            all[place.slot] += 1;
+        }
+        all
+    }
+
+    /// Returns the first place from `place` on whose leg is in no room and has its turn in `slot`.
+    pub fn next_loose(&self, slot: usize, place: usize) -> Option<usize> {
+        if self.loose[slot] == 0 {
+            return None;
+        }
         let rest = self.places.get(place..)?;
-        Some(place + rest.iter().position(|place| place.leg.is_some() && !place.seated)?)
+        Some(place + rest.iter().position(|place| place.is_loose(slot))?)
     }
 
-    /// Returns those of `count` places that are in no room.
-    pub fn loose(&self, place: usize, count: usize) -> impl Iterator<Item = LegId> {
-        let loose = self.places.iter().skip(place).take(count).filter(|place| !place.seated);
-        loose.filter_map(|place| place.leg.is_some().then_some(place.id))
+    /// Returns those of `count` places that are in no room and have their turn in `slot`.
+    pub fn loose(&self, slot: usize, place: usize, count: usize) -> impl Iterator<Item = LegId> {
+        let places = self.places.iter().skip(place).take(count);
+        places.filter(move |place| place.is_loose(slot)).map(|place| place.id)
     }
 
-    /// Returns those of `count` places that are in no room.
-    pub fn loose_mut(&mut self, place: usize, count: usize) -> impl Iterator<Item = &mut Leg> {
-        let loose = self.places.iter_mut().skip(place).take(count).filter(|place| !place.seated);
+    /// Returns those of `count` places that are in no room and have their turn in `slot`.
+    pub fn loose_mut(
+        &mut self,
+        slot: usize,
+        place: usize,
+        count: usize,
+    ) -> impl Iterator<Item = &mut Leg> {
+        let places = self.places.iter_mut().skip(place).take(count);
+        let loose = places.filter(move |place| place.is_loose(slot));
         loose.filter_map(|place| place.leg.as_deref_mut())
     }
 

@@ -41,6 +41,7 @@ mod rate;
 mod recording;
 mod resample;
 mod room;
+mod rooms;
 mod round;
 pub mod rtcp;
 mod rtp;
@@ -51,6 +52,7 @@ mod stream;
 mod suppressor;
 mod talkers;
 mod transmits;
+mod turn;
 
 #[cfg(test)]
 mod tests;
@@ -82,6 +84,7 @@ pub use rtp::{Header, PACKET_MAX};
 pub use shard::{Channel, Departed, LEGS_MAX, Part, Shard};
 pub use srtp::{KEY_MAX, MasterKey, OVERHEAD_MAX, Protection, SALT_MAX, Srtp, Suite};
 pub use suppressor::{Suppressor, delay as suppression_delay};
+pub use turn::{SLOT, SLOTS};
 
 use std::time::Duration;
 

@@ -1,8 +1,5 @@
 //! One conference's mix: everyone hears the sum of the others.
 
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
-
 use crate::bus::Buses;
 use crate::command::{LegId, TapId};
 use crate::desk::Desk;
@@ -11,7 +8,9 @@ use crate::level::{Dominant, Smoothed};
 use crate::player::Player;
 use crate::rate::Rate;
 use crate::recording::{Recorder, Waiting};
+use crate::turn::Turn;
 use crate::{Frame, SAMPLES};
+use std::collections::VecDeque;
 
 /// Samples that wait in a tap for its reader: 2 s.
 const TAP_MAX: usize = 16_000;
@@ -33,7 +32,7 @@ impl Tap {
 }
 
 /// One conference's mix.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Room {
     /// The places of its legs, in no order.
     pub members: Vec<usize>,
@@ -46,7 +45,7 @@ pub struct Room {
     pub buses: Buses,
     /// What one leg alone hears of another, in this tick.
     pub whispers: Vec<Whisper>,
-    pub lag: Lag,
+    pub turn: Turn,
     /// Those who speak in this tick, and how loud; and who of them is the one to look at.
     pub speaking: Vec<(LegId, Smoothed)>,
     pub dominant: Dominant,
@@ -56,22 +55,25 @@ pub struct Room {
     pub scores: Vec<f32>,
 }
 
-/// How long after the beginning of a tick a room has its turn, smoothed: play-out goes by a clock that
-/// does not jump when others take longer.
-#[derive(Debug, Default)]
-pub struct Lag(Option<Duration>);
-
-impl Lag {
-    /// Takes when the tick was due and when the room has its turn; returns when it usually has.
-    pub fn after(&mut self, due: Instant, now: Instant) -> Instant {
-        let lag = now.saturating_duration_since(due);
-        let usual = self.0.map_or(lag, |usual| (usual * 31 + lag) / 32);
-        self.0 = Some(usual);
-        due + usual
-    }
-}
-
 impl Room {
+    /// Makes an empty one, with its turn in `slot`.
+    pub fn in_slot(slot: usize) -> Self {
+        Self {
+            members: Vec::new(),
+            players: Vec::new(),
+            played: None,
+            taps: Vec::new(),
+            recorders: Vec::new(),
+            buses: Buses::default(),
+            whispers: Vec::new(),
+            turn: Turn::in_slot(slot),
+            speaking: Vec::new(),
+            dominant: Dominant::default(),
+            crowded: false,
+            scores: Vec::new(),
+        }
+    }
+
     pub fn is_needed(&self) -> bool {
         !self.members.is_empty() || self.has_ports()
     }

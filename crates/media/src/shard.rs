@@ -6,7 +6,6 @@ pub use moving::Departed;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::ops::Bound;
 use std::time::Instant;
 
 use crate::command::{
@@ -20,11 +19,13 @@ use crate::legs::Legs;
 use crate::machine::Detector;
 use crate::player::Player;
 use crate::recording::{RECORDERS_MAX, Recorded, Recorder, RecordingId, Source, Waiting};
-use crate::room::{Room, Tap};
+use crate::room::Tap;
+use crate::rooms::Rooms;
 use crate::round::Round;
 use crate::rtp;
 use crate::stream::Streams;
 use crate::transmits::Transmits;
+use crate::turn::{SLOTS, Waits, emptiest};
 
 /// Most legs of one shard.
 pub const LEGS_MAX: usize = 4_000;
@@ -36,12 +37,15 @@ pub(crate) const EVENTS_MAX: usize = 65_536;
 /// Legs without a room that are handled at once.
 const LOOSE_AT_ONCE: usize = 16;
 
-/// A part of a tick.
+/// A part of a tick, in one of its slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part(Parts);
+pub struct Part {
+    slot: usize,
+    what: What,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Parts {
+enum What {
     Room(RoomId),
     /// Those at so many places from this one on.
     Loose(usize),
@@ -60,7 +64,7 @@ pub enum Channel {
 #[derive(Debug)]
 pub struct Shard {
     legs: Legs,
-    rooms: BTreeMap<RoomId, Box<Room>>,
+    rooms: Rooms,
     players: BTreeMap<PlayerId, PlayTo>,
     recordings: BTreeMap<RecordingId, Source>,
     recorded: Waiting,
@@ -74,6 +78,8 @@ pub struct Shard {
     unmixed: u64,
     /// Legs that are to go elsewhere at the end of this tick.
     moving: Vec<LegId>,
+    /// Rooms that are to have their turn in another slot from the next tick on.
+    turning: Vec<(RoomId, usize)>,
     /// Legs that wait for another shard.
     departed: VecDeque<Departed>,
 }
@@ -83,7 +89,7 @@ impl Shard {
     pub fn new(seed: u64) -> Self {
         Self {
             legs: Legs::default(),
-            rooms: BTreeMap::new(),
+            rooms: Rooms::default(),
             players: BTreeMap::new(),
             recordings: BTreeMap::new(),
             recorded: Waiting::default(),
@@ -96,6 +102,7 @@ impl Shard {
             encoded: 0,
             unmixed: 0,
             moving: Vec::new(),
+            turning: Vec::new(),
             departed: VecDeque::new(),
         }
     }
@@ -155,7 +162,8 @@ impl Shard {
                         .get_mut(id)
                         .is_some_and(|leg| leg.play(player, pcm, loops, paused)),
                     PlayTo::Room(id) => {
-                        let players = &mut self.rooms.entry(id).or_default().players;
+                        let slot = emptiest(&self.legs.in_slots());
+                        let players = &mut self.rooms.get_or_open(id, slot).players;
                         let accepted = players.len() < ROOM_PLAYERS_MAX;
                         if accepted {
                             players.push(Player::new(player, pcm, loops, paused));
@@ -181,13 +189,14 @@ impl Shard {
                 _ => self.events.push_back(Event::PlayerEnded(player)),
             },
             Command::OpenTap(id, room) => {
-                let taps = &mut self.rooms.entry(room).or_default().taps;
+                let slot = emptiest(&self.legs.in_slots());
+                let taps = &mut self.rooms.get_or_open(room, slot).taps;
                 if taps.len() < ROOM_PLAYERS_MAX {
                     taps.push(Tap { id, heard: VecDeque::new() });
                 }
             }
             Command::CloseTap(id) => {
-                for room in self.rooms.values_mut() {
+                for room in self.rooms.iter_mut() {
                     room.taps.retain(|tap| tap.id != id);
                 }
             }
@@ -217,48 +226,46 @@ impl Shard {
 
     /// Mixes one tick of every room; the packets are ready to be polled after it.
     pub fn handle_tick(&mut self, now: Instant) {
-        let mut part = None;
-        while let Some(next) = self.next_part(part) {
-            self.handle_part(next, now, now);
-            part = Some(next);
+        for slot in 0..SLOTS {
+            let mut part = None;
+            while let Some(next) = self.next_part(slot, part) {
+                self.handle_part(next, now, now);
+                part = Some(next);
+            }
         }
         self.finish_tick();
     }
 
-    /// Returns the part of a tick that comes after `part`: rooms first, then the legs without one.
+    /// Returns the part of a slot that comes after `part`: rooms first, then the legs without one.
     ///
     /// Whoever sweeps sockets does so part by part: what a room's legs were sent is read just before
     /// it is mixed, and what they are to be sent leaves just after.
-    pub fn next_part(&self, part: Option<Part>) -> Option<Part> {
-        let room = match part {
-            None => self.rooms.keys().next(),
-            Some(Part(Parts::Room(room))) => {
-                self.rooms.range((Bound::Excluded(room), Bound::Unbounded)).map(|(id, _)| id).next()
-            }
-            Some(Part(Parts::Loose(place))) => {
-                return self
-                    .legs
-                    .next_loose(place + LOOSE_AT_ONCE)
-                    .map(|at| Part(Parts::Loose(at)));
+    pub fn next_part(&self, slot: usize, part: Option<Part>) -> Option<Part> {
+        let room = match part.map(|part| part.what) {
+            None => self.rooms.next(slot, None),
+            Some(What::Room(room)) => self.rooms.next(slot, Some(room)),
+            Some(What::Loose(place)) => {
+                let what = self.legs.next_loose(slot, place + LOOSE_AT_ONCE).map(What::Loose)?;
+                return Some(Part { slot, what });
             }
         };
-        let loose = || self.legs.next_loose(0).map(Parts::Loose);
-        room.copied().map(Parts::Room).or_else(loose).map(Part)
+        let loose = || self.legs.next_loose(slot, 0).map(What::Loose);
+        room.map(What::Room).or_else(loose).map(|what| Part { slot, what })
     }
 
     /// Writes the legs of a part to `legs`.
     pub fn legs_in(&self, part: Part, legs: &mut Vec<LegId>) {
         legs.clear();
-        match part.0 {
-            Parts::Room(room) => {
-                let members = self.rooms.get(&room).map_or(&[][..], |room| &room.members);
+        match part.what {
+            What::Room(room) => {
+                let members = self.rooms.get(room).map_or(&[][..], |room| &room.members);
                 legs.extend(members.iter().filter_map(|&place| self.legs.id(place)));
             }
-            Parts::Loose(place) => legs.extend(self.legs.loose(place, LOOSE_AT_ONCE)),
+            What::Loose(place) => legs.extend(self.legs.loose(part.slot, place, LOOSE_AT_ONCE)),
         }
     }
 
-    /// Mixes and sends a part of the tick that was due at `due`.
+    /// Mixes and sends a part of the slot that was due at `due`.
     pub fn handle_part(&mut self, part: Part, due: Instant, now: Instant) {
         let mut round = Round {
             now,
@@ -272,25 +279,51 @@ impl Shard {
             desk: &mut self.desk,
             moving: &mut self.moving,
         };
-        match part.0 {
-            Parts::Room(room) => {
-                if let Some(room) = self.rooms.get_mut(&room) {
-                    round.clock = room.lag.after(due, now);
+        match part.what {
+            What::Room(room) => {
+                if let Some(room) = self.rooms.get_mut(room)
+                    && !room.turn.rests()
+                {
+                    round.clock = room.turn.usual(due, now);
                     round.room(room, &mut self.legs, &mut self.streams);
                 }
             }
-            Parts::Loose(place) => {
-                for leg in self.legs.loose_mut(place, LOOSE_AT_ONCE) {
+            What::Loose(place) => {
+                for leg in self.legs.loose_mut(part.slot, place, LOOSE_AT_ONCE) {
                     round.loose(leg, &mut self.streams);
                 }
             }
         }
     }
 
+    /// Thinks over in which slot a room has its turn, now and then, after it has had it: for whoever drives the
+    /// slots of a tick at times of their own.
+    pub fn think_over(&mut self, part: Part, now: Instant) {
+        let What::Room(id) = part.what else { return };
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        if !room.turn.thinks() {
+            return;
+        }
+        let mut waits = Waits::default();
+        for leg in room.members.iter().filter_map(|&place| self.legs.at(place)) {
+            if let Some((wait, every)) = leg.waits(now) {
+                waits.add(wait, every);
+            }
+        }
+        let better = waits.better(part.slot, &self.legs.in_slots(), room.members.len());
+        self.turning.extend(better.map(|slot| (id, slot)));
+    }
+
     /// Ends a tick: legs whose ramps are down go where they are to go.
     pub fn finish_tick(&mut self) {
         self.streams.finish();
         self.settle();
+        while let Some((id, slot)) = self.turning.pop() {
+            self.rooms.move_to(id, slot);
+            for &place in self.rooms.get(id).map_or(&[][..], |room| &room.members) {
+                self.legs.seat(place, true, slot);
+            }
+        }
     }
 
     /// Returns the next datagram whose time has come.
@@ -310,7 +343,7 @@ impl Shard {
 
     /// Moves what a tap has heard since the last time to `heard`; false where there is no such tap.
     pub fn poll_tap(&mut self, id: TapId, heard: &mut Vec<i16>) -> bool {
-        let tap = self.rooms.values_mut().flat_map(|room| &mut room.taps).find(|tap| tap.id == id);
+        let tap = self.rooms.iter_mut().flat_map(|room| &mut room.taps).find(|tap| tap.id == id);
         tap.map(|tap| heard.extend(tap.heard.drain(..))).is_some()
     }
 
@@ -321,7 +354,7 @@ impl Shard {
 
     /// Says for every ordered pair of a room who hears whom how loud.
     pub fn audibility(&self, room: RoomId) -> Vec<Audible> {
-        let Some(room) = self.rooms.get(&room) else { return Vec::new() };
+        let Some(room) = self.rooms.get(room) else { return Vec::new() };
         let mut members: Vec<&Leg> =
             room.members.iter().filter_map(|&place| self.legs.at(place)).collect();
         members.sort_by_key(|leg| leg.id);
@@ -343,7 +376,7 @@ impl Shard {
 
     /// Says how loud each leg of a room is and what its sound goes through, and who is the dominant speaker.
     pub fn voices(&self, room: RoomId) -> (Vec<Voiced>, Option<LegId>) {
-        let Some(room) = self.rooms.get(&room) else { return (Vec::new(), None) };
+        let Some(room) = self.rooms.get(room) else { return (Vec::new(), None) };
         let legs = room.members.iter().filter_map(|&place| self.legs.at(place));
         let voiced =
             |leg: &Leg| Voiced { leg: leg.id, level: leg.level(), cleaning: leg.cleaning() };
@@ -372,7 +405,8 @@ impl Shard {
         self.recordings.insert(id, source);
         let recorders = match source {
             Source::Room(room, _) | Source::Tracks(room) => {
-                &mut self.rooms.entry(room).or_default().recorders
+                let slot = emptiest(&self.legs.in_slots());
+                &mut self.rooms.get_or_open(room, slot).recorders
             }
             Source::Leg(leg, _) => match self.legs.get_mut(leg) {
                 Some(leg) => &mut leg.recorders,
@@ -388,7 +422,7 @@ impl Shard {
     fn recorders(&mut self, id: RecordingId) -> Option<&mut Vec<Recorder>> {
         match self.recordings.get(&id)? {
             Source::Room(room, _) | Source::Tracks(room) => {
-                self.rooms.get_mut(room).map(|room| &mut room.recorders)
+                self.rooms.get_mut(*room).map(|room| &mut room.recorders)
             }
             Source::Leg(leg, _) => self.legs.get_mut(*leg).map(|leg| &mut leg.recorders),
         }
@@ -403,7 +437,7 @@ impl Shard {
                     leg.recorders.push(Recorder::new(recording, *source));
                 }
             }
-            self.legs.insert(leg);
+            self.legs.insert(leg, emptiest(&self.legs.in_slots()));
         }
     }
 
@@ -432,8 +466,11 @@ impl Shard {
 
     fn enter(&mut self, id: LegId, route: Route) {
         if let (Some(room), Some(place)) = (route.room, self.legs.place(id)) {
-            self.rooms.entry(room).or_default().members.push(place);
-            self.legs.seat(place, true);
+            // The first one's turn becomes the room's.
+            let room = self.rooms.get_or_open(room, self.legs.slot(place));
+            room.members.push(place);
+            room.turn.think_soon();
+            self.legs.seat(place, true, room.turn.slot);
         }
         if let Some(leg) = self.legs.get_mut(id) {
             leg.take_route(route);
@@ -443,7 +480,7 @@ impl Shard {
     fn with_player(&mut self, id: PlayerId, act: impl FnOnce(&mut Player)) {
         let players = match self.players.get(&id) {
             Some(PlayTo::Leg(leg)) => self.legs.get_mut(*leg).map(|leg| &mut leg.players),
-            Some(PlayTo::Room(room)) => self.rooms.get_mut(room).map(|room| &mut room.players),
+            Some(PlayTo::Room(room)) => self.rooms.get_mut(*room).map(|room| &mut room.players),
             None => None,
         };
         if let Some(player) = players.and_then(|all| all.iter_mut().find(|p| p.id == id)) {
@@ -458,7 +495,7 @@ impl Shard {
             let Some(place) = self.legs.place(id) else { continue };
             let Some(leg) = self.legs.at_mut(place) else { continue };
             let pending = leg.pending.take();
-            if let Some(room) = leg.route.room.and_then(|room| self.rooms.get_mut(&room)) {
+            if let Some(room) = leg.route.room.and_then(|room| self.rooms.get_mut(room)) {
                 room.members.retain(|&member| member != place);
                 room.dominant.forget(id);
             }
@@ -468,7 +505,8 @@ impl Shard {
             leg.played_fade = Fade::at(0.0);
             leg.floor = Fade::at(1.0);
             leg.route = Route::nowhere();
-            self.legs.seat(place, false);
+            let slot = self.legs.slot(place);
+            self.legs.seat(place, false, slot);
             match pending {
                 Some(Pending::Route(route)) => self.enter(id, route),
                 Some(Pending::Depart) => self.depart(id),
@@ -476,7 +514,7 @@ impl Shard {
             }
         }
         self.moving = moving;
-        self.rooms.retain(|_, room| room.is_needed());
+        self.rooms.tidy();
     }
 
     fn forget(&mut self, id: LegId) {

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use media::{Channel, Command, Event, LegId, RecordingId, RoomId, Shard, ShardStats, TICK, TapId};
+use media::{
+    Channel, Command, Event, LegId, RecordingId, RoomId, SLOT, SLOTS, Shard, ShardStats, TICK,
+    TapId,
+};
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot};
 
@@ -101,12 +104,16 @@ pub struct MediaThread {
     rings: BTreeMap<RecordingId, Ring>,
     moves: Moves,
     reader: Reader,
-    /// Legs whose last tick is the next one.
+    /// Legs that are being removed: their sockets go when they have.
     closing: Vec<LegId>,
-    /// The legs of the part of a tick that is due.
+    /// The legs of the part of a slot that is due.
     due: Vec<LegId>,
     lateness: Arc<Lateness>,
-    ticks: u64,
+    /// Slots so far, of all ticks.
+    slots: u64,
+    /// By how much the latest slot of this tick was late, and how long all took.
+    late: Duration,
+    took: Duration,
 }
 
 impl MediaThread {
@@ -121,16 +128,18 @@ impl MediaThread {
             closing: Vec::new(),
             due: Vec::new(),
             lateness,
-            ticks: 0,
+            slots: 0,
+            late: Duration::ZERO,
+            took: Duration::ZERO,
         }
     }
 
     /// Drives the shard until [`Input::Stop`].
     pub fn run(mut self, inbox: &Receiver<Input>, events: &mpsc::Sender<Event>) {
         let mut pending: Option<Event> = None;
-        let mut tick_at = Instant::now() + TICK;
+        let mut slot_at = Instant::now() + TICK;
         loop {
-            let wake = self.shard.poll_timeout().map_or(tick_at, |due| due.min(tick_at));
+            let wake = self.shard.poll_timeout().map_or(slot_at, |due| due.min(slot_at));
             match inbox.recv_timeout(wake.saturating_duration_since(Instant::now())) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(input) => {
@@ -140,9 +149,9 @@ impl MediaThread {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let now = Instant::now();
-            if now >= tick_at {
-                self.tick(tick_at, now);
-                tick_at = next_tick(tick_at, now);
+            if now >= slot_at {
+                self.slot(slot_at, now);
+                slot_at = self.next_slot(slot_at, now);
             }
             send(&mut self.shard, &self.sockets, Instant::now());
             // An event that finds no room waits; audio does not wait for it.
@@ -155,27 +164,59 @@ impl MediaThread {
         }
     }
 
-    /// Sweeps, mixes and sends, one part after the other.
-    fn tick(&mut self, due: Instant, now: Instant) {
-        self.ticks += 1;
-        note(&self.lateness, now - due);
-        // What they were sent between two ticks has left by now.
-        self.let_go();
+    /// Sweeps, mixes and sends, one part after the other; the first slot of a tick ends the tick before.
+    fn slot(&mut self, due: Instant, now: Instant) {
+        if self.slots.is_multiple_of(SLOTS as u64) {
+            self.finish_tick();
+        }
+        self.late = self.late.max(now - due);
+        let (tick, slot) = (self.slots / SLOTS as u64, (self.slots % SLOTS as u64) as usize);
         let mut part = None;
-        while let Some(next) = self.shard.next_part(part) {
+        while let Some(next) = self.shard.next_part(slot, part) {
             let now = Instant::now();
             self.shard.legs_in(next, &mut self.due);
-            sweep(&mut self.shard, &self.sockets, &self.due, &mut self.reader, self.ticks, now);
+            sweep(&mut self.shard, &self.sockets, &self.due, &mut self.reader, tick, now);
             self.shard.handle_part(next, due, now);
             send(&mut self.shard, &self.sockets, now);
+            self.shard.think_over(next, now);
             part = Some(next);
         }
-        self.shard.finish_tick();
         record(&mut self.shard, &mut self.rings);
-        for leg in self.closing.drain(..) {
-            self.sockets.remove(&leg);
+        self.took += now.elapsed();
+    }
+
+    /// Lets go of those who go, and notes how late the tick was and how long it took.
+    fn finish_tick(&mut self) {
+        self.shard.finish_tick();
+        // What they were sent between two slots has left by now.
+        self.let_go();
+        let (shard, sockets) = (&self.shard, &mut self.sockets);
+        self.closing.retain(|&leg| {
+            let is_there = shard.leg_stats(leg).is_some();
+            if !is_there {
+                sockets.remove(&leg);
+            }
+            is_there
+        });
+        if self.slots > 0 {
+            note(&self.lateness, std::mem::take(&mut self.late));
+            self.lateness.took(std::mem::take(&mut self.took));
         }
-        self.lateness.took(now.elapsed());
+    }
+
+    /// Returns when the next slot is due in which there is something to do: the first of a tick always is, on the
+    /// grid or, if we fell hopelessly behind, on a new one.
+    fn next_slot(&mut self, last: Instant, now: Instant) -> Instant {
+        self.slots += 1;
+        let mut next = last + SLOT;
+        while let slot = (self.slots % SLOTS as u64) as usize
+            && slot > 0
+            && self.shard.next_part(slot, None).is_none()
+        {
+            self.slots += 1;
+            next += SLOT;
+        }
+        if now > next + TICK * BEHIND_MAX { now + SLOT } else { next }
     }
 
     fn take(&mut self, input: Input) {
@@ -273,12 +314,6 @@ fn note(lateness: &Lateness, late: Duration) {
     lateness.sum_us.fetch_add(late_us, Ordering::Relaxed);
     let class = LATENESS_BOUNDS_US.partition_point(|&bound| bound < late_us);
     lateness.classes[class].fetch_add(1, Ordering::Relaxed);
-}
-
-/// Returns the next tick on the grid, or a new grid if we fell hopelessly behind.
-fn next_tick(last: Instant, now: Instant) -> Instant {
-    let next = last + TICK;
-    if now > next + TICK * BEHIND_MAX { now + TICK } else { next }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::Shard;
 use crate::command::{LegId, PlayTo};
 use crate::leg::{Leg, Pending};
 use crate::recording::{RecordingId, Source};
+use crate::turn::emptiest;
 
 /// A leg between two shards: what it remembers, what is played to it and what records it.
 #[derive(Debug)]
@@ -70,6 +71,6 @@ impl Shard {
         for player in leg.sounds() {
             self.players.insert(player, PlayTo::Leg(id));
         }
-        self.legs.insert(leg);
+        self.legs.insert(leg, emptiest(&self.legs.in_slots()));
     }
 }
