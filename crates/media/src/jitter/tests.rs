@@ -119,6 +119,7 @@ fn a_packet_that_is_there_is_played_whole() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods)] // An epoch.
 fn a_clock_that_runs_fast_or_slow_moves_play_out_by_a_packet_now_and_then() {
     for per_million in [-200_i64, 200] {
         let (mut jitter, start) = (Jitter::new(Codec::Pcmu, Bounds::default()), Instant::now());
