@@ -110,7 +110,7 @@ fn main() -> ExitCode {
     {
         return fail(&message);
     }
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime(&arguments.command) {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no threads can be started: {error}")),
     };
@@ -144,6 +144,15 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message),
     }
+}
+
+/// Starts the threads of all tasks; those of a server come after its media threads.
+fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if matches!(command, Command::Dev(_) | Command::Serve(_)) {
+        builder.on_thread_start(node::priority::lower);
+    }
+    builder.enable_all().build()
 }
 
 fn fail(message: &str) -> ExitCode {

@@ -42,6 +42,7 @@ mod parting_tests;
 mod phones;
 mod played;
 mod ports;
+pub mod priority;
 mod recogniser;
 mod recorder;
 mod recording;
@@ -471,7 +472,9 @@ impl Node {
             ),
             None => None,
         };
-        let store = Store::open(&config.data)?;
+        // Its writer is behind the media threads as well.
+        let store = priority::behind(|| Store::open(&config.data))
+            .map_err(io("the store's thread".to_owned(), "--data"))??;
         let lock = config::lock(&config.data)?;
         let account = config::first_account(&store, config.account.as_ref()).await?;
         let main = account.sid;

@@ -20,6 +20,7 @@ use crate::arrival::Port;
 use crate::audibility::Mixed;
 use crate::cores;
 use crate::media_thread::{Input, Lateness, MediaThread};
+use crate::priority;
 use crate::recorder::Ring;
 
 /// Media commands that wait for a thread's next tick.
@@ -91,6 +92,7 @@ impl MediaThreads {
             let lateness = Arc::clone(&threads.lateness[place]);
             let core = pinned_to.get(place % pinned_to.len().max(1)).copied();
             std::thread::Builder::new().name(format!("media {place}")).spawn(move || {
+                priority::keep();
                 if let Some(Err(error)) = core.map(|core| cores::bind_to(std::iter::once(core))) {
                     tracing::error!("media thread {place} runs on any core: {error}");
                 }

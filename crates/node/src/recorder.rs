@@ -24,6 +24,7 @@ use media::{RATE, Recorded};
 use model::RecordingSid;
 use tokio::runtime::Handle;
 
+use crate::priority;
 use wav::HEADER;
 
 pub use tape::{Layout, Tape};
@@ -101,9 +102,10 @@ impl Recorder {
         let _ = std::fs::remove_dir_all(folder.join(HEARD));
         let (orders, inbox) = sync_channel(ORDERS_MAX);
         let place = folder.clone();
-        std::thread::Builder::new()
-            .name("recorder".to_owned())
-            .spawn(move || run(&inbox, &place, &runtime, &ended))?;
+        std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
+            priority::lower();
+            run(&inbox, &place, &runtime, &ended);
+        })?;
         Ok(Self { orders, folder })
     }
 
