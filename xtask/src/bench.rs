@@ -280,9 +280,7 @@ fn table(seen: &[(&Case, Value)]) -> String {
             Kind::Carry => continue,
             Kind::Change => {
                 let updates = &server["updates"];
-                let remark =
-                    format!("{} made, {} called back", updates["made"], updates["callbacks"]);
-                (&updates["per_second"], &updates["answered_ms"], remark)
+                (&updates["per_second"], &updates["answered_ms"], changed(updates))
             }
             Kind::Join => {
                 let calls = &server["calls"];
@@ -314,6 +312,19 @@ fn table(seen: &[(&Case, Value)]) -> String {
         let _ = writeln!(text, "| {} | {rate} | {p50} / {p99} | {remark} | {clean} |", case.name);
     }
     text + "\n"
+}
+
+/// Says what became of changes.
+fn changed(updates: &Value) -> String {
+    let heard = &updates["heard_ms"];
+    let (p50, p99) = (figure(&heard["p50"], 1), figure(&heard["p99"], 1));
+    format!(
+        "{} made, {} called back; request to first changed packet {p50} / {p99} ms, {} of {} not heard",
+        updates["made"],
+        updates["callbacks"],
+        updates["unheard"],
+        heard["count"].as_u64().unwrap_or(0) + updates["unheard"].as_u64().unwrap_or(0),
+    )
 }
 
 fn figure(value: &Value, places: usize) -> String {

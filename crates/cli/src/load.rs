@@ -163,6 +163,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         },
         srtp: arguments.srtp,
         churn: arguments.churn,
+        changes: arguments.updates > 0,
     };
     let plans: Vec<Plan> = match arguments.sweep.as_slice() {
         [] => vec![plan],
@@ -370,7 +371,10 @@ async fn serve(arguments: &Arguments, plan: &Plan, rate: Option<u32>) -> Result<
         Some(asked) => asked.await.map_err(|error| error.to_string())??,
         None => Vec::new(),
     };
-    let updates = updating.await.map_err(|error| error.to_string())??;
+    let mut updates = updating.await.map_err(|error| error.to_string())??;
+    if let Some(updates) = &mut updates {
+        updates.heard = report.heard(&updates.changes);
+    }
     let watched = told.await.ok().flatten();
     Ok(Served { report, updates, requests, watched })
 }

@@ -26,16 +26,18 @@ pub struct Rest {
     pub credentials: (String, String),
 }
 
-/// A participant who says nothing, and is not muted.
+/// A participant who is not muted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Silent {
+pub struct Found {
+    /// Its leg; of a mock, any.
+    pub leg: usize,
     /// Its conference.
     pub conference: String,
     /// Its call.
     pub call: String,
 }
 
-impl Silent {
+impl Found {
     /// Returns where it is, below the account.
     pub fn path(&self) -> String {
         format!("/Conferences/{}/Participants/{}.json", self.conference, self.call)
@@ -75,10 +77,10 @@ impl Rest {
     ///
     /// # Errors
     /// One line, when the server does not answer.
-    pub async fn participants(&self, plan: &Plan) -> Result<Vec<Silent>, String> {
+    pub async fn participants(&self, plan: &Plan) -> Result<Vec<Found>, String> {
         let until = Instant::now() + FOUND_WITHIN;
         loop {
-            let found = self.find(plan).await?;
+            let found = self.find(plan, |leg| plan.is_silent(leg)).await?;
             if !found.is_empty() || Instant::now() >= until {
                 return Ok(found);
             }
@@ -86,10 +88,18 @@ impl Rest {
         }
     }
 
-    async fn find(&self, plan: &Plan) -> Result<Vec<Silent>, String> {
-        let silent: BTreeMap<String, String> = (0..plan.legs)
-            .filter(|&leg| plan.is_silent(leg))
-            .map(|leg| (format!("leg{leg}"), plan.room(leg)))
+    /// Finds the participants of a load whose legs are wanted and up.
+    ///
+    /// # Errors
+    /// One line, when the server does not answer.
+    pub async fn find(
+        &self,
+        plan: &Plan,
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Result<Vec<Found>, String> {
+        let wanted: BTreeMap<String, usize> = (0..plan.legs)
+            .filter(|&leg| is_wanted(leg))
+            .map(|leg| (format!("leg{leg}"), leg))
             .collect();
         let conferences: BTreeMap<String, String> = self
             .list("/Conferences.json?Status=in-progress&PageSize=1000", "conferences")
@@ -101,11 +111,12 @@ impl Rest {
         for call in self.list("/Calls.json?Status=in-progress&PageSize=1000", "calls").await? {
             let from = text(&call, "from");
             let user = from.trim_start_matches("sip:").split('@').next().unwrap_or_default();
-            if let Some(room) = silent.get(user)
-                && let Some(conference) = conferences.get(room)
+            if let Some(&leg) = wanted.get(user)
+                && let Some(conference) = conferences.get(&plan.room(leg))
                 && found.len() < FOUND_MAX
             {
-                found.push(Silent { conference: conference.clone(), call: text(&call, "sid") });
+                let (conference, call) = (conference.clone(), text(&call, "sid"));
+                found.push(Found { leg, conference, call });
             }
         }
         Ok(found)

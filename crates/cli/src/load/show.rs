@@ -65,6 +65,8 @@ pub fn json(run: &Run) -> Value {
             "refused": updates.refused.iter().map(|(s, n)| (s.to_string(), json!(n)))
                 .collect::<serde_json::Map<_, _>>(),
             "answered_ms": times(&updates.answered),
+            "heard_ms": times(&updates.heard.heard),
+            "unheard": updates.heard.unheard,
             "callbacks": updates.called_back,
         })
     });
@@ -329,6 +331,15 @@ pub fn text(Run { plan, served, floor }: &Run) -> String {
             updates.made,
             updates.refused,
             updates.called_back.map_or("not counted".to_owned(), |count| count.to_string()),
+        ));
+        let heard = &updates.heard;
+        lines.push(format!(
+            "heard    {} of {} updates of talkers; first packet that is changed p50 {} p99 {} max {} ms",
+            heard.heard.count(),
+            heard.heard.count() + heard.unheard,
+            ms(heard.heard.percentile(50.0)),
+            ms(heard.heard.percentile(99.0)),
+            ms(heard.heard.longest()),
         ));
     }
     lines.extend(requests(&served.requests));

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sim::load::HISTORY_SPAN;
 
 use super::requests::Sort;
-use super::rest::{Rest, Silent, text};
+use super::rest::{Found, Rest, text};
 
 /// Values that a filter is asked for in turn.
 const SAMPLES: usize = 100;
@@ -15,7 +15,7 @@ const SAMPLES: usize = 100;
 const MADE_UP: usize = 100;
 
 /// Returns fetch, list and update of what goes on.
-pub fn of_conferences(account: &str, participants: &[Silent]) -> Vec<Sort> {
+pub fn of_conferences(account: &str, participants: &[Found]) -> Vec<Sort> {
     let paths: Vec<String> =
         participants.iter().map(|one| format!("{account}{}", one.path())).collect();
     let lists = participants
@@ -32,10 +32,13 @@ pub fn of_conferences(account: &str, participants: &[Silent]) -> Vec<Sort> {
 }
 
 /// Returns the account and the participants that a mock is asked for.
-pub fn made_up() -> (String, Vec<Silent>) {
+pub fn made_up() -> (String, Vec<Found>) {
     let sid = |kind: &str, number: usize| format!("{kind}{number:032x}");
-    let participants = (0..MADE_UP)
-        .map(|number| Silent { conference: sid("CF", number / 2), call: sid("CA", number) });
+    let participants = (0..MADE_UP).map(|number| Found {
+        leg: number,
+        conference: sid("CF", number / 2),
+        call: sid("CA", number),
+    });
     (sid("AC", 1), participants.collect())
 }
 

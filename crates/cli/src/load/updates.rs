@@ -1,4 +1,5 @@
-//! Changes by REST while calls are up: participants who say nothing are muted and unmuted.
+//! Changes by REST while calls are up: participants are muted and unmuted, most of them who say nothing, and some who
+//! are heard.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,16 +13,19 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::post;
 use reqwest::Method;
-use sim::load::{Phase, Plan, Times};
+use sim::load::{Change, Changes, Phase, Plan, Times};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::rest::{ANSWER_WITHIN, Rest};
+use super::rest::{ANSWER_WITHIN, Found, Rest};
 use crate::running::Running;
 
 /// Requests that are on their way at the same time.
 const AT_ONCE: usize = 64;
+/// From one change of a talker to his next one: it is heard meanwhile. No multiple of a tick, so that changes come
+/// anywhere in one.
+const HEARD_APART: Duration = Duration::from_millis(263);
 /// How long callbacks may take after the last change.
 const CALLED_BACK_WITHIN: Duration = Duration::from_secs(10);
 
@@ -86,6 +90,10 @@ pub struct Outcome {
     pub refused: BTreeMap<u16, u64>,
     /// From a request to its answer.
     pub answered: Times,
+    /// The changes of those who are heard, as they were asked for.
+    pub changes: Vec<Change>,
+    /// How they were heard.
+    pub heard: Changes,
     /// Callbacks that told of changes; none: the server is not ours, and was not asked to call.
     pub called_back: Option<u64>,
 }
@@ -116,17 +124,18 @@ impl Updates {
         if phases.wait_for(reached(|phase| matches!(phase, Phase::Up(_)))).await.is_err() {
             return Ok(Outcome::default());
         }
-        let found = self.rest.participants(&self.plan).await?;
-        let mut participants: Vec<_> =
-            found.into_iter().map(|found| (found.path(), false)).collect();
-        if participants.is_empty() {
+        let silent = self.rest.participants(&self.plan).await?;
+        if silent.is_empty() {
             return Err("no participant is silent: more --room-size or fewer --talkers".to_owned());
         }
+        let talkers = self.rest.find(&self.plan, |leg| self.plan.is_changed(leg)).await?;
         if phases.wait_for(reached(|phase| phase == Phase::Measuring)).await.is_err() {
             return Ok(Outcome::default());
         }
         let before = self.callbacks.count.load(Ordering::Relaxed);
-        let mut outcome = self.change(&mut participants, &phases).await;
+        let of = |found: Vec<Found>| found.iter().map(Participant::of).collect();
+        let mut outcome =
+            self.change(Turns { silent: of(silent), talkers: of(talkers) }, &phases).await;
         let counted = || self.callbacks.count.load(Ordering::Relaxed) - before;
         let until = Instant::now() + CALLED_BACK_WITHIN;
         while counted() > 0 && counted() < outcome.made && Instant::now() < until {
@@ -136,11 +145,7 @@ impl Updates {
         Ok(outcome)
     }
 
-    async fn change(
-        &self,
-        participants: &mut [(String, bool)],
-        phases: &watch::Receiver<Option<Phase>>,
-    ) -> Outcome {
+    async fn change(&self, mut turns: Turns, phases: &watch::Receiver<Option<Phase>>) -> Outcome {
         let mut outcome = Outcome::default();
         let mut waiting = JoinSet::new();
         let start = Instant::now();
@@ -148,39 +153,37 @@ impl Updates {
         while *phases.borrow() == Some(Phase::Measuring) {
             let due = start + Duration::from_secs(1) * asked / self.rate;
             tokio::time::sleep_until(due.into()).await;
-            if waiting.len() >= AT_ONCE.min(participants.len())
+            if waiting.len() >= AT_ONCE.min(turns.silent.len())
                 && let Some(Ok(answer)) = waiting.join_next().await
             {
-                outcome.note(answer);
+                outcome.note(answer, &mut turns);
             }
-            // Each participant is asked again only after all others: nobody overtakes himself.
-            let turn = asked as usize % participants.len();
-            let (path, muted) = &mut participants[turn];
-            *muted = !*muted;
-            waiting.spawn(self.ask(path, *muted));
+            while let Some(Ok(answer)) = waiting.try_join_next() {
+                outcome.note(answer, &mut turns);
+            }
+            waiting.spawn(self.ask(turns.next(asked, Instant::now())));
             asked += 1;
         }
         let asked_for = start.elapsed();
         while let Some(answer) = waiting.join_next().await {
-            outcome.answered_by(answer.ok());
+            match answer {
+                Ok(answer) => outcome.note(answer, &mut turns),
+                Err(_) => outcome.count(0, ANSWER_WITHIN),
+            }
         }
         outcome.rate = outcome.made as f64 / asked_for.as_secs_f64().max(0.001);
         outcome
     }
 
-    /// Asks for one change; returns the status and how long it took.
-    fn ask(
-        &self,
-        path: &str,
-        muted: bool,
-    ) -> impl Future<Output = (u16, Duration)> + Send + 'static {
+    /// Asks for one change.
+    fn ask(&self, asked: Asked) -> impl Future<Output = Answer> + Send + 'static {
         let request = self
             .rest
-            .request(Method::POST, path)
+            .request(Method::POST, &asked.path)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(if muted { "Muted=true" } else { "Muted=false" });
+            .body(if asked.muted { "Muted=true" } else { "Muted=false" });
         async move {
-            let start = Instant::now();
+            let sent = Instant::now();
             let answer = request.send().await;
             // The body belongs to the answer.
             let status = match answer {
@@ -190,23 +193,94 @@ impl Updates {
                 }
                 Err(_) => 0,
             };
-            (status, start.elapsed())
+            Answer { asked, status, sent, took: sent.elapsed() }
         }
     }
 }
 
+/// One who is muted and unmuted.
+#[derive(Debug)]
+struct Participant {
+    leg: usize,
+    path: String,
+    muted: bool,
+    /// When it may be asked again; none: it has not been answered.
+    free_at: Option<Instant>,
+}
+
+impl Participant {
+    fn of(found: &Found) -> Self {
+        let free_at = Some(Instant::now());
+        Self { leg: found.leg, path: found.path(), muted: false, free_at }
+    }
+}
+
+/// Whose turn it is.
+#[derive(Debug)]
+struct Turns {
+    silent: Vec<Participant>,
+    /// Those who are heard; there may be none.
+    talkers: Vec<Participant>,
+}
+
+/// One change.
+#[derive(Debug)]
+struct Asked {
+    path: String,
+    muted: bool,
+    /// Whose place among the talkers is this.
+    talker: Option<usize>,
+}
+
+/// What became of it.
+#[derive(Debug)]
+struct Answer {
+    asked: Asked,
+    status: u16,
+    sent: Instant,
+    took: Duration,
+}
+
+impl Turns {
+    /// Returns what to ask for next. At most every second change is a talker's, and his next one comes when the last has
+    /// been heard; each silent one is asked again only after all others, so that nobody overtakes himself.
+    fn next(&mut self, asked: u32, now: Instant) -> Asked {
+        let is_free = |talker: &Participant| talker.free_at.is_some_and(|at| at <= now);
+        let talker =
+            asked.is_multiple_of(2).then(|| self.talkers.iter().position(is_free)).flatten();
+        let count = self.silent.len();
+        let participant = match talker {
+            Some(place) => &mut self.talkers[place],
+            None => &mut self.silent[asked as usize % count],
+        };
+        participant.muted = !participant.muted;
+        participant.free_at = talker.is_none().then_some(now);
+        Asked { path: participant.path.clone(), muted: participant.muted, talker }
+    }
+}
+
 impl Outcome {
-    fn note(&mut self, (status, took): (u16, Duration)) {
+    fn note(&mut self, answer: Answer, turns: &mut Turns) {
+        let Answer { asked, status, sent, took } = answer;
+        self.count(status, took);
+        let Some(talker) = asked.talker.and_then(|place| turns.talkers.get_mut(place)) else {
+            return;
+        };
+        talker.free_at = Some(sent + HEARD_APART);
+        if status == 200 {
+            self.changes.push(Change { leg: talker.leg, muted: asked.muted, sent });
+        } else {
+            talker.muted = !asked.muted;
+        }
+    }
+
+    fn count(&mut self, status: u16, took: Duration) {
         self.answered.note(took);
         if status == 200 {
             self.made += 1;
         } else {
             *self.refused.entry(status).or_default() += 1;
         }
-    }
-
-    fn answered_by(&mut self, answer: Option<(u16, Duration)>) {
-        self.note(answer.unwrap_or((0, ANSWER_WITHIN)));
     }
 }
 

@@ -78,9 +78,18 @@ pub struct Sound {
 impl Sound {
     /// Whether a click is in the packet of that place.
     pub fn clicks(&self, place: usize) -> bool {
+        voice::clicks(self.packet(place))
+    }
+
+    /// Returns when each packet came, and what was in it.
+    pub fn packets(&self) -> impl Iterator<Item = (Instant, &[i16])> {
+        (0..self.packets.len()).map(|place| (self.packets[place].0, self.packet(place)))
+    }
+
+    fn packet(&self, place: usize) -> &[i16] {
         let begin = self.packets[place].1;
         let end = self.packets.get(place + 1).map_or(self.samples.len(), |next| next.1);
-        voice::clicks(&self.samples[begin..end])
+        &self.samples[begin..end]
     }
 
     /// Says of each click that was said, in their order, when that was and how long it took until it was heard;

@@ -2,6 +2,7 @@
 //! back; or the same legs to a reflector, which is the floor.
 
 mod calls;
+mod changes;
 mod figures;
 mod heard;
 mod history;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
+pub use changes::{Change, Changes, Loudness};
 pub use figures::Times;
 pub use history::{CALLS_EACH, HISTORY_MAX, SPAN as HISTORY_SPAN, write_history};
 pub use legs::GAP;

@@ -9,6 +9,8 @@ use super::voice::{TONES, Tone};
 pub const LEGS_MAX: usize = 4_000;
 /// Legs whose sound is kept and judged; of more, so many spread evenly.
 pub const RECORDED_MAX: usize = 64;
+/// Rooms whose first talker is muted and unmuted; at most every fourth.
+const CHANGED_MAX: usize = 32;
 /// Most legs that hang up and call again in a second.
 pub const CHURN_MAX: u32 = 200;
 /// Codecs that are dealt among the legs, repetitions included.
@@ -38,6 +40,8 @@ pub struct Plan {
     pub srtp: bool,
     /// Silent legs that hang up and call again in a second, while it counts; 0: none.
     pub churn: u32,
+    /// Whether talkers are muted and unmuted while it counts, in rooms of which nothing else is judged.
+    pub changes: bool,
     /// Whether each leg is alone in a room of its own, says nothing and hears music: then `room_size` is 1, and nobody
     /// talks. The floor is a reflector that only sends.
     pub waiting: bool,
@@ -52,8 +56,12 @@ pub struct Role {
     pub room: usize,
     /// Its place among the talkers of its room; none: it says nothing.
     pub talker: Option<usize>,
-    /// Whether what it hears is kept.
+    /// Whether what it hears is kept and judged.
     pub recorded: bool,
+    /// Whether its room's first talker is muted and unmuted.
+    pub changed: bool,
+    /// Whether what it hears is kept, and tells when that happened.
+    pub witness: bool,
     /// What it speaks: a place in [`Plan::codecs`].
     pub codec: usize,
 }
@@ -71,6 +79,7 @@ impl Default for Plan {
             network: Network::default(),
             srtp: false,
             churn: 0,
+            changes: false,
             waiting: false,
         }
     }
@@ -115,6 +124,20 @@ impl Plan {
         leg % self.room_size >= self.talkers
     }
 
+    /// Whether a leg talks and is muted and unmuted, so that others hear when.
+    pub fn is_changed(&self, leg: usize) -> bool {
+        leg.is_multiple_of(self.room_size) && self.changes_room(leg / self.room_size)
+    }
+
+    /// Whether the first talker of a room is muted and unmuted. Such rooms are whole, and spread over all.
+    fn changes_room(&self, room: usize) -> bool {
+        let rooms = self.legs / self.room_size;
+        let count = if self.changes && self.talkers > 0 { CHANGED_MAX.min(rooms / 4) } else { 0 };
+        rooms.checked_div(count).is_some_and(|stride| {
+            room % stride == stride - 1 && room / stride < count && self.room_size > 1
+        })
+    }
+
     /// Returns what each leg is, in the order of their numbers.
     pub(super) fn roles(&self) -> Vec<Role> {
         // Recorded are whole rooms, so that talkers and silent ones are among them.
@@ -123,13 +146,17 @@ impl Plan {
         let stride = rooms / kept;
         let role = |number: usize| {
             let (room, place) = (number / self.room_size, number % self.room_size);
+            let changed = self.changes_room(room);
             Role {
                 number,
                 room,
                 talker: (place < self.talkers).then_some(place),
-                recorded: room % stride == 0
+                recorded: !changed
+                    && room % stride == 0
                     && room / stride < kept
                     && (place < RECORDED_MAX || self.room_size <= RECORDED_MAX),
+                changed,
+                witness: changed && place == self.room_size - 1,
                 codec: (number + room) % self.codecs.len().max(1),
             }
         };
@@ -220,6 +247,25 @@ mod tests {
             );
             assert_eq!(roles.len(), legs);
         }
+    }
+
+    #[test]
+    fn of_rooms_whose_talkers_are_muted_nothing_else_is_judged() {
+        for (legs, size, talkers, rooms) in
+            [(1_000, 4, 2, 32), (1_000, 2, 2, 32), (42, 4, 2, 2), (250, 250, 2, 0), (8, 1, 1, 0)]
+        {
+            let plan = Plan { changes: true, ..plan(legs, size, talkers) };
+            let roles = plan.roles();
+            let count = |is: fn(&Role) -> bool| roles.iter().filter(|&role| is(role)).count();
+            assert_eq!(count(|role| role.changed), rooms * size, "{legs}/{size}");
+            assert_eq!(count(|role| role.witness), rooms);
+            assert_eq!(count(|role| role.recorded && role.changed), 0);
+            assert!(count(|role| role.recorded) > 0);
+            let muted: Vec<usize> = (0..legs).filter(|&leg| plan.is_changed(leg)).collect();
+            assert_eq!(muted.len(), rooms);
+            assert!(muted.iter().all(|&leg| roles[leg].talker == Some(0) && roles[leg].changed));
+        }
+        assert!(plan(1_000, 4, 2).roles().iter().all(|role| !role.changed && !role.witness));
     }
 
     #[test]

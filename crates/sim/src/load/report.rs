@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use media::Codec;
 
+use super::changes::Loudness;
 use super::figures::Times;
 use super::legs::{Click, Outcome, Seen};
 use super::plan::{Plan, Role};
 use super::reports::Exchanged;
-use super::voice::{self, Breaks, Ear, SAMPLES};
+use super::voice::{self, Breaks, Ear, SAMPLES, Tone};
 
 /// A run whose own sending was later than this at its 99th percentile, or [`LATE_WORST`] once, is
 /// not clean: it says more about the generator than about the server.
@@ -60,6 +61,8 @@ pub struct Report {
     pub delay_quarters: (Times, Times),
     /// Clicks that should have been heard, and were.
     pub clicks: (u64, u64),
+    /// How loud each talker is who is muted and unmuted, by its leg, in each packet of one who hears it.
+    pub loudness: BTreeMap<usize, Loudness>,
     /// Legs whose sound was judged.
     pub checked: usize,
     /// Those of them who heard exactly whom they should, all the time.
@@ -122,6 +125,9 @@ impl Report {
         self.received += seen.received;
         self.lost += seen.lost;
         self.dropped += seen.dropped;
+        if role.witness {
+            self.loudness.insert(role.room * plan.room_size, judge.loudness(role, seen));
+        }
         if !role.recorded {
             return;
         }
@@ -191,4 +197,14 @@ pub(super) struct Judge<'a> {
     /// When it began to count.
     pub start: Instant,
     pub ear: Ear,
+}
+
+impl Judge<'_> {
+    /// Returns how loud its room's first talker is in each packet that a leg got.
+    fn loudness(&self, role: &Role, seen: &Seen) -> Loudness {
+        let tone = Tone::of(role.room, self.plan.talkers, 0);
+        let amplitude = voice::amplitude(self.plan.talkers);
+        let sound = seen.heard.sound(self.codecs[role.codec]);
+        sound.packets().map(|(at, heard)| (at, self.ear.loudness(heard, tone, amplitude))).collect()
+    }
 }

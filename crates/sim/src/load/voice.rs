@@ -84,6 +84,11 @@ impl Ear {
         Self { waves: (0..TONES).map(wave).collect() }
     }
 
+    /// Returns how loud a tone is in 20 ms, where it would be 1 by itself at that amplitude.
+    pub fn loudness(&self, frame: &[i16], tone: Tone, amplitude: i16) -> f32 {
+        self.level(frame, tone.0) / f32::from(amplitude)
+    }
+
     fn level(&self, frame: &[i16], tone: usize) -> f32 {
         let (mut real, mut imaginary) = (0.0, 0.0);
         for (&sample, (cosine, sine)) in frame.iter().zip(&self.waves[tone]) {
