@@ -294,4 +294,32 @@ mod tests {
         assert_eq!(form_value(body, "To").unwrap(), "sip:load-7-3@127.0.0.1:5060");
         assert_eq!(form_value(body, "T"), None);
     }
+
+    #[test]
+    fn a_talker_is_asked_again_when_he_was_answered_and_heard() {
+        let found = |leg| Found { leg, conference: "CF1".to_owned(), call: format!("CA{leg}") };
+        let of = |legs: [usize; 2]| legs.map(|leg| Participant::of(&found(leg))).into();
+        let mut turns = Turns { silent: of([2, 3]), talkers: of([0, 4]) };
+        let (mut outcome, start) = (Outcome::default(), Instant::now());
+        let mut asked: Vec<Asked> = (0..6).map(|turn| turns.next(turn, start)).collect();
+        let whose = |asked: &Asked| (asked.talker, asked.muted);
+        let expected = [
+            (Some(0), true),
+            (None, true),
+            (Some(1), true),
+            (None, false),
+            (None, true),
+            (None, true),
+        ];
+        assert_eq!(asked.iter().map(whose).collect::<Vec<_>>(), expected);
+        let answer = |asked, status| Answer { asked, status, sent: start, took: Duration::ZERO };
+        outcome.note(answer(asked.swap_remove(2), 429), &mut turns);
+        outcome.note(answer(asked.swap_remove(0), 200), &mut turns);
+        assert_eq!(turns.next(6, start).talker, None);
+        assert_eq!(whose(&turns.next(8, start + HEARD_APART)), (Some(0), false));
+        // What was refused is asked for anew.
+        assert_eq!(whose(&turns.next(10, start + HEARD_APART)), (Some(1), true));
+        let changes: Vec<_> = outcome.changes.iter().map(|it| (it.leg, it.muted)).collect();
+        assert_eq!((changes, outcome.made), (vec![(0, true)], 1));
+    }
 }
