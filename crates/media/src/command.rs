@@ -124,7 +124,7 @@ pub struct LegOptions {
     pub remote_rtcp: SocketAddr,
     /// Whether we send; false while the far end has us on hold.
     pub sends: bool,
-    /// Whether the far end sends.
+    /// Whether the far end sends, as far as was agreed on; what it sends all the same is not heard.
     pub receives: bool,
     /// How much delay the jitter buffer may add.
     pub bounds: Bounds,
@@ -341,7 +341,8 @@ pub struct LegStats {
     pub rx_packets: u64,
     /// RTP packets sent.
     pub tx_packets: u64,
-    /// Datagrams that were no RTP of this leg: junk, another's, or an unknown payload type.
+    /// Datagrams that were no RTP of this leg: junk, another's, an unknown payload type, or what came while the far end
+    /// was to send nothing.
     pub rx_dropped: u64,
     /// Datagrams that were not the far end's though they should be protected: in the clear, under another key,
     /// changed on the way, or sent once more. They are among those dropped.

@@ -48,6 +48,11 @@ impl Latch {
         admitted
     }
 
+    /// Whether what comes from there was taken last.
+    pub fn is_at(&self, from: SocketAddr) -> bool {
+        self.source.is_some_and(|(source, _, _)| source == from)
+    }
+
     /// Returns where to send.
     pub fn remote(&self) -> SocketAddr {
         self.source.map_or(self.signalled, |(source, _, _)| source)

@@ -202,7 +202,14 @@ impl Leg {
 
     pub fn update(&mut self, mut options: LegOptions, now: Instant) {
         options.codec = options.codec.in_packets(options.ptime_ms);
+        if options.remote.ip().is_unspecified() {
+            // The hold of RFC 2543 names no address: whoever was there still is.
+            (options.remote, options.remote_rtcp) = (self.options.remote, self.options.remote_rtcp);
+        }
         self.latch.signal(options.remote);
+        if options.remote != self.options.remote {
+            self.latch_rtcp = None;
+        }
         if (options.codec, options.ptime_ms) != (self.options.codec, self.options.ptime_ms) {
             self.pacer = Pacer::new(options.codec, options.ptime_ms);
         }
@@ -215,6 +222,11 @@ impl Leg {
         }
         if options.codec != self.options.codec {
             self.change_codec(options.codec);
+        }
+        if !options.receives {
+            // What came so far is still heard; after it nothing is missing.
+            self.jitter.silence();
+            self.comfort.stop();
         }
         self.options = options;
     }
@@ -283,11 +295,15 @@ impl Leg {
         let codec = self.codec(header.payload_type);
         let event = self.options.telephone_event == Some(header.payload_type);
         if codec.is_none() && !event && header.payload_type != COMFORT_NOISE
-            || !self.latch.admits(from, header.ssrc, at)
+            || !self.admits(from, header.ssrc, at)
         {
             return self.drop_packet();
         }
         self.count(&header, at);
+        if !self.options.receives {
+            return self.drop_packet();
+        }
+        self.stats.rx_packets += 1;
         self.last_packet = at;
         self.reported_silent = false;
         if event {
@@ -318,6 +334,15 @@ impl Leg {
         Heard::Sound
     }
 
+    /// Whether a packet is the far end's. One that says that it sends nothing is still sent to, and found by what keeps
+    /// its NAT open; where nothing goes either way, nobody has a reason to be found.
+    fn admits(&mut self, from: std::net::SocketAddr, ssrc: u32, at: Instant) -> bool {
+        if self.options.receives || self.options.sends {
+            return self.latch.admits(from, ssrc, at);
+        }
+        self.latch.is_at(from)
+    }
+
     fn codec(&self, payload_type: u8) -> Option<Codec> {
         let options = &self.options;
         if payload_type == options.payload_type {
@@ -336,8 +361,8 @@ impl Leg {
         self.drop_packet()
     }
 
+    /// Counts a packet, whether or not it is heard: what comes is not lost.
     fn count(&mut self, header: &Header, at: Instant) {
-        self.stats.rx_packets += 1;
         if self.source.as_ref().is_none_or(|source| source.ssrc != header.ssrc) {
             if self.source.is_some() {
                 self.jitter.reset();

@@ -330,6 +330,9 @@ impl Round<'_> {
     fn send_report(&mut self, leg: &mut Leg) {
         leg.report_at = self.now + rtcp::INTERVAL;
         let to = leg.latch_rtcp.unwrap_or(leg.options.remote_rtcp);
+        if to.ip().is_unspecified() {
+            return; // It is on hold and has never said where it is.
+        }
         let packet = &mut self.desk.packet[..];
         let length = leg.report(packet, self.now);
         let length = seal(&mut leg.protected, packet, length, true);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::*;
 
+mod directions;
 mod levels;
 mod moving;
 mod protected;

@@ -237,7 +237,10 @@ fn audio(
     }
     let (_, first) = *codecs.first()?;
     let fitting = events.iter().find(|(_, clock)| *clock == first.clock()).or(events.first());
-    let has = |name: &str| block.lines().chain(head.lines()).any(|line| line.trim() == name);
+    // What is said of the stream goes before what is said of all.
+    let directions = ["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"];
+    let mut said = block.lines().chain(head.lines()).map(str::trim);
+    let direction = said.find(|line| directions.contains(line)).unwrap_or(directions[0]);
     // `c=0.0.0.0` is the hold of RFC 2543.
     let held = ip.is_unspecified();
     let rtcp = line("a=rtcp:").and_then(|rtcp| {
@@ -252,8 +255,8 @@ fn audio(
         telephone_event: fitting.map(|(number, _)| *number),
         codecs,
         ptime_ms: packet_time(first, line("a=ptime:"), line("a=maxptime:")),
-        sends: !has("a=recvonly") && !has("a=inactive"),
-        receives: !has("a=sendonly") && !has("a=inactive") && !held,
+        sends: !matches!(direction, "a=recvonly" | "a=inactive"),
+        receives: !matches!(direction, "a=sendonly" | "a=inactive") && !held,
         protection: None,
         audio_level: AudioLevel::parse(block.lines().chain(head.lines()), terms.sends_levels),
     };

@@ -253,6 +253,13 @@ fn a_phone_that_holds_is_answered_in_kind() {
         ("c=IN IP4 10.0.0.1\r\nm=audio 9 RTP/AVP 8\r\na=sendonly\r\n", true, false, "recvonly"),
         ("c=IN IP4 10.0.0.1\r\nm=audio 9 RTP/AVP 8\r\na=inactive\r\n", false, false, "inactive"),
         ("c=IN IP4 0.0.0.0\r\nm=audio 9 RTP/AVP 8\r\n", true, false, "recvonly"),
+        ("a=inactive\r\nc=IN IP4 10.0.0.1\r\nm=audio 9 RTP/AVP 8\r\n", false, false, "inactive"),
+        (
+            "a=inactive\r\nc=IN IP4 10.0.0.1\r\nm=audio 9 RTP/AVP 8\r\na=sendrecv\r\n",
+            true,
+            true,
+            "sendrecv",
+        ),
         ("c=IN IP4 10.0.0.1\r\nm=audio 9 RTP/AVP 8\r\n", true, true, "sendrecv"),
     ] {
         let session = offer(rest);
