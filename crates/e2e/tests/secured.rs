@@ -192,3 +192,25 @@ async fn who_has_registered_may_be_in_the_clear_where_others_may_not() {
     let refused = Phone::call_as(server.sip(), "room", "bob", sim::tone(BOB)).unwrap();
     assert!(refused.wait_over(Duration::from_secs(60)), "bob was let in without encryption");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_to_be_encrypted_and_cannot_be_is_not_called() {
+    let server = Server::start(&["--users-srtp-mandatory", "bob"]).await;
+    let bob = Phone::listen([127, 0, 0, 1].into(), sim::tone(BOB)).unwrap();
+    assert!(bob.register(server.sip(), "bob", Duration::from_secs(60)), "not registered");
+    let form = [("To", "client:bob"), ("From", "sidetone"), ("Beep", "false")];
+    let made = server.post("/Conferences/room/Participants.json", &form).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let path = format!("/Calls/{}.json", made.text("call_sid"));
+    until("the call fails", async || server.get(&path).await.text("status") == "failed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn virtual_phones_are_called_in_the_clear_where_all_others_are_not() {
+    let server = Server::start(&["--srtp", "mandatory"]).await;
+    let form = [("To", "+14155550188"), ("From", "+14155550100"), ("Beep", "false")];
+    let made = server.post("/Conferences/room/Participants.json", &form).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let path = format!("/Calls/{}.json", made.text("call_sid"));
+    until("it is answered", async || server.get(&path).await.text("status") == "in-progress").await;
+}

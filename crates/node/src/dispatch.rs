@@ -402,7 +402,10 @@ impl Core {
         let Some((uri, peer)) = target.filter(|_| self.open(call, id)) else {
             return self.event(Event::CallFailed { call, status: 404 }, now);
         };
-        let offered = sip::Offered { srtp: self.srtp_for(&to), ..self.calls[&call].media.into() };
+        // The virtual phones are in this process, and speak in the clear.
+        let is_ours = self.settings.virtual_phones == Some(peer.address);
+        let srtp = if is_ours { Some(sip::SrtpPolicy::Off) } else { self.srtp_for(&to) };
+        let offered = sip::Offered { srtp, ..self.calls[&call].media.into() };
         let name = display_name.as_deref();
         self.agent.invite(id, &uri, peer, (&from, name), offered, now.instant);
         if let Some(sip_call_id) = self.agent.call_id(id).map(str::to_owned) {

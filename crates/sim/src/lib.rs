@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use node::arrival::Reader;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use sip::{Agent, CallId, Config, Event, Terms};
+use sip::{Agent, CallId, Config, Event, SrtpPolicy, Terms};
 
 use crate::audio::{Audio, Came, SAMPLES};
 
@@ -383,7 +383,13 @@ impl Drop for Phone {
 /// Returns those of a phone that speaks what has these names, best first.
 fn terms(codecs: &[&str]) -> Terms {
     let codecs = codecs.iter().filter_map(|name| sip::Codec::named(name)).collect();
-    Terms { codecs, ..Terms::telephone() }
+    Terms { codecs, ..plain() }
+}
+
+/// Returns those of a telephone that knows nothing of encryption: it sends sound in the clear, so that it must agree to
+/// nothing else.
+fn plain() -> Terms {
+    Terms { srtp: SrtpPolicy::Off, ..Terms::telephone() }
 }
 
 /// Writes a request that registers a user.

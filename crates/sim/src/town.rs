@@ -20,6 +20,8 @@ use crate::Voice;
 const ADDRESSES: usize = 1_000;
 /// Ports of legs, of which no two that are there at a time have one.
 const PORTS: u64 = 25_000;
+/// How sound goes unless something else is said.
+const BOTH_WAYS: &str = "a=sendrecv";
 /// The wall clock when a town begins: 2026-01-01.
 const WALL_MS: i64 = 1_767_225_600_000;
 
@@ -50,6 +52,8 @@ pub struct TownPhone {
     call: CallId,
     remote: Option<SocketAddr>,
     refused: Option<u16>,
+    /// By which ways its descriptions say that sound is to go.
+    direction: &'static str,
     voice: Voice,
     at: usize,
     sent: u32,
@@ -65,6 +69,15 @@ impl TownPhone {
     /// Says something else from now on, from its beginning, over and over.
     pub fn say(&mut self, voice: Voice) {
         (self.voice, self.at) = (voice, 0);
+    }
+
+    /// Writes its direction into what it says; all have the same length.
+    fn directed(&self, octets: Vec<u8>) -> Vec<u8> {
+        let usual = BOTH_WAYS;
+        match std::str::from_utf8(&octets) {
+            Ok(text) if self.direction != usual => text.replace(usual, self.direction).into(),
+            _ => octets,
+        }
     }
 
     /// Returns what it heard since it was last asked, at 8 kHz.
@@ -178,16 +191,35 @@ impl Town {
         let (address, media) = (at(20_000 + index), at(30_000 + 2 * index));
         let mut seed = [1; 32];
         seed[..8].copy_from_slice(&self.came.to_be_bytes());
-        let mut agent = Agent::new(Config::open(address, seed));
+        let mut agent = Agent::new(Config { terms: crate::plain(), ..Config::open(address, seed) });
         let call = agent.new_call();
         let uri = format!("sip:room{room}@{}", self.address);
         let now = self.now().instant;
         agent.invite(call, &uri, self.address, ("caller", None), media, now);
         let (remote, refused, heard) = (None, None, Vec::new());
-        let (at, sent) = (0, 0);
-        let phone =
-            TownPhone { agent, address, media, call, remote, refused, voice, at, sent, heard };
-        self.phones.push(phone);
+        let (direction, at, sent) = (BOTH_WAYS, 0, 0);
+        self.phones.push(TownPhone {
+            agent,
+            address,
+            media,
+            call,
+            remote,
+            refused,
+            direction,
+            voice,
+            at,
+            sent,
+            heard,
+        });
+    }
+
+    /// Lets a phone offer that sound goes by other ways from now on: `a=inactive`, say. It sends on all the same.
+    pub fn offer(&mut self, who: usize, direction: &'static str) {
+        let now = self.now().instant;
+        if let Some(phone) = self.phones.get_mut(who) {
+            phone.direction = direction;
+            phone.agent.move_media(phone.call, phone.media, now);
+        }
     }
 
     /// Lets a phone hang up.
@@ -249,7 +281,8 @@ impl Town {
         for phone in &mut self.phones {
             while let Some(transmit) = phone.agent.poll_transmit() {
                 any = true;
-                let message = Input::Message(phone.address.into(), transmit.octets);
+                let octets = phone.directed(transmit.octets);
+                let message = Input::Message(phone.address.into(), octets);
                 self.core.handle(message, now);
             }
             while let Some(event) = phone.agent.poll_event() {

@@ -55,7 +55,7 @@ impl VirtualPhones {
         let mut seed = [0; 32];
         random.fill_bytes(&mut seed);
         let switchboard = Switchboard {
-            agent: Agent::new(Config::open(address, seed)),
+            agent: Agent::new(Config { terms: crate::plain(), ..Config::open(address, seed) }),
             signalling,
             server,
             ip: address.ip(),

@@ -68,7 +68,7 @@ impl Phone {
         let random = u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]);
         Self {
             index,
-            agent: Agent::new(Config::open(address, seed)),
+            agent: Agent::new(Config { terms: crate::plain(), ..Config::open(address, seed) }),
             address,
             media: SocketAddr::from((Ipv4Addr::LOCALHOST, 30_000 + 2 * index as u16)),
             manner: Manner::Answers(Duration::from_millis(300)),
