@@ -52,6 +52,8 @@ pub struct Backlog {
     concealed: usize,
     /// Whether a packet lately told of what was before it.
     looks_back: bool,
+    /// Whether one did that holds it a second time.
+    repeats: bool,
     /// Samples of a tick.
     tick: usize,
 }
@@ -65,6 +67,7 @@ impl Backlog {
             cursor: None,
             concealed: 0,
             looks_back: false,
+            repeats: false,
             tick: codec.rate().samples(),
         }
     }
@@ -73,12 +76,17 @@ impl Backlog {
     pub fn clear(&mut self) {
         self.free.extend(self.packets.drain(..).map(|packet| packet.payload));
         self.cursor = None;
-        self.looks_back = false;
+        (self.looks_back, self.repeats) = (false, false);
     }
 
     /// Whether it is of use to wait for a packet where the one before it is missing.
     pub fn looks_back(&self) -> bool {
         self.looks_back
+    }
+
+    /// Whether what is missing was sent a second time, so that whoever waits for it loses nothing.
+    pub fn repeats(&self) -> bool {
+        self.repeats
     }
 
     /// Returns how many samples a packet holds; nothing where it is none.
@@ -95,6 +103,7 @@ impl Backlog {
             return !decoded;
         }
         self.looks_back |= self.decoder.reach(payload) > 0;
+        self.repeats |= self.decoder.repeats(payload);
         let mut room = self.free.pop().unwrap_or_default();
         room.clear();
         room.extend_from_slice(payload);

@@ -476,8 +476,11 @@ impl Jitter {
             self.transits.missed();
         }
         self.missing = missing;
+        // What is sent a second time need not be missing: there one that was lost is enough, for a long while.
+        let repeats = self.backlog.as_ref().is_some_and(|backlog| backlog.repeats());
         // Once it waits, one is enough: each time that play-out moves, something is stretched.
-        self.patient = self.transits.gaps() >= if self.patient { 1 } else { GAPS_MIN };
+        let enough = if self.patient { 1 } else { GAPS_MIN };
+        self.patient = self.transits.gaps() >= enough || repeats && self.transits.loses();
     }
 
     /// Returns by how much the delay may be too short, and too long.

@@ -7,6 +7,9 @@ const WINDOWS: usize = 16;
 const LATE_MAX: u8 = 2;
 const LATE_KEPT: u8 = 8;
 
+/// Windows for which a network is known to lose packets after it lost one: a minute.
+const LOSES_FOR: i64 = 120;
+
 /// One window: the least transit, the greatest, and the greatest but for one packet's.
 #[derive(Debug, Clone, Copy)]
 struct Window {
@@ -30,11 +33,20 @@ pub struct Transits {
     all: Window,
     /// Packets that came after they were missed, of late.
     late: u8,
+    /// The window in which it last became certain that one was lost, and not late.
+    lost: Option<i64>,
 }
 
 impl Transits {
     pub const fn new() -> Self {
-        Self { windows: [NONE; WINDOWS], gaps: [0; WINDOWS], window: 0, all: NONE, late: 0 }
+        Self {
+            windows: [NONE; WINDOWS],
+            gaps: [0; WINDOWS],
+            window: 0,
+            all: NONE,
+            late: 0,
+            lost: None,
+        }
     }
 
     /// Forgets all but which window it is.
@@ -55,6 +67,9 @@ impl Transits {
             }
         }
         self.window = window;
+        if changes && self.gaps[slot(window - 2)] > 0 {
+            self.lost = Some(window);
+        }
         changes |= self.windows[slot(window)].take(transit);
         if changes {
             self.all = self.windows.iter().fold(NONE, |all, window| Window {
@@ -88,6 +103,11 @@ impl Transits {
                 return;
             }
         }
+    }
+
+    /// Whether something was lost within the last minute, however seldom.
+    pub fn loses(&self) -> bool {
+        self.lost.is_some_and(|lost| self.window - lost < LOSES_FOR)
     }
 
     /// Returns how often something was missing that was lost.
@@ -178,5 +198,25 @@ mod tests {
         all.reset();
         all.found();
         assert_eq!(all.gaps(), 0);
+    }
+
+    #[test]
+    fn one_that_was_lost_is_remembered_for_a_minute_and_one_that_was_late_is_not() {
+        let loses = |is_late: bool| {
+            let mut all = Transits::new();
+            let mut loses = 0;
+            for window in 0..300 {
+                all.observe(window, 0);
+                if window == 10 {
+                    all.missed();
+                }
+                if window == 11 && is_late {
+                    all.found();
+                }
+                loses += i64::from(all.loses());
+            }
+            loses
+        };
+        assert_eq!([loses(true), loses(false)], [0, LOSES_FOR]);
     }
 }
