@@ -152,6 +152,14 @@ impl LegOptions {
             audio_level: None,
         }
     }
+
+    /// Returns what the far end sends under a payload type.
+    pub(crate) fn codec_of(&self, payload_type: u8) -> Option<Codec> {
+        if payload_type == self.payload_type {
+            return Some(self.codec);
+        }
+        self.also.iter().find(|(number, _)| *number == payload_type).map(|&(_, codec)| codec)
+    }
 }
 
 /// To whom a leg's voice goes.

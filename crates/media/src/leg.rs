@@ -292,7 +292,7 @@ impl Leg {
 
     fn receive_open(&mut self, from: std::net::SocketAddr, packet: &[u8], at: Instant) -> Heard {
         let Some((header, payload)) = Header::parse(packet) else { return self.drop_packet() };
-        let codec = self.codec(header.payload_type);
+        let codec = self.options.codec_of(header.payload_type);
         let event = self.options.telephone_event == Some(header.payload_type);
         if codec.is_none() && !event && header.payload_type != COMFORT_NOISE
             || !self.admits(from, header.ssrc, at)
@@ -341,14 +341,6 @@ impl Leg {
             return self.latch.admits(from, ssrc, at);
         }
         self.latch.is_at(from)
-    }
-
-    fn codec(&self, payload_type: u8) -> Option<Codec> {
-        let options = &self.options;
-        if payload_type == options.payload_type {
-            return Some(options.codec);
-        }
-        options.also.iter().find(|(number, _)| *number == payload_type).map(|&(_, codec)| codec)
     }
 
     fn drop_packet(&mut self) -> Heard {
