@@ -24,6 +24,10 @@ use transits::Transits;
 const HORIZON_MS: i64 = 512;
 /// The ring of a codec whose packets wait as they came: its longest packet, and a tick.
 const DECODED_MS: i64 = 160;
+/// The ring of any other as long as the network needs no more: legs are many, and what their rings hold pushes each
+/// other out of the processor's caches. It has room for what concealment looks at.
+const USUAL_MS: i64 = 128;
+const _: () = assert!(USUAL_MS * 8 >= (160 + GAP_MAX + AHEAD) as i64);
 /// The longest delay that any setting allows.
 pub const DELAY_MAX: Duration = Duration::from_millis(300);
 /// Added to what the network needs, until it is known and from then on.
@@ -129,7 +133,7 @@ impl Jitter {
     pub fn new(codec: Codec, bounds: Bounds) -> Self {
         let rate = codec.rate();
         let per_ms = i64::from(rate.hertz() / 1_000);
-        let ring = per_ms * if codec.is_stateless() { HORIZON_MS } else { DECODED_MS };
+        let ring = per_ms * if codec.is_stateless() { USUAL_MS } else { DECODED_MS };
         Self {
             rate,
             per_ms,
@@ -219,6 +223,7 @@ impl Jitter {
                 backlog.keep(position, length, payload)
             }
             None => {
+                self.make_room(end);
                 // Each by itself, so that no call is made for an octet.
                 match codec {
                     Codec::Pcma => self.write(position, payload, |&o| g711::alaw_to_linear(o)),
@@ -302,6 +307,22 @@ impl Jitter {
     pub fn delay_ms(&self) -> f32 {
         let samples = if self.began.is_some() { self.newest - self.play } else { 0 };
         samples.clamp(0, HORIZON_MS * self.per_ms) as f32 / self.per_ms as f32
+    }
+
+    /// Makes the ring twice as long, or more, where sound up to `end` does not fit.
+    fn make_room(&mut self, end: i64) {
+        let needed = (end - self.play).max(0) as usize;
+        if needed <= self.ring.len() {
+            return;
+        }
+        let most = (HORIZON_MS * self.per_ms) as usize;
+        let mut longer = vec![ABSENT; needed.next_power_of_two().min(most)];
+        for position in self.play..self.newest {
+            let [from, to] = [self.ring.len(), longer.len()]
+                .map(|length| position.rem_euclid(length as i64) as usize);
+            longer[to] = self.ring[from];
+        }
+        self.ring = longer.into();
     }
 
     /// Writes sound to the ring, but for what is played already and what does not fit.

@@ -4,30 +4,32 @@ use crate::rate::{Rate, SAMPLES_MAX};
 use crate::resample::Resampler;
 use crate::{Frame, SAMPLES};
 
-/// One signal at 8 kHz.
+/// One signal at 8 kHz. It holds nothing until somebody listens: of most legs nobody does.
 #[derive(Debug)]
 pub struct Narrowed {
-    frame: Box<Frame>,
+    frame: Option<Box<Frame>>,
     resampler: Option<Box<Resampler>>,
 }
 
 impl Narrowed {
     pub fn new() -> Self {
-        Self { frame: Box::new([0; SAMPLES]), resampler: None }
+        Self { frame: None, resampler: None }
     }
 
     /// Returns the last tick.
     pub fn last(&self) -> &Frame {
-        &self.frame
+        static NOTHING: Frame = [0; SAMPLES];
+        self.frame.as_deref().unwrap_or(&NOTHING)
     }
 
     /// Returns a tick of sound at 8 kHz.
     pub fn of<T: Copy + Into<i32>>(&mut self, rate: Rate, sound: &[T]) -> &Frame {
+        let frame = self.frame.get_or_insert_with(|| Box::new([0; SAMPLES]));
         if rate == Rate::Narrow {
-            for (out, &sample) in self.frame.iter_mut().zip(sound) {
+            for (out, &sample) in frame.iter_mut().zip(sound) {
                 *out = crate::saturate(sample.into());
             }
-            return &self.frame;
+            return frame;
         }
         let resampler =
             self.resampler.get_or_insert_with(|| Box::new(Resampler::new(rate, Rate::Narrow)));
@@ -36,7 +38,7 @@ impl Narrowed {
             *wide = sample.into();
         }
         resampler.resample(&wide[..sound.len()], &mut narrow);
-        *self.frame = narrow.map(crate::saturate);
-        &self.frame
+        **frame = narrow.map(crate::saturate);
+        frame
     }
 }

@@ -13,7 +13,7 @@ use crate::command::Codec;
 /// One leg's packets in the making.
 #[derive(Debug)]
 pub enum Pacer {
-    Octets(Box<Octets>),
+    Octets(Octets),
     Frames(Frames),
 }
 
@@ -31,9 +31,7 @@ pub struct Paced {
 impl Pacer {
     pub fn new(codec: Codec, ptime_ms: u8) -> Self {
         match codec {
-            Codec::Pcmu | Codec::Pcma | Codec::G722 => {
-                Self::Octets(Box::new(Octets::new(ptime_ms)))
-            }
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => Self::Octets(Octets::new(ptime_ms)),
             Codec::Opus(_) => Self::Frames(Frames::new(ptime_ms)),
         }
     }
