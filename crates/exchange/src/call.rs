@@ -201,7 +201,7 @@ impl World {
         let mut entry = Call::new(record, Some(offer.instructions));
         entry.headers = offer.headers;
         entry.status_callback = offer.status_callback;
-        self.calls.insert(call, entry);
+        self.calls.insert(call, Box::new(entry));
         self.touch(call);
         self.begin(call, ctx);
     }
@@ -367,7 +367,9 @@ impl World {
             | Outcome::Enqueue(_)
             | Outcome::Leave
             | Outcome::Record(_) => {}
-            Outcome::Ended if self.calls.get(&sid).is_some_and(waits) => self.bridge(sid, ctx),
+            Outcome::Ended if self.calls.get(&sid).is_some_and(|call| waits(call)) => {
+                self.bridge(sid, ctx)
+            }
             Outcome::Ended | Outcome::HangUp => self.hang_up(sid, LeaveReason::HungUp, ctx),
             Outcome::Reject(status) => self.reject(sid, status, ctx),
             Outcome::Failed(failure) => self.document_failed(sid, &failure, ctx),

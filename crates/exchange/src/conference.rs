@@ -97,7 +97,8 @@ impl Announcements {
 #[derive(Debug)]
 pub(crate) struct Conference {
     pub(crate) record: Record,
-    pub(crate) members: BTreeMap<CallSid, Participant>,
+    /// Each in a box: a map makes room for eleven, and most conferences have few.
+    pub(crate) members: BTreeMap<CallSid, Box<Participant>>,
     pub(crate) labels: BTreeMap<String, CallSid>,
     /// Who is coached, by whom.
     pub(crate) coaches: BTreeSet<(CallSid, CallSid)>,

@@ -101,7 +101,7 @@ impl World {
             self.forget_deadline(Touched::Call(sid));
             let record = Box::new(call.record.clone());
             ctx.push(Effect::Write(Change::Call { record, state: String::new() }));
-            self.after_end(call, &base, ctx);
+            self.after_end(*call, &base, ctx);
         }
     }
 

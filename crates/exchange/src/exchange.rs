@@ -27,7 +27,8 @@ pub(crate) enum Touched {
 /// All calls and conferences that are not over.
 #[derive(Debug, Default)]
 pub(crate) struct World {
-    pub(crate) calls: BTreeMap<CallSid, Call>,
+    /// Each in a box, as a map keeps room for as many again.
+    pub(crate) calls: BTreeMap<CallSid, Box<Call>>,
     pub(crate) conferences: BTreeMap<ConferenceSid, Conference>,
     /// Each account's conferences by name.
     pub(crate) names: BTreeMap<(AccountSid, String), ConferenceSid>,

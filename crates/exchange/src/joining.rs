@@ -184,7 +184,7 @@ impl World {
             edges: Edges::default(),
             route: None,
         };
-        conference.members.insert(call, participant);
+        conference.members.insert(call, Box::new(participant));
         self.touch_participant(call);
         self.touch_conference(sid);
     }

@@ -96,7 +96,7 @@ impl World {
         } else {
             call.dial_out(dialout, ctx);
         }
-        self.calls.insert(sid, call);
+        self.calls.insert(sid, Box::new(call));
         self.touch(sid);
         sid
     }

@@ -69,7 +69,7 @@ impl Exchange {
         for (record, state) in alive.calls {
             let state = read(&record.sid, &state)?;
             let call = CallState::restored(state, record, world, now);
-            world.calls.insert(call.record.sid, call);
+            world.calls.insert(call.record.sid, Box::new(call));
         }
         world.know_queues(alive.queues);
         world.queue_up();
@@ -81,7 +81,7 @@ impl Exchange {
             conference.labels.extend(record.label.clone().map(|label| (label, record.call)));
             conference.coaches.extend(participant.edge());
             let call = record.call;
-            conference.members.insert(call, participant);
+            conference.members.insert(call, Box::new(participant));
             conference.note_sidebar(call);
         }
         for (record, state) in alive.recordings {
