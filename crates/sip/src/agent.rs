@@ -218,7 +218,8 @@ pub struct Agent {
     pub(crate) random: ChaCha12Rng,
     /// Makes the tags of answers for which nothing is kept.
     pub(crate) secret: [u8; 32],
-    pub(crate) calls: BTreeMap<CallId, Call>,
+    /// Each in a box, as a map keeps room for as many again.
+    pub(crate) calls: BTreeMap<CallId, Box<Call>>,
     /// The calls by our tag.
     pub(crate) dialogs: BTreeMap<String, CallId>,
     pub(crate) servers: BTreeMap<Key, Server>,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::dialog::Dialog;
 use crate::digest::Proof;
-use crate::message::Message;
+use crate::message::{Message, Start};
 use crate::reliable::{Early, Reliable};
 use rand_chacha::rand_core::RngCore;
 
@@ -176,6 +176,17 @@ impl Call {
         }
         self.offering = true;
         sdp::under_version(&self.described, self.dialog.version)
+    }
+
+    /// Notes that both sides know of the dialog, and lets go of what only the way there needed.
+    pub fn comes_up(&mut self) {
+        self.state = State::Up;
+        let method = String::new();
+        self.invite = Message {
+            start: Start::Request { method, uri: String::new() },
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
     }
 
     /// The CSeq number of the INVITE that made the call.

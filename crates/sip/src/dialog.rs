@@ -100,7 +100,8 @@ impl Agent {
             body: Vec::new(),
         };
         self.dialogs.insert(dialog.local_tag.clone(), id);
-        self.calls.insert(id, Call::new(State::Up, dialog, nothing, self.config.terms.clone()));
+        let call = Call::new(State::Up, dialog, nothing, self.config.terms.clone());
+        self.calls.insert(id, Box::new(call));
         id
     }
 }

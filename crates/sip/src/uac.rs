@@ -81,7 +81,7 @@ impl Agent {
         call.invite.body = call.offer(media);
         call.invite.push("Content-Type", "application/sdp");
         self.dialogs.insert(call.dialog.local_tag.clone(), id);
-        self.calls.insert(id, call);
+        self.calls.insert(id, Box::new(call));
         self.send_invite(id, now);
     }
 
@@ -354,7 +354,7 @@ impl Agent {
     fn up(&mut self, id: CallId, message: &Message, now: Instant) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let canceled = matches!(call.state, State::Calling { canceled: true, .. });
-        call.state = State::Up;
+        call.comes_up();
         call.offering = false;
         call.dialog.remote_tag = message.tag("To").map(str::to_owned);
         call.dialog.refresh(message);

@@ -346,7 +346,7 @@ impl Agent {
         call.server = Some(Arc::clone(key));
         call.source = Some(source);
         self.shares.count(source, 0, 1);
-        self.calls.insert(id, call);
+        self.calls.insert(id, Box::new(call));
         if let Some(server) = self.servers.get_mut(key) {
             server.call = Some(id);
             server.expires = now + RINGS_MAX;

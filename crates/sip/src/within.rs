@@ -219,7 +219,7 @@ impl Agent {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.server = None;
         let first = call.state == State::Answered;
-        call.state = State::Up;
+        call.comes_up();
         if call.ending {
             return self.end(id, now);
         }
