@@ -85,6 +85,8 @@ enum Kind {
 const CASES: &[Case] = &[
     carry("100 legs, rooms of 4", &["--legs", "100", "--room-size", "4"]),
     carry("400 legs, rooms of 4", &["--legs", "400", "--room-size", "4"]),
+    carry("400 legs, rooms of 2", &["--legs", "400", "--room-size", "2"]),
+    carry("400 legs, rooms of 50", &["--legs", "400", "--room-size", "50"]),
     carry("1,000 legs, rooms of 4", &["--legs", "1000", "--room-size", "4"]),
     carry("250 legs, one room", &["--legs", "250", "--room-size", "250"]),
     carry("400 legs, rooms of 4, SRTP", &["--legs", "400", "--room-size", "4", "--srtp"]),
