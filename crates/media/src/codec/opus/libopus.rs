@@ -5,15 +5,19 @@ use opus::{Application, Bandwidth, Bitrate, Channels, Signal};
 use super::Settings;
 use crate::rate::Rate;
 
-pub struct Encoder(opus::Encoder);
+pub struct Encoder {
+    library: opus::Encoder,
+    fec: bool,
+}
 
 impl Encoder {
     pub fn new(settings: &Settings) -> Self {
         let made = opus::Encoder::new(Rate::Full.hertz(), Channels::Mono, Application::Voip);
-        let mut encoder = Self(made.expect("48 kHz and one channel are among its settings"));
-        let _ = encoder.0.set_complexity(settings.complexity.into());
-        let _ = encoder.0.set_inband_fec(settings.fec);
-        let _ = encoder.0.set_dtx(settings.dtx);
+        let library = made.expect("48 kHz and one channel are among its settings");
+        let mut encoder = Self { library, fec: settings.fec };
+        let _ = encoder.library.set_complexity(settings.complexity.into());
+        let _ = encoder.library.set_inband_fec(settings.fec);
+        let _ = encoder.library.set_dtx(settings.dtx);
         encoder.set(settings);
         encoder
     }
@@ -28,20 +32,21 @@ impl Encoder {
             _ => Bandwidth::Fullband,
         };
         // None is refused within its bounds, and within them the settings are.
-        let _ = self.0.set_bitrate(Bitrate::Bits(settings.bitrate as i32));
-        let _ = self.0.set_max_bandwidth(bandwidth);
-        let _ = self.0.set_packet_loss_perc(settings.loss.into());
+        let _ = self.library.set_bitrate(Bitrate::Bits(settings.bitrate as i32));
+        let _ = self.library.set_max_bandwidth(bandwidth);
+        let _ = self.library.set_packet_loss_perc(settings.loss.into());
     }
 
-    /// Codes without linear prediction, unless much is lost, and without that from one frame to the next, or as is
-    /// best again.
+    /// Codes without linear prediction, unless there are too few bits for that, and without it from one frame to the
+    /// next, or as is best again. Where losses are to be repeated the library predicts whatever else is asked for.
     pub fn stand_apart(&mut self, apart: bool) {
-        let _ = self.0.set_prediction_disabled(apart);
-        let _ = self.0.set_signal(if apart { Signal::Music } else { Signal::Auto });
+        let _ = self.library.set_prediction_disabled(apart);
+        let _ = self.library.set_signal(if apart { Signal::Music } else { Signal::Auto });
+        let _ = self.library.set_inband_fec(self.fec && !apart);
     }
 
     pub fn encode(&mut self, frame: &[i16], payload: &mut [u8]) -> Option<usize> {
-        self.0.encode(frame, payload).ok()
+        self.library.encode(frame, payload).ok()
     }
 }
 
