@@ -22,29 +22,11 @@ const NEAR: f32 = 6.0;
 /// One stream that we send.
 ///
 /// A clone goes on where the original is. That of Opus costs as much as encoding the last two ticks again, and
-/// stands by itself at first; that of G.722 allocates nothing where it takes another's place.
-#[derive(Debug)]
+/// stands by itself at first.
+#[derive(Debug, Clone)]
 pub struct Encoder(Coding);
 
-impl Clone for Encoder {
-    fn clone(&self) -> Self {
-        Self(match &self.0 {
-            Coding::Pcmu => Coding::Pcmu,
-            Coding::Pcma => Coding::Pcma,
-            Coding::G722(g722) => Coding::G722(g722.clone()),
-            Coding::Opus(opus) => Coding::Opus(opus.clone()),
-        })
-    }
-
-    fn clone_from(&mut self, source: &Self) {
-        match (&mut self.0, &source.0) {
-            (Coding::G722(g722), Coding::G722(source)) => g722.clone_from(source),
-            _ => *self = source.clone(),
-        }
-    }
-}
-
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Coding {
     Pcmu,
     Pcma,
@@ -89,13 +71,35 @@ impl Encoder {
         }
     }
 
-    /// Returns one that goes on where this one was before the last tick that it has encoded, where the codec keeps what
-    /// that takes: Opus alone does. It stands by itself at first.
-    pub fn earlier(&self) -> Option<Self> {
-        match &self.0 {
-            Coding::Opus(opus) => Some(Self(Coding::Opus(Box::new(opus.earlier())))),
-            Coding::Pcmu | Coding::Pcma | Coding::G722(_) => None,
+    /// Returns one for a far end that has heard these two ticks of another encoder; `led` says that the last of them led over
+    /// to what stands by itself, or did. What it encodes next does.
+    pub fn after(codec: Codec, ticks: [&[i16]; 2], led: bool) -> Self {
+        if let Codec::Opus(options) = codec {
+            return Self(Coding::Opus(Box::new(opus::Encoder::after(options, ticks, led))));
         }
+        let mut encoder = Self::new(codec);
+        for tick in ticks {
+            encoder.encode(tick, &mut [0; PAYLOAD_MAX]);
+        }
+        encoder
+    }
+
+    /// Whether the last tick led over to what stands by itself, or did.
+    pub fn has_led(&self) -> bool {
+        matches!(&self.0, Coding::Opus(opus) if opus.has_led())
+    }
+
+    /// Returns what it remembers, where that is little: in G.722.
+    pub fn memory(&self) -> Option<Memory> {
+        match &self.0 {
+            Coding::G722(g722) => Some(Memory(g722.as_ref().clone())),
+            Coding::Pcmu | Coding::Pcma | Coding::Opus(_) => None,
+        }
+    }
+
+    /// Returns one that remembers this.
+    pub fn remembering(memory: &Memory) -> Self {
+        Self(Coding::G722(Box::new(memory.0.clone())))
     }
 
     /// Encodes the samples of one tick at the codec's rate.
@@ -111,6 +115,17 @@ impl Encoder {
             Coding::G722(g722) => g722.encode(frame, payload),
             Coding::Opus(opus) => opus.encode(frame, payload),
         }
+    }
+}
+
+/// What an encoder remembers of all that it has encoded.
+#[derive(Debug, Clone)]
+pub struct Memory(g722::Encoder);
+
+impl Memory {
+    /// See [`Encoder::is_near`].
+    pub fn is_near(&self, other: &Self, frame: &[i16]) -> bool {
+        self.0.distance(&other.0, frame) <= NEAR * NEAR
     }
 }
 

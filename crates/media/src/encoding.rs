@@ -5,16 +5,16 @@
 //! only when its own encoder has encoded the same for a while and both remember alike. Two encoders of Opus
 //! never do, so that both lead over to what stands by itself first, in the same tick.
 
-use crate::codec::{Encoder, PAYLOAD_MAX};
+use crate::codec::{Encoder, Memory, PAYLOAD_MAX};
 use crate::command::Codec;
-use crate::stream::Follows;
+use crate::document::Follows;
 
 /// Ticks of the same sound after which two encoders remember alike: 200 ms.
 pub const ALIKE_AFTER: u32 = 10;
 
 /// Ticks for which a leg that hears what all hear waits for a moment in which nobody hears the change: 2 s. In speech
 /// one comes with the first pause, in a tone that goes on it may not.
-const WAIT_MAX: u32 = 100;
+pub const WAIT_MAX: u32 = 100;
 /// Ticks from one time to the next at which a shared encoder stands by itself for those who come: what is predicted
 /// from what was before takes fewer bits.
 const APART_EVERY: u32 = 10;
@@ -78,6 +78,16 @@ impl Own {
         self.encoder = Some(encoder);
     }
 
+    /// Whether its last packet led over to what stands by itself.
+    pub fn has_led(&self) -> bool {
+        self.led
+    }
+
+    /// Returns what the far end remembers, where that is little.
+    pub fn memory(&self) -> Option<Memory> {
+        self.encoder.as_ref()?.memory()
+    }
+
     /// Encodes a tick; `shared` is the encoder from which the leg comes.
     pub fn encode(
         &mut self,
@@ -100,7 +110,7 @@ impl Own {
     }
 
     /// Lets the next packet lead over, where the leg is encoded for alone.
-    fn lead_over(&mut self) {
+    pub fn lead_over(&mut self) {
         if let Some(encoder) = &mut self.encoder {
             encoder.stand_apart();
             self.leads = true;

@@ -48,7 +48,6 @@ mod rtp;
 mod shard;
 mod source;
 mod srtp;
-mod stream;
 mod suppressor;
 mod talkers;
 mod transmits;

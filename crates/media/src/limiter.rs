@@ -35,6 +35,20 @@ pub struct Limiter {
     held: [i32; BLOCK_MAX],
 }
 
+/// How much a limiter turns down, and how long it will.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gain {
+    factor: f32,
+    hold: u16,
+}
+
+impl Gain {
+    /// Whether a listener may go from one to the other unnoticed: they differ by 0.2 dB at most.
+    pub fn is_like(self, other: Self) -> bool {
+        (self.factor - other.factor).abs() <= 0.02 * self.factor
+    }
+}
+
 /// Returns the samples of [`LOOK_AHEAD`], by which everything is late.
 pub const fn look_ahead(rate: Rate) -> usize {
     rate.samples() / BLOCKS
@@ -68,9 +82,25 @@ impl Limiter {
         self.held[..look_ahead(rate)].copy_from_slice(sound);
     }
 
-    /// Whether a listener may go from one to the other unnoticed: their gains differ by 0.2 dB at most.
+    /// Goes on where this sound is held back, at some gain.
+    pub(crate) fn resume(rate: Rate, gain: Gain, held: &[i32]) -> Self {
+        let mut limiter = Self { needed: needed(held), rate, ..Self::new() };
+        limiter.held[..look_ahead(rate)].copy_from_slice(held);
+        limiter.set_gain(gain);
+        limiter
+    }
+
+    pub(crate) fn gain(&self) -> Gain {
+        Gain { factor: self.gain, hold: self.hold }
+    }
+
+    pub(crate) fn set_gain(&mut self, gain: Gain) {
+        (self.gain, self.hold) = (gain.factor, gain.hold);
+    }
+
+    /// Whether a listener may go from one to the other unnoticed.
     pub fn is_like(&self, other: &Self) -> bool {
-        (self.gain - other.gain).abs() <= 0.02 * self.gain
+        self.gain().is_like(other.gain())
     }
 
     /// Writes the sound of one tick to `frame` within full scale, [`look_ahead`] samples late.

@@ -7,6 +7,7 @@ use crate::SAMPLES;
 use crate::codec::PAYLOAD_MAX;
 use crate::command::{Codec, Event, LegId, PlayTo, PlayerId};
 use crate::desk::Desk;
+use crate::document::Documents;
 use crate::dtmf::{Sending, Step};
 use crate::leg::Leg;
 use crate::legs::Legs;
@@ -19,7 +20,6 @@ use crate::room::Room;
 use crate::rtcp;
 use crate::rtp::Header;
 use crate::shard::{Channel, EVENTS_MAX};
-use crate::stream::Streams;
 use crate::talkers;
 use crate::transmits::{Envelope, Transmits};
 
@@ -42,7 +42,7 @@ pub struct Round<'a> {
 
 impl Round<'_> {
     /// Mixes a room and sends to its legs.
-    pub fn room(&mut self, room: &mut Room, legs: &mut Legs, streams: &mut Streams) {
+    pub fn room(&mut self, room: &mut Room, legs: &mut Legs, documents: &mut Documents) {
         room.begin(self.desk);
         self.gather(room, legs);
         room.dominant.observe(room.speaking.drain(..));
@@ -56,7 +56,7 @@ impl Round<'_> {
                 // Whoever leaves a shared encoder takes it as it was before this tick.
                 shares_memory |= !leg.options.codec.is_stateless();
                 if !leg.own.shared {
-                    streams.release(leg);
+                    documents.release(leg);
                     let encodings = &mut room.buses.at(leg.rate()).encodings;
                     encodings.join(leg.options.codec, &mut leg.own);
                 }
@@ -64,7 +64,7 @@ impl Round<'_> {
                     self.send_shared(room, leg);
                 }
             } else {
-                self.send_mix(room, leg, streams);
+                self.send_mix(room, leg, documents);
             }
         }
         if shares_memory {
@@ -169,7 +169,7 @@ impl Round<'_> {
     }
 
     /// Sends the mix as one leg alone hears it.
-    fn send_mix(&mut self, room: &mut Room, leg: &mut Leg, streams: &mut Streams) {
+    fn send_mix(&mut self, room: &mut Room, leg: &mut Leg, documents: &mut Documents) {
         let mut heard = self.nothing_heard(leg.rate());
         let bus = room.buses.at(leg.rate());
         if leg.own.shared {
@@ -179,16 +179,16 @@ impl Round<'_> {
         for whisper in room.whispers.iter().filter(|whisper| whisper.to == leg.id) {
             add_to(&mut heard, &whisper.sound);
         }
-        self.send_alone(leg, &mut heard, Some(room), streams);
+        self.send_alone(leg, &mut heard, Some(room), documents);
         self.desk.heard = heard;
     }
 
     /// Sends to a leg without a room what is played to it.
-    pub fn loose(&mut self, leg: &mut Leg, streams: &mut Streams) {
+    pub fn loose(&mut self, leg: &mut Leg, documents: &mut Documents) {
         self.listen(leg);
         leg.own.may_share(false, leg.options.codec, None);
         let mut heard = self.nothing_heard(leg.rate());
-        self.send_alone(leg, &mut heard, None, streams);
+        self.send_alone(leg, &mut heard, None, documents);
         self.desk.heard = heard;
         self.finish(leg);
     }
@@ -223,13 +223,13 @@ impl Round<'_> {
         leg: &mut Leg,
         heard: &mut [i32],
         room: Option<&mut Room>,
-        streams: &mut Streams,
+        documents: &mut Documents,
     ) {
         let (codec, rate) = (leg.options.codec, leg.rate());
         let played = room.as_ref().and_then(|room| room.played.as_deref());
         let played = played.filter(|_| !leg.played_fade.is_silent());
         let hears_room = played.is_some() || heard.iter().fold(0, |all, sample| all | sample) != 0;
-        if let Some(payload) = streams.payload(leg, !hears_room, self.encoded) {
+        if let Some(payload) = documents.payload(leg, !hears_room, self.encoded) {
             return self.transmit(leg, payload);
         }
         add_players(leg, played, heard);

@@ -13,6 +13,7 @@ use crate::command::{
     Route, ShardStats, TapId, Transmit, Voiced,
 };
 use crate::desk::Desk;
+use crate::document::Documents;
 use crate::fade::Fade;
 use crate::leg::{Heard, Leg, Pending};
 use crate::legs::Legs;
@@ -23,7 +24,6 @@ use crate::room::Tap;
 use crate::rooms::Rooms;
 use crate::round::Round;
 use crate::rtp;
-use crate::stream::Streams;
 use crate::transmits::Transmits;
 use crate::turn::{SLOTS, Waits, emptiest};
 
@@ -69,7 +69,7 @@ pub struct Shard {
     recordings: BTreeMap<RecordingId, Source>,
     recorded: Waiting,
     transmits: Transmits,
-    streams: Streams,
+    documents: Documents,
     desk: Desk,
     events: VecDeque<Event>,
     random: u64,
@@ -94,7 +94,7 @@ impl Shard {
             recordings: BTreeMap::new(),
             recorded: Waiting::default(),
             transmits: Transmits::default(),
-            streams: Streams::default(),
+            documents: Documents::default(),
             desk: Desk::default(),
             events: VecDeque::new(),
             random: seed | 1,
@@ -134,6 +134,9 @@ impl Shard {
             Command::AddLeg(id, options) => self.add_leg(id, *options, now),
             Command::UpdateLeg(id, options) => {
                 if let Some(leg) = self.legs.get_mut(id) {
+                    if leg.options.codec != options.codec.in_packets(options.ptime_ms) {
+                        self.documents.release(leg);
+                    }
                     leg.update(*options, now);
                 }
             }
@@ -285,12 +288,12 @@ impl Shard {
                     && !room.turn.rests()
                 {
                     round.clock = room.turn.usual(due, now);
-                    round.room(room, &mut self.legs, &mut self.streams);
+                    round.room(room, &mut self.legs, &mut self.documents);
                 }
             }
             What::Loose(place) => {
                 for leg in self.legs.loose_mut(part.slot, place, LOOSE_AT_ONCE) {
-                    round.loose(leg, &mut self.streams);
+                    round.loose(leg, &mut self.documents);
                 }
             }
         }
@@ -316,7 +319,7 @@ impl Shard {
 
     /// Ends a tick: legs whose ramps are down go where they are to go.
     pub fn finish_tick(&mut self) {
-        self.streams.finish();
+        self.documents.finish();
         self.settle();
         while let Some((id, slot)) = self.turning.pop() {
             self.rooms.move_to(id, slot);

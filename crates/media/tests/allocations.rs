@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use media::{
     AudioLevel, Channel, Cleaning, Codec, Command, Encoder, Header, Hears, LegId, LegOptions,
-    PACKET_MAX, PAYLOAD_MAX, RoomId, Route, Shard, Speaks, TICK,
+    PACKET_MAX, PAYLOAD_MAX, PlayTo, PlayerId, RoomId, Route, Shard, Speaks, TICK,
 };
 
 const WARM: u32 = 400;
@@ -93,4 +94,30 @@ fn nothing_is_allocated_in_a_tick_of_telephones() {
 #[test]
 fn nothing_is_allocated_in_a_tick_of_telephones_and_wide_band_phones() {
     assert_eq!(allocations(&[Codec::Pcmu, Codec::G722]), 0);
+}
+
+#[test]
+fn nothing_is_allocated_in_a_tick_of_those_who_wait_once_the_music_has_been_heard() {
+    let start = Instant::now();
+    let mut shard = Shard::new(1);
+    let music: Arc<[i16]> = (0..16_000).map(|at| (at * at % 4_001) as i16).collect();
+    let mut tick = |number: u32| {
+        let now = start + TICK * number;
+        // One after the other comes, so that each is elsewhere in it.
+        if number.is_multiple_of(7) && number < 140 {
+            let (leg, player) = (LegId(number.into()), PlayerId(number.into()));
+            let codec = if number.is_multiple_of(2) { Codec::Pcmu } else { Codec::G722 };
+            let options = LegOptions::plain(codec, 96, address(number.into()));
+            shard.handle_command(Command::AddLeg(leg, Box::new(options)), now);
+            let (to, pcm) = (PlayTo::Leg(leg), music.clone());
+            let play = Command::Play { player, to, pcm, loops: None, paused: false };
+            shard.handle_command(play, now);
+        }
+        shard.handle_tick(now);
+        while shard.poll_transmit(now).is_some() {}
+        while shard.poll_event().is_some() {}
+    };
+    (0..WARM).for_each(&mut tick);
+    let counted = allocation_counter::measure(|| (WARM..WARM + TICKS).for_each(&mut tick));
+    assert_eq!(counted.count_total, 0);
 }

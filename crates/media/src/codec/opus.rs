@@ -82,9 +82,9 @@ pub struct Encoder {
     settings: Settings,
     /// What was encoded last, the oldest first.
     recent: [[i16; SAMPLES_MAX]; PRIMED],
-    /// Whether what followed each of these was to be coded without linear prediction: the change from one to the other
-    /// takes a packet that leads over.
-    led_over: [bool; PRIMED],
+    /// Whether what follows the last one is to be coded without linear prediction: the change from one to the other takes
+    /// a packet that leads over.
+    led: bool,
     /// Ticks that are still to stand by themselves.
     apart: u8,
 }
@@ -98,7 +98,8 @@ impl fmt::Debug for Encoder {
 /// No library lets its state be copied, so the copy hears again what was heard last.
 impl Clone for Encoder {
     fn clone(&self) -> Self {
-        self.primed(PRIMED)
+        let recent = self.recent.each_ref().map(|frame| &frame[..]);
+        Self::primed(self.options, self.settings.loss, recent, self.has_led())
     }
 }
 
@@ -110,24 +111,28 @@ impl Encoder {
     fn with(options: OpusOptions, loss: u8) -> Self {
         let settings = Settings::new(&options, loss);
         let library = library::Encoder::new(&settings);
-        let (recent, led_over) = ([[0; SAMPLES_MAX]; PRIMED], [false; PRIMED]);
-        Self { library, options, settings, recent, led_over, apart: 0 }
+        let recent = [[0; SAMPLES_MAX]; PRIMED];
+        Self { library, options, settings, recent, led: false, apart: 0 }
     }
 
-    /// See [`super::Encoder::earlier`].
-    pub fn earlier(&self) -> Self {
-        self.primed(PRIMED - 1)
+    /// See [`super::Encoder::after`].
+    pub fn after(options: OpusOptions, ticks: [&[i16]; PRIMED], led: bool) -> Self {
+        Self::primed(options, LOSS_ASSUMED, ticks, led)
     }
 
-    /// Returns one that has heard the first so many of what was encoded last.
-    fn primed(&self, ticks: usize) -> Self {
-        let mut other = Self::with(self.options, self.settings.loss);
-        other.library.stand_apart(self.led_over[ticks - 1]);
-        for frame in &self.recent[..ticks] {
-            other.encode(frame, &mut [0; super::PAYLOAD_MAX]);
+    fn primed(options: OpusOptions, loss: u8, ticks: [&[i16]; PRIMED], led: bool) -> Self {
+        let mut primed = Self::with(options, loss);
+        primed.library.stand_apart(led);
+        for tick in ticks {
+            primed.encode(tick, &mut [0; super::PAYLOAD_MAX]);
         }
-        other.stand_apart();
-        other
+        primed.stand_apart();
+        primed
+    }
+
+    /// Whether the last tick led over to what stands by itself, or did.
+    pub fn has_led(&self) -> bool {
+        self.led
     }
 
     /// Lets what is encoded next stand by itself, so that nobody need remember what was before.
@@ -150,8 +155,7 @@ impl Encoder {
         let Ok(frame) = <&[i16; SAMPLES_MAX]>::try_from(frame) else { return 0 };
         let length = self.tick(frame, payload);
         let predicts = payload[..length].first().is_none_or(|&first| Contents::of(first).predicts);
-        self.led_over.rotate_left(1);
-        self.led_over[PRIMED - 1] = self.apart > 0 || !predicts;
+        self.led = self.apart > 0 || !predicts;
         if self.apart > 0 {
             self.apart -= 1;
             if self.apart == 0 {

@@ -44,7 +44,7 @@ impl Shard {
     pub(super) fn depart(&mut self, id: LegId) {
         let mut leg = self.legs.remove(id);
         if let Some(leg) = &mut leg {
-            self.streams.release(leg);
+            self.documents.release(leg);
             for player in leg.sounds() {
                 self.players.remove(&player);
             }

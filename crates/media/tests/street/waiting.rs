@@ -7,7 +7,7 @@ use media::{
 use media::{SAMPLES, Sound, Source, Speaks, TapId, Track, look_ahead};
 
 use crate::chance::Chance;
-use crate::ears::{level, peak, roughness};
+use crate::ears::{level, loudness, peak, roughness};
 use crate::phone::{AMPLITUDE, CODECS, OPUS, Phone, address, report_of_loss, silence, tone};
 use crate::rooms::{ROOM, Street, leg};
 
@@ -94,25 +94,77 @@ fn encodings(street: &mut Street) -> u64 {
     street.shard.stats().encoded - before
 }
 
+/// Music that ends where a tick does.
+const EVEN: u32 = 125 * 256;
+
 #[test]
-fn music_for_many_is_encoded_once_for_each_place_where_somebody_is() {
+fn music_for_many_is_encoded_once_wherever_they_are() {
     for codec in CODECS {
-        let pcm = music();
+        let pcm = music_of(HERTZ, EVEN);
         let mut street = Street::new();
         (0..20).for_each(|_| _ = street.call(waiting(codec)));
         play(&mut street, &pcm, 0..10);
         street.run(400);
         play(&mut street, &pcm, 10..20);
-        street.run(1_400);
-        // Without a memory, what was encoded for those ahead is there already.
-        let wanted = if codec.is_stateless() { 50 } else { 100 };
-        assert_eq!(encodings(&mut street), wanted, "{codec:?}");
-        street.run(3_000);
-        let wanted = if codec.is_stateless() { 0 } else { 100 };
-        assert_eq!(encodings(&mut street), wanted, "{codec:?}");
+        // In a steady tone the moment in which an encoder of G.722 may be changed for another hardly comes.
+        street.run(2_600);
+        assert_eq!(encodings(&mut street), 50, "{codec:?}");
+        street.run(8_000);
+        assert_eq!(encodings(&mut street), 0, "{codec:?}");
         for phone in &street.phones {
             let heard = level(&phone.heard, HERTZ, phone.rate());
             assert!((heard - AMPLITUDE).abs() < 0.1 * AMPLITUDE, "{codec:?}: {heard}");
+        }
+    }
+}
+
+/// Returns music in which much happens: notes of a second's fourth, the first of them of this many hertz.
+fn notes(length: u32) -> Pcm {
+    let sample = |at: u32| {
+        let hertz = [523.25, 659.25, 784.0, 440.0, 587.33, 698.46][(at / 2_000) as usize % 6];
+        let (since, seconds) = (f64::from(at % 2_000) / 2_000.0, f64::from(at) / 8_000.0);
+        let swell = (since * 12.0).min(1.0) * (1.0 - since);
+        (tone(hertz, 6_000.0)(seconds) + tone(2.0 * hertz, 2_000.0)(seconds)) * swell
+    };
+    (0..length).map(|at| sample(at) as i16).collect()
+}
+
+#[test]
+fn listeners_at_hundreds_of_places_take_no_more_encodings_than_one() {
+    // The last one begins anew within a tick, each time elsewhere in it.
+    for (codec, length, count) in
+        [(Codec::G722, 48_000, 300), (OPUS, 48_000, 150), (OPUS, 48_003, 30)]
+    {
+        let pcm = notes(length);
+        let mut street = Street::new();
+        (0..count).for_each(|_| _ = street.call(waiting(codec)));
+        for who in 0..count {
+            play(&mut street, &pcm, who..who + 1);
+            street.run(20);
+        }
+        street.run(6_000 - 20 * count as u32);
+        street.run(2_500);
+        let before = street.shard.stats().encoded;
+        street.run(6_000);
+        let encoded = street.shard.stats().encoded - before;
+        assert_eq!(
+            encoded,
+            if length.is_multiple_of(160) { 0 } else { 300 },
+            "{codec:?}, {length}"
+        );
+        // Each hears what it would hear alone: the same notes, as loud.
+        let alone = {
+            let mut street = Street::new();
+            street.call(waiting(codec));
+            street.command(Command::Record(RecordingId(1), Source::Leg(leg(0), Track::Outbound)));
+            play(&mut street, &pcm, 0..1);
+            street.run(6_000);
+            street.run(6_000);
+            loudness(&street.phones[0].heard)
+        };
+        for (who, phone) in street.phones.iter().enumerate() {
+            let heard = loudness(&phone.heard);
+            assert!((heard / alone - 1.0).abs() < 0.02, "{codec:?}, {who}: {heard}, {alone}");
         }
     }
 }
@@ -172,8 +224,9 @@ fn who_comes_to_what_others_hear_and_leaves_it_hears_no_seam() {
 
 #[test]
 fn who_loses_much_of_what_can_be_repeated_is_encoded_for_alone() {
+    let codec = Codec::Opus(OpusOptions { fec: true, ..OpusOptions::default() });
     let mut street = Street::new();
-    (0..4).for_each(|_| _ = street.call(waiting(repeating())));
+    (0..4).for_each(|_| _ = street.call(waiting(codec)));
     play(&mut street, &music(), 0..4);
     street.run(1_000);
     let report = |street: &mut Street, who: usize, percent: u32| {
@@ -182,22 +235,29 @@ fn who_loses_much_of_what_can_be_repeated_is_encoded_for_alone() {
             shard.handle_datagram(leg(who), Channel::Rtcp, address(leg(who)), &report, now);
         });
     };
-    for (percent, wanted) in [(5, 50), (30, 100), (1, 50)] {
+    for (percent, wanted) in [(5, 50), (30, 100), (2, 50)] {
         report(&mut street, 2, percent);
-        street.run(600);
+        street.run(1_600);
         assert_eq!(encodings(&mut street), wanted, "{percent} % lost");
         assert_eq!(street.phones[2].payloads == street.phones[1].payloads, wanted == 50);
     }
+    // Where nothing is lost, nothing is spent on repetition; what that takes is encoded once for both of them.
+    report(&mut street, 2, 0);
+    report(&mut street, 3, 0);
+    street.run(1_600);
+    assert_eq!(encodings(&mut street), 100);
+    let [.., usual, one, other] = &street.phones[..] else { unreachable!() };
+    assert!(one.payloads == other.payloads && one.payloads != usual.payloads);
 }
 
 #[test]
-fn silence_that_need_not_be_sent_is_encoded_once_and_not_sent() {
+fn silence_that_need_not_be_sent_is_encoded_no_more_and_not_sent() {
     let Codec::Opus(options) = OPUS else { unreachable!() };
     let codec = Codec::Opus(OpusOptions { dtx: true, ..options });
     let mut street = Street::new();
     (0..10).for_each(|_| _ = street.call(waiting(codec)));
-    street.run(1_000);
-    assert_eq!(encodings(&mut street), 50);
+    street.run(2_000);
+    assert_eq!(encodings(&mut street), 0);
     let packets: Vec<usize> = street.phones.iter().map(|phone| phone.packets).collect();
     assert!(packets.iter().all(|&count| (1..10).contains(&count)), "{packets:?}");
 }
