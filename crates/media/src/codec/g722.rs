@@ -91,7 +91,7 @@ const UPPER: [(i32, i32); 4] =
     [(-QQ2[1], WH[1]), (-QQ2[0], WH[0]), (QQ2[1], WH[1]), (QQ2[0], WH[0])];
 
 /// Both bands.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Bands {
     lower: Band<18_432, 8>,
     upper: Band<22_528, 10>,
@@ -150,7 +150,7 @@ impl Bands {
 pub const SAMPLES_PER_OCTET: usize = 2;
 
 /// What is encoded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Encoder {
     bands: Bands,
     mirror: Mirror,

@@ -218,14 +218,9 @@ impl Passes {
             return is_there.then_some(place);
         }
         let start = Start::of(&tick)?;
-        let is_same = pass.offset == start.offset && pass.loss == tick.loss;
-        let found = if is_same { Some(place.pass) } else { self.find(&tick, start.offset) };
-        if let Some(next) = found.and_then(|found| self.place(found, start))
-            && self.segment(next).is_some()
-        {
-            let is_alike = self.segment(place)?.leads_to(self.segment(next)?);
+        if let Some(next) = self.next(place, &tick, start) {
             self.take_front(place);
-            return is_alike.then_some(next);
+            return Some(next);
         }
         // Each segment ends with what leads over, so that the next one may begin with another's work as well.
         let goes_on = self.pass(place)?.loss == tick.loss;
@@ -236,6 +231,25 @@ impl Passes {
         self.begin(&tick, start, front)
     }
 
+    /// Returns the segment that may follow the one at whose end a leg is, if there is one: in the same pass, else in the
+    /// latest.
+    fn next(&self, place: Place, tick: &Tick<'_>, start: Start) -> Option<Place> {
+        let (pass, end) = (self.pass(place)?, self.segment(place)?);
+        let follows = |other: &Pass| {
+            let begin = other.segments.get(start.segment).and_then(Option::as_deref);
+            other.is_at(tick, start)
+                && begin.is_some_and(|begin| pass.leads_to(end, begin, tick.at))
+        };
+        if follows(pass) {
+            return self.place(place.pass, start);
+        }
+        let others = self.all.iter().enumerate();
+        let others = others.filter_map(|(index, other)| Some((index, other.as_deref()?)));
+        let latest =
+            others.filter(|(_, other)| follows(other)).max_by_key(|(_, other)| other.number);
+        self.place(latest?.0, start)
+    }
+
     /// Lets a leg in that was encoded for alone, where a segment begins.
     fn come(&mut self, tick: Tick<'_>, listener: &mut Listener<'_>) -> Option<Place> {
         let own = &mut *listener.own;
@@ -243,7 +257,7 @@ impl Passes {
             && own.follows.ticks > ALIKE_AFTER
             && (own.has_led() || !stands_apart(tick.codec))
         {
-            let found = self.find(&tick, start.offset).and_then(|found| self.place(found, start));
+            let found = self.find(&tick, start, true).and_then(|found| self.place(found, start));
             match found.and_then(|place| self.segment(place).map(|segment| (place, segment))) {
                 Some((place, segment)) => {
                     if segment.admits(&tick, listener) {
@@ -270,10 +284,16 @@ impl Passes {
         None
     }
 
-    /// Returns the pass of a document that has these ticks.
-    fn find(&self, tick: &Tick<'_>, offset: usize) -> Option<usize> {
-        let is_it = |pass: &Pass| pass.offset == offset && pass.is_of(tick);
-        self.all.iter().position(|pass| pass.as_deref().is_some_and(is_it))
+    /// Returns the latest pass of a document with these ticks that has that segment, or has not.
+    fn find(&self, tick: &Tick<'_>, start: Start, has: bool) -> Option<usize> {
+        let is_it = |pass: &Pass| {
+            pass.is_at(tick, start)
+                && pass.segments.get(start.segment).is_some_and(|segment| segment.is_some() == has)
+        };
+        let all = self.all.iter().enumerate();
+        let all = all.filter_map(|(index, pass)| Some((index, pass.as_deref()?)));
+        let latest = all.filter(|(_, pass)| is_it(pass)).max_by_key(|(_, pass)| pass.number);
+        latest.map(|(index, _)| index)
     }
 
     fn place(&self, pass: usize, start: Start) -> Option<Place> {
@@ -286,7 +306,7 @@ impl Passes {
         if !self.make_room(tick.codec) {
             return None;
         }
-        let index = match self.find(tick, start.offset) {
+        let index = match self.find(tick, start, false) {
             Some(index) => index,
             None => {
                 self.last += 1;
@@ -406,6 +426,28 @@ impl Pass {
         self.loss == tick.loss && self.codec == tick.codec && Arc::ptr_eq(&self.pcm, tick.pcm)
     }
 
+    fn is_at(&self, tick: &Tick<'_>, start: Start) -> bool {
+        self.offset == start.offset && self.is_of(tick)
+    }
+
+    /// Whether one who has heard a segment of this pass to its end may be sent another one, which begins at `at`: whoever
+    /// encoded that had heard the same for a while, and remembered what its end does, or nearly.
+    fn leads_to(&self, end: &Segment, begin: &Segment, at: usize) -> bool {
+        let (Some(last), Some(first)) = (end.states.last(), begin.states.first()) else {
+            return false;
+        };
+        let (Some(one), Some(other)) = (end.memories.last(), begin.memories.first()) else {
+            return last.gain.is_like(first.gain);
+        };
+        let is_near = || {
+            let (mut frame, rate) = ([0; SAMPLES_MAX], self.codec.rate());
+            let frame = &mut frame[..rate.samples()];
+            Heard::at(&self.pcm, at, rate, last.gain).next(&self.pcm, at, rate, frame);
+            one.is_near_enough(other, frame)
+        };
+        last.gain.is_like(first.gain) && (one == other || is_near())
+    }
+
     /// Returns the ticks of one of its segments.
     fn ticks_of(&self, segment: usize) -> usize {
         if segment + 1 < self.segments.len() {
@@ -518,12 +560,6 @@ impl Segment {
             memory.is_near(remembered, frame)
         };
         is_like && (own.follows.ticks > ALIKE_AFTER + WAIT_MAX || is_near())
-    }
-
-    /// Whether `other` may follow it: whoever encoded that had heard the same for a while.
-    fn leads_to(&self, other: &Self) -> bool {
-        let (end, begin) = (self.states.last(), other.states.first());
-        end.zip(begin).is_some_and(|(end, begin)| end.gain.is_like(begin.gain))
     }
 }
 

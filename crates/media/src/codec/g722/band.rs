@@ -10,14 +10,14 @@ const ILB: [i32; 32] = [
 const STEPS: usize = 353;
 
 /// How wide the quantizer's steps are: DET, and 2^28 divided by that.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     pub det: i32,
     pub inverse: u32,
 }
 
 /// A band whose step's logarithm is `NB_MAX` at most, and is shifted by `SHIFT` to become a step.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Band<const NB_MAX: i32, const SHIFT: i32> {
     pub step: Step,
     /// Its logarithm.

@@ -36,7 +36,7 @@ pub fn bounded(sample: i32) -> i16 {
 }
 
 /// What the filter of one end remembers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Mirror([i16; PAST]);
 
 impl Mirror {
