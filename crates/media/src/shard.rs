@@ -309,8 +309,8 @@ impl Shard {
         }
         let mut waits = Waits::default();
         for leg in room.members.iter().filter_map(|&place| self.legs.at(place)) {
-            if let Some((wait, every)) = leg.waits(now) {
-                waits.add(wait, every);
+            if let Some(waited) = leg.waits(now) {
+                waits.add(waited, leg.speaks_now);
             }
         }
         let better = waits.better(part.slot, &self.legs.in_slots(), room.members.len());

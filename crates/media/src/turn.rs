@@ -15,6 +15,8 @@ pub const SLOT: Duration = Duration::from_millis(TICK.as_millis() as u64 / SLOTS
 /// Ticks from when a leg came to when the turn is thought over, and from then to the next time.
 const SOON: u32 = 50;
 const EVERY: u32 = 500;
+/// How much more the packets of one matter who is heard than of one who is muted or silent, and may speak later.
+const HEARD: u32 = 4;
 /// By how much packets must wait less in the mean for the turn to change.
 const WORTH: Duration = Duration::from_millis(3);
 /// A slot may have so many legs more than its part of all, and so many percent.
@@ -73,23 +75,24 @@ impl Turn {
 }
 
 /// How long the last packet of each leg of a room waits for its turn, all in all, and how long it would in later
-/// slots.
+/// slots; of those who are heard it is counted more than once.
 #[derive(Debug, Default)]
 pub struct Waits {
     later: [Duration; SLOTS],
-    legs: u32,
+    packets: u32,
 }
 
 impl Waits {
     /// Takes a leg whose packets come `every` so often, and for how long the last one has been there.
-    pub fn add(&mut self, wait: Duration, every: Duration) {
+    pub fn add(&mut self, (wait, every): (Duration, Duration), is_heard: bool) {
         if every.is_zero() {
             return;
         }
-        self.legs += 1;
+        let packets = if is_heard { HEARD } else { 1 };
+        self.packets += packets;
         for (slots, sum) in (0..).zip(&mut self.later) {
             let wait = wait + SLOT * slots;
-            *sum += Duration::from_nanos((wait.as_nanos() % every.as_nanos()) as u64);
+            *sum += Duration::from_nanos((wait.as_nanos() % every.as_nanos()) as u64) * packets;
         }
     }
 
@@ -101,7 +104,7 @@ impl Waits {
         let best = (1..SLOTS)
             .filter(|later| legs[(slot + later) % SLOTS] + members <= most)
             .min_by_key(|&later| self.later[later])?;
-        let is_worth = self.later[best] + WORTH * self.legs < self.later[0];
+        let is_worth = self.later[best] + WORTH * self.packets < self.later[0];
         is_worth.then_some((slot + best) % SLOTS)
     }
 }
@@ -120,7 +123,7 @@ mod tests {
     fn waits(all: &[u32]) -> Waits {
         let mut waits = Waits::default();
         for &ms in all {
-            waits.add(MS * ms, TICK);
+            waits.add((MS * ms, TICK), true);
         }
         waits
     }
@@ -137,10 +140,16 @@ mod tests {
         assert_eq!(waits(&[]).better(2, &empty, 0), None, "nobody sends");
         // In steps of 10 ms every other slot is the same.
         let mut tens = Waits::default();
-        tens.add(MS * 9, MS * 10);
+        tens.add((MS * 9, MS * 10), true);
         assert_eq!(tens.better(0, &empty, 1), Some(1));
-        tens.add(MS, Duration::ZERO);
-        assert_eq!(tens.legs, 1);
+        tens.add((MS, Duration::ZERO), true);
+        assert_eq!(tens.packets, HEARD);
+        // Whoever is heard matters more than whoever is not.
+        let mut one_talks = waits(&[18]);
+        for _ in 0..3 {
+            one_talks.add((MS, TICK), false);
+        }
+        assert_eq!(one_talks.better(0, &empty, 4), Some(1));
     }
 
     #[test]
