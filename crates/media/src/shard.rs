@@ -229,6 +229,7 @@ impl Shard {
 
     /// Mixes one tick of every room; the packets are ready to be polled after it.
     pub fn handle_tick(&mut self, now: Instant) {
+        self.settle();
         for slot in 0..SLOTS {
             let mut part = None;
             while let Some(next) = self.next_part(slot, part) {
@@ -459,12 +460,14 @@ impl Shard {
         if leg.route.room == route.room {
             leg.pending = None;
             leg.take_route(route);
-        } else if leg.route.room.is_none() {
-            self.enter(id, route);
-        } else {
-            leg.fade_out();
-            leg.pending = Some(Pending::Route(route));
+            return;
         }
+        // One without a room has nothing to lower, but may have had its turn in this tick.
+        match leg.route.room {
+            Some(_) => leg.fade_out(),
+            None => self.moving.push(id),
+        }
+        leg.pending = Some(Pending::Route(route));
     }
 
     fn enter(&mut self, id: LegId, route: Route) {
@@ -491,13 +494,16 @@ impl Shard {
         }
     }
 
-    /// Moves legs whose ramps are down.
-    fn settle(&mut self) {
+    /// Moves legs whose ramps are down, and those that were in no room.
+    ///
+    /// [`Self::finish_tick`] does as well: whoever does so amid a tick lets a leg have its turn twice in it, or not at all.
+    pub fn settle(&mut self) {
         let mut moving = std::mem::take(&mut self.moving);
         for id in moving.drain(..) {
             let Some(place) = self.legs.place(id) else { continue };
             let Some(leg) = self.legs.at_mut(place) else { continue };
-            let pending = leg.pending.take();
+            // It may have been told to stay meanwhile.
+            let Some(pending) = leg.pending.take() else { continue };
             if let Some(room) = leg.route.room.and_then(|room| self.rooms.get_mut(room)) {
                 room.members.retain(|&member| member != place);
                 room.dominant.forget(id);
@@ -511,9 +517,9 @@ impl Shard {
             let slot = self.legs.slot(place);
             self.legs.seat(place, false, slot);
             match pending {
-                Some(Pending::Route(route)) => self.enter(id, route),
-                Some(Pending::Depart) => self.depart(id),
-                Some(Pending::Remove) | None => self.forget(id),
+                Pending::Route(route) => self.enter(id, route),
+                Pending::Depart => self.depart(id),
+                Pending::Remove => self.forget(id),
             }
         }
         self.moving = moving;

@@ -238,8 +238,12 @@ impl MediaThread {
                 }
             }
             Input::Arrive(arriving) => self.arrive(*arriving),
-            // Whoever asked may have gone.
-            Input::Audibility(room, reply) => drop(reply.send(Mixed::of(&self.shard, room))),
+            Input::Audibility(room, reply) => {
+                // To who asks, whoever was let in before is there.
+                self.shard.settle();
+                // Whoever asked may have gone.
+                drop(reply.send(Mixed::of(&self.shard, room)));
+            }
             Input::ReadTap(tap, reply) => {
                 let mut heard = Vec::new();
                 self.shard.poll_tap(tap, &mut heard);
