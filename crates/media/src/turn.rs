@@ -12,9 +12,10 @@ pub const SLOTS: usize = 4;
 /// From the beginning of one to that of the next.
 pub const SLOT: Duration = Duration::from_millis(TICK.as_millis() as u64 / SLOTS as u64);
 
-/// Ticks from when a leg came to when the turn is thought over, and from then to the next time.
+/// Ticks from when a leg came to when the turn is thought over, and from then to the next time: after five seconds play-out knows its
+/// network, and waits for less.
 const SOON: u32 = 50;
-const EVERY: u32 = 500;
+const EVERY: u32 = 300;
 /// How much more the packets of one matter who is heard than of one who is muted or silent, and may speak later.
 const HEARD: u32 = 4;
 /// By how much packets must wait less in the mean for the turn to change.
