@@ -314,6 +314,9 @@ pub struct Transmit<'a> {
     pub channel: Channel,
     /// Where to.
     pub to: SocketAddr,
+    /// Whether sound comes from there and nowhere else, and has for a while: the socket may be connected to it for
+    /// as long as it goes on coming.
+    pub settled: bool,
     /// What to send.
     pub octets: &'a [u8],
 }

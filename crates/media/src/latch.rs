@@ -11,17 +11,22 @@ use std::time::{Duration, Instant};
 
 /// After this much silence of the source, another may take its place: a NAT that lost its state.
 const MOVES_AFTER: Duration = Duration::from_secs(3);
+/// A source has settled that has sent for so long without a pause of so long.
+const SETTLES_AFTER: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// One leg's latch.
 #[derive(Debug)]
 pub struct Latch {
     signalled: SocketAddr,
     source: Option<(SocketAddr, u32, Instant)>,
+    /// Since when it has sent without a pause.
+    since: Option<Instant>,
 }
 
 impl Latch {
     pub fn new(signalled: SocketAddr) -> Self {
-        Self { signalled, source: None }
+        Self { signalled, source: None, since: None }
     }
 
     /// A new session description names an address: whoever was latched must prove itself again.
@@ -43,6 +48,9 @@ impl Latch {
             }
         };
         if admitted {
+            if !self.is_at(from) || !self.sends(at) {
+                self.since = Some(at);
+            }
             self.source = Some((from, ssrc, at));
         }
         admitted
@@ -51,6 +59,20 @@ impl Latch {
     /// Whether what comes from there was taken last.
     pub fn is_at(&self, from: SocketAddr) -> bool {
         self.source.is_some_and(|(source, _, _)| source == from)
+    }
+
+    fn sends(&self, now: Instant) -> bool {
+        self.source.is_some_and(|(_, _, last)| now.saturating_duration_since(last) < PAUSE)
+    }
+
+    /// Whether packets come without a pause from where they were said to come from, so that nobody else would be
+    /// admitted now. One behind a NAT never settles: who is where it was said to be would be let in.
+    pub fn is_settled(&self, now: Instant) -> bool {
+        let Some((source, _, last)) = self.source else { return false };
+        let since = self.since.unwrap_or(last);
+        source == self.signalled
+            && last.saturating_duration_since(since) >= SETTLES_AFTER
+            && self.sends(now)
     }
 
     /// Returns where to send.
@@ -88,5 +110,39 @@ mod tests {
         assert_eq!(latch.remote(), at(3));
         assert!(latch.admits(at(1), 9, now + Duration::from_secs(5)));
         assert!(!latch.admits(at(3), 7, now + Duration::from_secs(60)));
+    }
+
+    /// Takes a packet each 20 ms; returns when the last one came.
+    fn send(latch: &mut Latch, port: u16, from: Instant, packets: u32) -> Instant {
+        for index in 0..packets {
+            latch.admits(at(port), 7, from + Duration::from_millis(20) * index);
+        }
+        from + Duration::from_millis(20) * (packets - 1)
+    }
+
+    #[test]
+    fn who_sends_for_a_second_from_where_it_was_said_to_be_has_settled_until_it_pauses() {
+        let mut latch = Latch::new(at(1));
+        assert!(!latch.is_settled(Instant::now()));
+        let last = send(&mut latch, 1, Instant::now(), 50);
+        assert!(!latch.is_settled(last));
+        let last = send(&mut latch, 1, last + Duration::from_millis(20), 2);
+        assert!(latch.is_settled(last + Duration::from_millis(99)));
+        assert!(!latch.is_settled(last + PAUSE));
+        let last = send(&mut latch, 1, last + PAUSE, 50);
+        assert!(!latch.is_settled(last), "it paused");
+        let last = send(&mut latch, 1, last, 3);
+        assert!(latch.is_settled(last));
+        latch.signal(at(2));
+        assert!(!latch.is_settled(last), "it is said to be elsewhere");
+    }
+
+    #[test]
+    fn one_behind_a_nat_never_settles() {
+        let mut latch = Latch::new(at(1));
+        let last = send(&mut latch, 2, Instant::now(), 500);
+        assert_eq!(latch.remote(), at(2));
+        assert!(!latch.is_settled(last));
+        assert!(latch.admits(at(1), 9, last));
     }
 }

@@ -336,7 +336,7 @@ impl Round<'_> {
         let packet = &mut self.desk.packet[..];
         let length = leg.report(packet, self.now);
         let length = seal(&mut leg.protected, packet, length, true);
-        let report = Envelope { leg: leg.id, channel: Channel::Rtcp, to };
+        let report = Envelope { leg: leg.id, channel: Channel::Rtcp, to, settled: false };
         self.transmits.push(self.now, Duration::ZERO, report, &packet[..length]);
     }
 
@@ -364,7 +364,8 @@ impl Round<'_> {
         let packet = &mut self.desk.packet;
         let length = header.write(payload, packet);
         let length = seal(&mut leg.protected, &mut packet[..], length, false);
-        let envelope = Envelope { leg: leg.id, channel: Channel::Rtp, to: leg.latch.remote() };
+        let (to, settled) = (leg.latch.remote(), leg.latch.is_settled(self.now));
+        let envelope = Envelope { leg: leg.id, channel: Channel::Rtp, to, settled };
         self.transmits.push(self.now, late, envelope, &packet[..length]);
     }
 }

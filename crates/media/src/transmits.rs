@@ -29,12 +29,13 @@ pub struct Envelope {
     pub leg: LegId,
     pub channel: Channel,
     pub to: SocketAddr,
+    pub settled: bool,
 }
 
 impl Envelope {
     fn with(self, octets: &[u8]) -> Transmit<'_> {
-        let Self { leg, channel, to } = self;
-        Transmit { leg, channel, to, octets }
+        let Self { leg, channel, to, settled } = self;
+        Transmit { leg, channel, to, settled, octets }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The only loop in which audio moves: one OS thread, one shard, the sockets of its legs.
 
 mod moving;
+mod quiet;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use crate::arrival::{Port, Reader};
 use crate::audibility::Mixed;
 use crate::recorder::Ring;
 use moving::{Arriving, Held, Moves};
+use quiet::Quiet;
+use wire::Wire;
 
 /// Datagrams that one socket may deliver in one sweep: a flood waits, or is lost, in the kernel.
 const SWEEP_MAX: usize = 32;
@@ -26,9 +30,11 @@ const SWEEP_MAX: usize = 32;
 const RTCP_TICKS: u64 = 50;
 /// Ticks that are made up for after a pause; a longer one is skipped.
 const BEHIND_MAX: u32 = 5;
+/// What is taken from the inbox before a slot that is due; what waits beyond is taken after it.
+const BEFORE_SLOT_MAX: u32 = 256;
 
-/// The ports for RTP and RTCP of each leg.
-type Sockets = FxHashMap<LegId, (Port, Port)>;
+/// The sockets of each leg.
+type Sockets = FxHashMap<LegId, Wire>;
 
 /// What reaches the thread.
 pub enum Input {
@@ -101,6 +107,7 @@ pub const LATENESS_BOUNDS_US: [u64; LATENESS_CLASSES - 1] =
 pub struct MediaThread {
     shard: Shard,
     sockets: Sockets,
+    quiet: Quiet,
     rings: BTreeMap<RecordingId, Ring>,
     moves: Moves,
     reader: Reader,
@@ -122,6 +129,7 @@ impl MediaThread {
         Self {
             shard,
             sockets: Sockets::default(),
+            quiet: Quiet::new(),
             rings: BTreeMap::new(),
             moves: Moves::to(others),
             reader: Reader::new(),
@@ -138,22 +146,28 @@ impl MediaThread {
     pub fn run(mut self, inbox: &Receiver<Input>, events: &mpsc::Sender<Event>) {
         let mut pending: Option<Event> = None;
         let mut slot_at = Instant::now() + TICK;
+        let mut overdue = 0;
         loop {
             let wake = self.shard.poll_timeout().map_or(slot_at, |due| due.min(slot_at));
-            match inbox.recv_timeout(wake.saturating_duration_since(Instant::now())) {
-                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(input) => {
-                    self.take(input);
-                    continue;
+            let left = wake.saturating_duration_since(Instant::now());
+            overdue = if left.is_zero() { overdue + 1 } else { 0 };
+            if overdue <= BEFORE_SLOT_MAX {
+                match inbox.recv_timeout(left) {
+                    Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                    Ok(input) => {
+                        self.take(input);
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
                 }
-                Err(RecvTimeoutError::Timeout) => {}
             }
+            overdue = 0;
             let now = Instant::now();
             if now >= slot_at {
                 self.slot(slot_at, now);
                 slot_at = self.next_slot(slot_at, now);
             }
-            send(&mut self.shard, &self.sockets, Instant::now());
+            self.send(Instant::now());
             // An event that finds no room waits; audio does not wait for it.
             while let Some(event) = pending.take().or_else(|| self.shard.poll_event()) {
                 if let Err(mpsc::error::TrySendError::Full(event)) = events.try_send(event) {
@@ -175,14 +189,47 @@ impl MediaThread {
         while let Some(next) = self.shard.next_part(slot, part) {
             let now = Instant::now();
             self.shard.legs_in(next, &mut self.due);
-            sweep(&mut self.shard, &self.sockets, &self.due, &mut self.reader, tick, now);
+            self.sweep(tick, now);
             self.shard.handle_part(next, due, now);
-            send(&mut self.shard, &self.sockets, now);
+            self.send(now);
             self.shard.think_over(next, now);
             part = Some(next);
         }
         record(&mut self.shard, &mut self.rings);
         self.took += now.elapsed();
+    }
+
+    /// Reads what the sockets of the legs that are due hold.
+    fn sweep(&mut self, tick: u64, now: Instant) {
+        let Self { shard, sockets, quiet, reader, .. } = self;
+        reader.begin(now);
+        quiet.ask(sockets, now);
+        for &leg in &self.due {
+            let Some(wire) = sockets.get_mut(&leg) else { continue };
+            if !wire.watched {
+                let mut found = false;
+                reader.receive(&wire.rtp, SWEEP_MAX, |datagram| {
+                    found = true;
+                    let (from, at) = (datagram.from, datagram.at);
+                    shard.handle_datagram(leg, Channel::Rtp, from, datagram.octets, at);
+                });
+                quiet.swept(leg, wire, found);
+            }
+            if leg.0 % RTCP_TICKS == tick % RTCP_TICKS {
+                reader.receive(&wire.rtcp, SWEEP_MAX, |datagram| {
+                    let (from, at) = (datagram.from, datagram.at);
+                    shard.handle_datagram(leg, Channel::Rtcp, from, datagram.octets, at);
+                });
+            }
+        }
+    }
+
+    fn send(&mut self, now: Instant) {
+        while let Some(transmit) = self.shard.poll_transmit(now) {
+            if let Some(wire) = self.sockets.get_mut(&transmit.leg) {
+                wire.send(&transmit);
+            }
+        }
     }
 
     /// Lets go of those who go, and notes how late the tick was and how long it took.
@@ -222,7 +269,7 @@ impl MediaThread {
     fn take(&mut self, input: Input) {
         match input {
             Input::OpenRing(recording, ring) => drop(self.rings.insert(recording, ring)),
-            Input::Open(leg, rtp, rtcp) => drop(self.sockets.insert(leg, (rtp, rtcp))),
+            Input::Open(leg, rtp, rtcp) => drop(self.sockets.insert(leg, Wire::new(rtp, rtcp))),
             Input::Command(command, about) => {
                 if let Some(Held::Command(command)) = self.moves.wait(about, Held::Command(command))
                 {
@@ -270,40 +317,6 @@ fn record(shard: &mut Shard, rings: &mut BTreeMap<RecordingId, Ring>) {
     while let Some(tick) = shard.poll_recorded() {
         if rings.get(&tick.recording).is_some_and(|ring| !ring.push(tick)) {
             rings.remove(&tick.recording);
-        }
-    }
-}
-
-/// Reads what the sockets of the legs that are due hold.
-fn sweep(
-    shard: &mut Shard,
-    sockets: &Sockets,
-    due: &[LegId],
-    reader: &mut Reader,
-    tick: u64,
-    now: Instant,
-) {
-    reader.begin(now);
-    for &leg in due {
-        let Some((rtp, rtcp)) = sockets.get(&leg) else { continue };
-        reader.receive(rtp, SWEEP_MAX, |datagram| {
-            shard.handle_datagram(leg, Channel::Rtp, datagram.from, datagram.octets, datagram.at);
-        });
-        if leg.0 % RTCP_TICKS == tick % RTCP_TICKS {
-            reader.receive(rtcp, SWEEP_MAX, |datagram| {
-                let (from, at) = (datagram.from, datagram.at);
-                shard.handle_datagram(leg, Channel::Rtcp, from, datagram.octets, at);
-            });
-        }
-    }
-}
-
-fn send(shard: &mut Shard, sockets: &Sockets, now: Instant) {
-    while let Some(transmit) = shard.poll_transmit(now) {
-        if let Some((rtp, rtcp)) = sockets.get(&transmit.leg) {
-            let port = if transmit.channel == Channel::Rtp { rtp } else { rtcp };
-            // What a full socket buffer drops is lost, as on any wire.
-            let _ = port.socket.send_to(transmit.octets, transmit.to);
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 
 use media::{Command, Departed, LegId, RecordingId};
 
+use super::wire::Wire;
 use super::{Input, MediaThread};
-use crate::arrival::Port;
 use crate::recorder::Ring;
 
 /// What one leg may be told while it is on its way; what is beyond is lost.
@@ -17,7 +17,7 @@ const HELD_MAX: usize = 1_024;
 /// A leg on its way, with its sockets and where its recordings go.
 pub struct Arriving {
     departed: Departed,
-    ports: Option<(Port, Port)>,
+    wire: Option<Wire>,
     rings: Vec<(RecordingId, Ring)>,
 }
 
@@ -75,10 +75,11 @@ impl MediaThread {
         while let Some(departed) = self.shard.poll_departed() {
             let leg = departed.leg();
             let Some(to) = self.moves.leaving.remove(&leg) else { continue };
-            let ports = self.sockets.remove(&leg);
+            let mut wire = self.sockets.remove(&leg);
+            wire.iter_mut().for_each(|wire| self.quiet.forget(wire));
             let rings = departed.recordings().filter_map(|id| self.rings.remove_entry(&id));
             let rings = rings.collect();
-            self.moves.ready.push_back((to, Box::new(Arriving { departed, ports, rings })));
+            self.moves.ready.push_back((to, Box::new(Arriving { departed, wire, rings })));
         }
         while let Some((to, arriving)) = self.moves.ready.pop_front() {
             let Some(thread) = self.moves.threads.get(to) else { continue };
@@ -94,10 +95,10 @@ impl MediaThread {
 
     /// Takes a leg in, and what it was told on its way.
     pub fn arrive(&mut self, arriving: Arriving) {
-        let Arriving { departed, ports, rings } = arriving;
+        let Arriving { departed, wire, rings } = arriving;
         let leg = departed.leg();
-        if let Some(ports) = ports {
-            self.sockets.insert(leg, ports);
+        if let Some(wire) = wire {
+            self.sockets.insert(leg, wire);
         }
         self.rings.extend(rings);
         self.shard.take_in(departed);
