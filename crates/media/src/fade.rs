@@ -31,6 +31,11 @@ impl Fade {
         self.now == 1.0 && self.target == 1.0
     }
 
+    /// Whether it is where it is going.
+    pub fn is_settled(self) -> bool {
+        self.now == self.target
+    }
+
     /// Where it is going.
     pub fn target(self) -> f32 {
         self.target

@@ -186,6 +186,16 @@ impl Jitter {
         self.catches_up = true;
     }
 
+    /// Goes on by so much time in which nothing came, and nothing was left to be heard; returns how many samples are
+    /// missing for it.
+    pub fn pass(&mut self, samples: usize) -> usize {
+        if self.began.is_none() {
+            return 0;
+        }
+        self.play += samples as i64;
+        if self.silent { 0 } else { samples }
+    }
+
     /// Takes a packet that came at `at`.
     pub fn insert(&mut self, timestamp: u32, payload: &[u8], codec: Codec, at: Instant) -> Taken {
         let length = match &self.backlog {

@@ -1,6 +1,7 @@
 //! One call's media: what came from it, what it may say and hear, what goes to it.
 
 mod receiving;
+mod resting;
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use crate::fade::Fade;
 use crate::insert::Insert;
 use crate::jitter::Jitter;
 use crate::latch::Latch;
-use crate::level::Smoothed;
+use crate::level::{SILENCE, Smoothed};
 use crate::leveller::Leveller;
 use crate::limiter::Limiter;
 use crate::machine::{Answerer, Detector};
@@ -35,6 +36,7 @@ use crate::rtcp;
 use crate::source::Source;
 use crate::suppressor::Suppressor;
 use crate::talkers::Loudness;
+use resting::Rest;
 
 /// A leg that should be sending and has not for this long is reported.
 pub const SILENT_AFTER: Duration = Duration::from_secs(60);
@@ -82,6 +84,7 @@ pub struct Leg {
     pub keys_player: Option<PlayerId>,
     last_packet: Instant,
     reported_silent: bool,
+    rest: Rest,
     pub stats: LegStats,
 
     /// This tick's; it holds what is spoken only while [`Self::speaks_now`].
@@ -168,6 +171,7 @@ impl Leg {
             keys_player: None,
             last_packet: now,
             reported_silent: false,
+            rest: Rest::default(),
             stats: LegStats::default(),
             sound: Sound::default(),
             speaks_now: false,
@@ -202,6 +206,7 @@ impl Leg {
     }
 
     pub fn update(&mut self, mut options: LegOptions, now: Instant) {
+        self.wake();
         options.codec = options.codec.in_packets(options.ptime_ms);
         if options.remote.ip().is_unspecified() {
             // The hold of RFC 2543 names no address: whoever was there still is.
@@ -280,6 +285,7 @@ impl Leg {
 
     /// Fetches this tick's sound and what of it goes to the room.
     pub fn listen(&mut self, now: Instant) {
+        self.catch_up();
         self.fetch(now);
         self.spoke = std::mem::replace(&mut self.speaks_now, false);
         if !self.options.codec.is_stateless() {
@@ -335,6 +341,7 @@ impl Leg {
         let (level, known) = self.told.judge(&self.sound.voice);
         self.level.observe(level);
         self.known = known;
+        self.rest.observe(level == SILENCE && known == Known::Nothing);
         self.leveller.apply(&mut self.sound.voice, self.speaking);
         let scale = samples as u64 / Rate::Narrow.samples() as u64;
         self.stats.concealed_samples += concealed.unwrap_or(0) as u64 / scale;

@@ -83,6 +83,12 @@ impl Room {
         !(self.players.is_empty() && self.taps.is_empty() && self.recorders.is_empty())
     }
 
+    /// Returns the place of a leg that is all that there is in the room.
+    pub fn alone(&self) -> Option<usize> {
+        let [place] = self.members[..] else { return None };
+        (!self.has_ports()).then_some(place)
+    }
+
     /// Whether recordings need to know what single legs add.
     pub fn records_apart(&self) -> bool {
         self.recorders.iter().any(|one| one.tracks.is_some() || one.first.is_some())

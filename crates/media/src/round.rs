@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::SAMPLES;
+use crate::bus::Buses;
 use crate::codec::PAYLOAD_MAX;
 use crate::command::{Codec, Event, LegId, PlayTo, PlayerId};
 use crate::desk::Desk;
@@ -43,6 +44,13 @@ pub struct Round<'a> {
 impl Round<'_> {
     /// Mixes a room and sends to its legs.
     pub fn room(&mut self, room: &mut Room, legs: &mut Legs, documents: &mut Documents) {
+        if let Some(leg) = room.alone().and_then(|place| legs.at_mut(place))
+            && leg.rests()
+        {
+            // Who waits alone hears what is played to it, as those do who are in no room.
+            room.buses = Buses::default();
+            return self.loose(leg, documents);
+        }
         room.begin(self.desk);
         self.gather(room, legs);
         room.dominant.observe(room.speaking.drain(..));
@@ -202,6 +210,9 @@ impl Round<'_> {
     }
 
     fn listen(&mut self, leg: &mut Leg) {
+        if leg.rests() {
+            return leg.pass();
+        }
         leg.sound = self.desk.sound(leg.rate());
         leg.listen(self.clock);
         if let Some(speaking) = leg.speech()

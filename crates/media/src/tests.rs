@@ -12,6 +12,7 @@ mod directions;
 mod levels;
 mod moving;
 mod protected;
+mod resting;
 mod slots;
 mod tracks;
 mod wide;

@@ -14,7 +14,9 @@ const DATAGRAM_MAX: usize = 2_048;
 const BATCH: usize = 4;
 
 /// How near to each other both clocks are to be read, and how often that is tried.
+#[cfg(target_os = "linux")]
 const CLOCKS_WITHIN: Duration = Duration::from_micros(50);
+#[cfg(target_os = "linux")]
 const CLOCKS_TRIES: usize = 4;
 
 /// One datagram.
@@ -32,8 +34,10 @@ pub struct Datagram<'a> {
 #[derive(Debug)]
 pub struct Reader {
     datagrams: Box<[[u8; DATAGRAM_MAX]; BATCH]>,
-    /// The same moment on both clocks, taken when a sweep begins.
-    now: (Instant, SystemTime),
+    /// When the sweep began; and the same moment on the other clock, once a socket was asked.
+    now: Instant,
+    #[cfg(target_os = "linux")]
+    wall: Option<SystemTime>,
     #[cfg(target_os = "linux")]
     batches: linux::Batches,
 }
@@ -49,7 +53,9 @@ impl Reader {
     pub fn new() -> Self {
         Self {
             datagrams: Box::new([[0; DATAGRAM_MAX]; BATCH]),
-            now: (Instant::now(), SystemTime::now()),
+            now: Instant::now(),
+            #[cfg(target_os = "linux")]
+            wall: None,
             #[cfg(target_os = "linux")]
             batches: linux::Batches::new(true),
         }
@@ -66,23 +72,41 @@ impl Reader {
 
     /// Takes the time of a sweep, which is now or was a moment ago.
     pub fn begin(&mut self, now: Instant) {
+        self.now = now;
+        #[cfg(target_os = "linux")]
+        {
+            self.wall = None;
+        }
+    }
+
+    /// Returns when the sweep began, on both clocks.
+    #[cfg(target_os = "linux")]
+    fn clocks(&mut self) -> (Instant, SystemTime) {
+        if let Some(wall) = self.wall {
+            return (self.now, wall);
+        }
+        let mut wall = SystemTime::now();
         // A thread that is put aside between the clocks would take its own pause for the network's.
         for _ in 0..CLOCKS_TRIES {
-            let (read, wall) = (Instant::now(), SystemTime::now());
-            let passed = read.saturating_duration_since(now);
-            self.now = (now, wall.checked_sub(passed).unwrap_or(wall));
+            let read = Instant::now();
+            let passed = read.saturating_duration_since(self.now);
+            wall = SystemTime::now();
+            wall = wall.checked_sub(passed).unwrap_or(wall);
             if read.elapsed() < CLOCKS_WITHIN {
                 break;
             }
         }
+        self.wall = Some(wall);
+        (self.now, wall)
     }
 
     /// Hands the datagrams that wait in a non-blocking socket to `take`, about `max` at most.
     #[cfg(target_os = "linux")]
     pub fn receive(&mut self, port: &Port, max: usize, mut take: impl FnMut(Datagram<'_>)) {
+        let clocks = self.clocks();
         let mut left = max;
         while left > 0 {
-            match self.batches.receive(port, &mut self.datagrams, self.now, &mut take) {
+            match self.batches.receive(port, &mut self.datagrams, clocks, &mut take) {
                 Ok(BATCH) => left = left.saturating_sub(BATCH),
                 // A port that is closed over there says so here; a datagram may follow.
                 Err(nix::errno::Errno::ECONNREFUSED) => left -= 1,
@@ -98,7 +122,7 @@ impl Reader {
             match port.socket.recv_from(&mut self.datagrams[0]) {
                 Ok((length, from)) => {
                     let octets = &self.datagrams[0][..length];
-                    take(Datagram { from, octets, at: self.now.0 });
+                    take(Datagram { from, octets, at: self.now });
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(_) => break,

@@ -37,6 +37,7 @@ impl Leg {
         if !self.options.receives {
             return self.drop_packet();
         }
+        self.wake();
         self.stats.rx_packets += 1;
         self.last_packet = at;
         self.reported_silent = false;
