@@ -11,7 +11,8 @@ pub struct Legs {
     places: Vec<Place>,
     free: Vec<usize>,
     by_id: FxHashMap<LegId, usize>,
-    /// How many are in no room, for each slot.
+    /// How many have their turn in each slot, and how many of these are in no room.
+    in_slots: [usize; SLOTS],
     loose: [usize; SLOTS],
 }
 
@@ -41,6 +42,7 @@ impl Legs {
     pub fn insert(&mut self, leg: Box<Leg>, slot: usize) {
         let (id, place) = (leg.id, Place { id: leg.id, leg: Some(leg), seated: false, slot });
         self.remove(id);
+        self.in_slots[slot] += 1;
         self.loose[slot] += 1;
         if let Some(free) = self.free.pop() {
             self.places[free] = place;
@@ -55,6 +57,7 @@ impl Legs {
         let at = self.by_id.remove(&id)?;
         self.free.push(at);
         let place = &mut self.places[at];
+        self.in_slots[place.slot] -= 1;
         self.loose[place.slot] -= usize::from(!place.seated);
         place.leg.take()
     }
@@ -88,6 +91,8 @@ impl Legs {
     /// Notes whether the leg at `place` is in a room, and in which slot it has its turn.
     pub fn seat(&mut self, place: usize, seated: bool, slot: usize) {
         if let Some(place) = self.places.get_mut(place).filter(|place| place.leg.is_some()) {
+            self.in_slots[place.slot] -= 1;
+            self.in_slots[slot] += 1;
             self.loose[place.slot] -= usize::from(!place.seated);
             self.loose[slot] += usize::from(!seated);
             (place.seated, place.slot) = (seated, slot);
@@ -101,11 +106,7 @@ impl Legs {
 
     /// Returns how many legs have their turn in each slot.
     pub fn in_slots(&self) -> [usize; SLOTS] {
-        let mut all = [0; SLOTS];
-        for place in self.places.iter().filter(|place| place.leg.is_some()) {
-            all[place.slot] += 1;
-        }
-        all
+        self.in_slots
     }
 
     /// Returns the first place from `place` on whose leg is in no room and has its turn in `slot`.
