@@ -142,8 +142,11 @@ impl Client {
     /// # Errors
     /// As [`Self::ask`].
     pub async fn live_conferences(&self, filter: &str) -> Result<Vec<Value>, String> {
+        // One that begins between both questions is found by the second.
+        let mut waiting = self.conferences("init", filter).await?;
         let mut rows = self.conferences("in-progress", filter).await?;
-        rows.extend(self.conferences("init", filter).await?);
+        waiting.retain(|one| rows.iter().all(|row| row["sid"] != one["sid"]));
+        rows.append(&mut waiting);
         Ok(rows)
     }
 
