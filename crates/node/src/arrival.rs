@@ -85,17 +85,16 @@ impl Reader {
         if let Some(wall) = self.wall {
             return (self.now, wall);
         }
-        let mut wall = SystemTime::now();
-        // A thread that is put aside between the clocks would take its own pause for the network's.
-        for _ in 0..CLOCKS_TRIES {
-            let read = Instant::now();
-            let passed = read.saturating_duration_since(self.now);
-            wall = SystemTime::now();
-            wall = wall.checked_sub(passed).unwrap_or(wall);
-            if read.elapsed() < CLOCKS_WITHIN {
-                break;
+        let mut tries = 0;
+        let wall = loop {
+            let (read, wall) = (Instant::now(), SystemTime::now());
+            tries += 1;
+            // A thread that is put aside between the clocks would take its own pause for the network's.
+            if read.elapsed() < CLOCKS_WITHIN || tries == CLOCKS_TRIES {
+                let passed = read.saturating_duration_since(self.now);
+                break wall.checked_sub(passed).unwrap_or(wall);
             }
-        }
+        };
         self.wall = Some(wall);
         (self.now, wall)
     }
