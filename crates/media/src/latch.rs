@@ -19,14 +19,28 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Latch {
     signalled: SocketAddr,
-    source: Option<(SocketAddr, u32, Instant)>,
-    /// Since when it has sent without a pause.
-    since: Option<Instant>,
+    found: Option<Found>,
+}
+
+/// The source that packets are taken from.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    source: SocketAddr,
+    ssrc: u32,
+    /// When its last packet came, and since when they have come without a pause.
+    last: Instant,
+    since: Instant,
+}
+
+impl Found {
+    fn sends(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) < PAUSE
+    }
 }
 
 impl Latch {
     pub fn new(signalled: SocketAddr) -> Self {
-        Self { signalled, source: None, since: None }
+        Self { signalled, found: None }
     }
 
     /// A new session description names an address: whoever was latched must prove itself again.
@@ -38,46 +52,41 @@ impl Latch {
 
     /// Returns whether a packet that came from there is taken.
     pub fn admits(&mut self, from: SocketAddr, ssrc: u32, at: Instant) -> bool {
-        let admitted = match self.source {
+        let admitted = match self.found {
             None => true,
-            Some((source, _, _)) if source == from => true,
+            Some(found) if found.source == from => true,
             // The signalled address always wins over one that was only first.
-            Some((source, _, _)) if from == self.signalled => source != self.signalled,
-            Some((_, latched, last)) => {
-                ssrc == latched && at.saturating_duration_since(last) > MOVES_AFTER
+            Some(found) if from == self.signalled => found.source != self.signalled,
+            Some(found) => {
+                ssrc == found.ssrc && at.saturating_duration_since(found.last) > MOVES_AFTER
             }
         };
         if admitted {
-            if !self.is_at(from) || !self.sends(at) {
-                self.since = Some(at);
-            }
-            self.source = Some((from, ssrc, at));
+            let goes_on = self.found.filter(|found| found.source == from && found.sends(at));
+            let since = goes_on.map_or(at, |found| found.since);
+            self.found = Some(Found { source: from, ssrc, last: at, since });
         }
         admitted
     }
 
     /// Whether what comes from there was taken last.
     pub fn is_at(&self, from: SocketAddr) -> bool {
-        self.source.is_some_and(|(source, _, _)| source == from)
-    }
-
-    fn sends(&self, now: Instant) -> bool {
-        self.source.is_some_and(|(_, _, last)| now.saturating_duration_since(last) < PAUSE)
+        self.found.is_some_and(|found| found.source == from)
     }
 
     /// Whether packets come without a pause from where they were said to come from, so that nobody else would be
     /// admitted now. One behind a NAT never settles: who is where it was said to be would be let in.
     pub fn is_settled(&self, now: Instant) -> bool {
-        let Some((source, _, last)) = self.source else { return false };
-        let since = self.since.unwrap_or(last);
-        source == self.signalled
-            && last.saturating_duration_since(since) >= SETTLES_AFTER
-            && self.sends(now)
+        self.found.is_some_and(|found| {
+            found.source == self.signalled
+                && found.last.saturating_duration_since(found.since) >= SETTLES_AFTER
+                && found.sends(now)
+        })
     }
 
     /// Returns where to send.
     pub fn remote(&self) -> SocketAddr {
-        self.source.map_or(self.signalled, |(source, _, _)| source)
+        self.found.map_or(self.signalled, |found| found.source)
     }
 }
 
