@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::TICK;
 
-/// The slots of a tick. Of four, each leg cost a ninth more: each slot wakes the thread, and fewer packets pass through the
+/// The slots of a tick. With four each leg costs a seventh more: each slot wakes the thread, and fewer packets pass through the
 /// kernel's paths on end.
 pub const SLOTS: usize = 2;
 /// From the beginning of one to that of the next.
