@@ -7,7 +7,7 @@ use super::{COMFORT_NOISE, Heard, Leg};
 use crate::audio_level::Said;
 use crate::jitter::Taken;
 use crate::rtcp;
-use crate::rtp::Header;
+use crate::rtp::{self, Header};
 use crate::source::Source;
 
 impl Leg {
@@ -106,8 +106,11 @@ impl Leg {
     /// Takes one RTCP datagram; says whether it is the far end's, as far as that can be told.
     pub fn receive_rtcp(&mut self, packet: &[u8], at: Instant) -> bool {
         let Some(mut protected) = self.protected.take() else {
-            self.report_came(packet, at);
-            return true;
+            let is_theirs = rtp::is_rtcp(packet);
+            if is_theirs {
+                self.report_came(packet, at);
+            }
+            return is_theirs;
         };
         let opened = protected.open(packet, true);
         let is_theirs = opened.is_some();

@@ -94,3 +94,16 @@ fn a_phone_whose_hold_names_no_address_is_where_it_was() {
     street.run(200);
     check(&street.run(400), &[".x", "x."]);
 }
+
+#[test]
+fn what_is_no_report_draws_no_reports_away() {
+    let mut street = Street::new(2);
+    street.run(200);
+    let header = Header { marker: false, payload_type: 0, sequence: 1, timestamp: 0, ssrc: 7 };
+    let mut packet = [0; PACKET_MAX];
+    let end = header.write(&[0xd5; 160], &mut packet);
+    let (now, stranger) = (street.now(), SocketAddr::from(([127, 0, 0, 1], 45_000)));
+    street.shard.handle_datagram(LegId(1), Channel::Rtcp, stranger, &packet[..end], now);
+    let to: Vec<_> = (0..600).flat_map(|_| destinations(&mut street, 1)).collect();
+    assert!(to.len() > 600 && to.iter().all(|to| *to == address(1)), "a report goes elsewhere");
+}
