@@ -50,8 +50,8 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a stranger steals a leg after a while",
         file: "crates/media/src/latch.rs",
-        old: "ssrc == latched && at",
-        new: "(ssrc == latched || ssrc != latched) && at",
+        old: "ssrc == found.ssrc && at",
+        new: "(ssrc == found.ssrc || ssrc != found.ssrc) && at",
         package: "media",
         test: "latch::tests::a_stranger_can_not_steal_a_leg",
         shows: "",
