@@ -1,5 +1,6 @@
 //! The only loop in which audio moves: one OS thread, one shard, the sockets of its legs.
 
+pub mod inbox;
 mod moving;
 mod quiet;
 mod wire;
@@ -7,7 +8,7 @@ mod wire;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use media::{
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::arrival::{Port, Reader};
 use crate::audibility::Mixed;
 use crate::recorder::Ring;
+use inbox::Inbox;
 use moving::{Arriving, Held, Moves};
 use quiet::Quiet;
 use wire::Wire;
@@ -58,6 +60,13 @@ pub enum Input {
     Stats(oneshot::Sender<ShardStats>),
     /// Ends the thread.
     Stop,
+}
+
+impl Input {
+    /// Whether somebody waits for what the thread does about it.
+    fn is_awaited(&self) -> bool {
+        matches!(self, Self::Audibility(..) | Self::ReadTap(..) | Self::Stats(..) | Self::Stop)
+    }
 }
 
 /// How late ticks were, for the metrics.
@@ -125,7 +134,7 @@ pub struct MediaThread {
 
 impl MediaThread {
     /// Makes the thread's state; `others` are the inboxes of all threads, its own among them.
-    pub fn new(shard: Shard, others: Vec<SyncSender<Input>>, lateness: Arc<Lateness>) -> Self {
+    pub fn new(shard: Shard, others: Vec<inbox::Sender>, lateness: Arc<Lateness>) -> Self {
         Self {
             shard,
             sockets: Sockets::default(),
@@ -143,7 +152,7 @@ impl MediaThread {
     }
 
     /// Drives the shard until [`Input::Stop`].
-    pub fn run(mut self, inbox: &Receiver<Input>, events: &mpsc::Sender<Event>) {
+    pub fn run(mut self, inbox: &Inbox, events: &mpsc::Sender<Event>) {
         let mut pending: Option<Event> = None;
         let mut slot_at = Instant::now() + TICK;
         let mut overdue = 0;

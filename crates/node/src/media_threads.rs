@@ -8,7 +8,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
 
 use media::{
     Command, Event, LegId, PlayTo, PlayerId, RecordingId, RoomId, Route, Shard, ShardStats, Source,
@@ -19,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::arrival::Port;
 use crate::audibility::Mixed;
 use crate::cores;
+use crate::media_thread::inbox::{Sender, channel};
 use crate::media_thread::{Input, Lateness, MediaThread};
 use crate::priority;
 use crate::recorder::Ring;
@@ -28,7 +28,7 @@ const MEDIA_MAX: usize = 65_536;
 
 /// The threads' inboxes, for whoever opens ports.
 #[derive(Debug, Clone)]
-pub struct Inboxes(Vec<SyncSender<Input>>);
+pub struct Inboxes(Vec<Sender>);
 
 impl Inboxes {
     /// Gives a new leg its sockets, on the thread where it begins; false where that does not keep up.
@@ -85,7 +85,7 @@ impl MediaThreads {
         events: &mpsc::Sender<Event>,
     ) -> std::io::Result<Self> {
         let (inboxes, receivers): (Vec<_>, Vec<_>) =
-            shards.iter().map(|_| sync_channel(MEDIA_MAX)).unzip();
+            shards.iter().map(|_| channel(MEDIA_MAX)).unzip();
         let threads = Self::of(inboxes);
         for (place, (shard, inbox)) in shards.into_iter().zip(receivers).enumerate() {
             let (others, events) = (threads.inboxes.0.clone(), events.clone());
@@ -102,7 +102,7 @@ impl MediaThreads {
         Ok(threads)
     }
 
-    fn of(inboxes: Vec<SyncSender<Input>>) -> Self {
+    fn of(inboxes: Vec<Sender>) -> Self {
         Self {
             lateness: inboxes.iter().map(|_| Arc::default()).collect(),
             load: vec![0; inboxes.len()],

@@ -3,10 +3,11 @@
 //! A leg is on its way for a tick or two. What it is told meanwhile waits where it goes.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::TrySendError;
 
 use media::{Command, Departed, LegId, RecordingId};
 
+use super::inbox::Sender;
 use super::wire::Wire;
 use super::{Input, MediaThread};
 use crate::recorder::Ring;
@@ -30,7 +31,7 @@ pub enum Held {
 
 /// The legs that come and go.
 pub struct Moves {
-    threads: Vec<SyncSender<Input>>,
+    threads: Vec<Sender>,
     /// Where those go whose ramps are not down yet.
     leaving: BTreeMap<LegId, usize>,
     /// Those that will come, and what they were told.
@@ -40,7 +41,7 @@ pub struct Moves {
 }
 
 impl Moves {
-    pub fn to(threads: Vec<SyncSender<Input>>) -> Self {
+    pub fn to(threads: Vec<Sender>) -> Self {
         let (leaving, expected) = (BTreeMap::new(), BTreeMap::new());
         Self { threads, leaving, expected, ready: VecDeque::new() }
     }

@@ -1,18 +1,19 @@
-use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use media::{Hears, LegOptions, Speaks, Track};
 
 use super::*;
+use crate::media_thread::inbox::Inbox;
 
 /// Media threads whose inboxes are read by the test.
 struct Inspected {
     threads: MediaThreads,
-    inboxes: Vec<Receiver<Input>>,
+    inboxes: Vec<Inbox>,
 }
 
 impl Inspected {
     fn new(count: usize) -> Self {
-        let (senders, inboxes) = (0..count).map(|_| sync_channel(1_000)).unzip();
+        let (senders, inboxes) = (0..count).map(|_| channel(1_000)).unzip();
         Self { threads: MediaThreads::of(senders), inboxes }
     }
 
@@ -43,7 +44,10 @@ impl Inspected {
             Input::Stop => "stop".to_owned(),
             _ => "other".to_owned(),
         };
-        self.inboxes.iter().map(|inbox| inbox.try_iter().map(word).collect()).collect()
+        let all = |inbox: &Inbox| {
+            std::iter::from_fn(|| inbox.recv_timeout(Duration::ZERO).ok()).map(word).collect()
+        };
+        self.inboxes.iter().map(all).collect()
     }
 
     fn place(&self, leg: u64) -> usize {
