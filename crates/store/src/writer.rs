@@ -18,9 +18,11 @@ pub const QUEUE_MAX: usize = 4_096;
 /// Most batches in one transaction.
 const GROUP_MAX: usize = 512;
 
-/// From the begin of one transaction of several batches to the next: more come together, and a disk that is quick is
-/// not asked for each of them.
-const GROUPS_APART: Duration = Duration::from_millis(2);
+/// From the begin of one transaction to the next, for each batch in it but one that somebody waits for: the more come,
+/// the more of them share what a transaction costs, and one alone waits for none.
+const APART_EACH: Duration = Duration::from_millis(2);
+/// The most of that.
+const APART_MAX: Duration = Duration::from_millis(4);
 /// How long batches that nobody waits for wait for company.
 const LATER_MAX: Duration = Duration::from_millis(20);
 
@@ -201,8 +203,8 @@ fn run(
         }
         counters.queued.fetch_sub(group.len() as u64, Ordering::Relaxed);
         let began = Instant::now();
-        let several = group.iter().filter(|batch| batch.urgent).count() > 1;
-        paced = several.then(|| began + GROUPS_APART);
+        let urgent = group.iter().filter(|batch| batch.urgent).count();
+        paced = (urgent > 1).then(|| began + apart(urgent));
         let owed_changes = owed.iter().map(|owed| &owed.changes);
         let changes = || owed_changes.clone().chain(group.iter().map(|batch| &batch.changes));
         let result = commit(&mut connection, changes());
@@ -256,6 +258,12 @@ fn run(
     {
         tracing::error!(%error, lost = owed.len(), "the store could not be written to the end");
     }
+}
+
+/// Returns how far apart the next transaction is from one with so many batches that somebody waits for.
+fn apart(urgent: usize) -> Duration {
+    let others = u32::try_from(urgent.saturating_sub(1)).unwrap_or(u32::MAX);
+    APART_EACH.saturating_mul(others).min(APART_MAX)
 }
 
 /// Takes what waits to the first batch, after `paced`. Where nobody waits for any of them, the next one that somebody
