@@ -63,6 +63,8 @@ pub const API: &[Part] = &[REQUESTS];
 /// Where the loop spends its time.
 pub const PROFILE: &[Part] = &[FLAME];
 
+/// How often a load is tried whose generator itself had no time.
+const TRIES: usize = 3;
 /// The built binary.
 const BINARY: &str = "target/release/sidetone";
 
@@ -192,7 +194,7 @@ fn calls(shell: &Shell) -> Result<(String, String), String> {
         if case.kind == Kind::Carry {
             line.extend(["--for", "10s", "--floor"]);
         }
-        seen.push((case, told(shell, &line)?));
+        seen.push((case, clean(|| told(shell, &line))?));
     }
     let mut table = table(&seen);
     for Picture { file, shows, flags } in PICTURES {
@@ -213,6 +215,19 @@ fn calls(shell: &Shell) -> Result<(String, String), String> {
         count => format!("{count} of {} runs NOT CLEAN: the machine had no time", seen.len()),
     };
     Ok((table, remark))
+}
+
+/// Measures until a run is clean, or [`TRIES`] were not: then the last one tells.
+fn clean(mut measure: impl FnMut() -> Result<Value, String>) -> Result<Value, String> {
+    let mut value = measure()?;
+    for _ in 1..TRIES {
+        if is_clean(&value) {
+            break;
+        }
+        println!("     not clean: once more");
+        value = measure()?;
+    }
+    Ok(value)
 }
 
 fn is_clean(value: &Value) -> bool {
@@ -391,6 +406,24 @@ mod tests {
         assert_eq!(CALLS.between(&page), Some("old\n"));
         assert_eq!(REQUESTS.between(&page), None);
         assert_eq!(CALLS.between("before\nafter\n"), None);
+    }
+
+    #[test]
+    fn a_run_that_is_not_clean_is_tried_again_but_not_for_ever() {
+        let run = |clean: bool, cpu: usize| json!({ "server": { "clean": clean, "cpu": cpu } });
+        let tries = |clean_from: usize| {
+            let mut tries = 0;
+            let value = super::clean(|| {
+                tries += 1;
+                Ok(run(tries >= clean_from, tries))
+            });
+            (tries, value.unwrap()["server"]["cpu"].as_u64())
+        };
+        assert_eq!(tries(1), (1, Some(1)));
+        assert_eq!(tries(2), (2, Some(2)));
+        assert_eq!(tries(9), (TRIES, Some(TRIES as u64)));
+        let failed = super::clean(|| Err("no such load".to_owned()));
+        assert_eq!(failed, Err("no such load".to_owned()));
     }
 
     #[test]
