@@ -5,16 +5,19 @@
 //! next pass has its ticks elsewhere, and is encoded for itself. The first who is somewhere encodes, a tick at a time; those
 //! who come later are sent what that made, and go on with it where the first has left.
 
+mod segment;
+
 use std::sync::Arc;
 
 use super::heard::{Heard, back};
 use crate::SAMPLES;
 use crate::codec::{Encoder, Memory, PAYLOAD_MAX};
 use crate::command::{Codec, Pcm};
-use crate::encoding::{ALIKE_AFTER, Own, WAIT_MAX};
+use crate::encoding::{ALIKE_AFTER, Own};
 use crate::limiter::{Gain, Limiter};
 use crate::rate::{Rate, SAMPLES_MAX};
 use crate::resample::Resampler;
+use segment::{Front, Segment, State};
 
 /// Most passes that are kept, and octets of all of them: more than half an hour of Opus, or ten minutes of G.722. What is
 /// being encoded while they are reached goes beyond.
@@ -95,33 +98,6 @@ struct Pass {
     octets: usize,
     /// Ticks in which nobody heard it.
     unheard: u32,
-}
-
-#[derive(Debug)]
-struct Segment {
-    ticks: usize,
-    octets: Vec<u8>,
-    /// How it is before the first tick, and after each that is encoded; what is remembered then, where that is little.
-    states: Vec<State>,
-    memories: Vec<Memory>,
-    /// What goes on with it; at its end, until the next one has it.
-    front: Option<Box<Front>>,
-}
-
-/// What encodes.
-#[derive(Debug)]
-struct Front {
-    encoder: Box<Encoder>,
-    heard: Heard,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct State {
-    /// Octets until then.
-    end: usize,
-    gain: Gain,
-    /// The last packet led over to what stands by itself, or was such.
-    led: bool,
 }
 
 impl Passes {
@@ -502,64 +478,6 @@ impl Pass {
         let octets = segment.push(&payload[..length]);
         self.octets += octets;
         octets
-    }
-}
-
-impl Segment {
-    fn new(ticks: usize, front: Box<Front>) -> Self {
-        let mut segment = Self {
-            ticks,
-            octets: Vec::new(),
-            states: Vec::with_capacity(ticks + 1),
-            memories: Vec::new(),
-            front: Some(front),
-        };
-        segment.note();
-        segment
-    }
-
-    /// Notes how what encodes is now.
-    fn note(&mut self) {
-        let Some(front) = &self.front else { return };
-        let (gain, led) = (front.heard.limiter.gain(), front.encoder.has_led());
-        self.states.push(State { end: self.octets.len(), gain, led });
-        if let Some(memory) = front.encoder.memory() {
-            self.memories.reserve_exact((self.ticks + 1).saturating_sub(self.memories.len()));
-            self.memories.push(memory);
-        }
-    }
-
-    /// Adds a tick; returns how many octets that takes.
-    fn push(&mut self, payload: &[u8]) -> usize {
-        self.octets.extend_from_slice(payload);
-        self.note();
-        if self.states.len() > self.ticks {
-            self.octets.shrink_to_fit();
-        }
-        let memory = if self.memories.is_empty() { 0 } else { size_of::<Memory>() };
-        payload.len() + size_of::<State>() + memory
-    }
-
-    fn payload(&self, tick: usize) -> Option<&[u8]> {
-        let (start, end) = (self.states.get(tick)?.end, self.states.get(tick + 1)?.end);
-        self.octets.get(start..end)
-    }
-
-    /// Whether one may be sent its first tick who was encoded for alone.
-    fn admits(&self, tick: &Tick<'_>, listener: &Listener<'_>) -> bool {
-        let own = &*listener.own;
-        let is_like =
-            self.states.first().is_some_and(|state| listener.limiter.gain().is_like(state.gain));
-        let (Some(memory), Some(remembered)) = (own.memory(), self.memories.first()) else {
-            return is_like;
-        };
-        let is_near = || {
-            let mut frame = [0; SAMPLES_MAX];
-            let frame = &mut frame[..tick.codec.rate().samples()];
-            listener.heard(tick).next(tick.pcm, tick.at, tick.codec.rate(), frame);
-            memory.is_near(remembered, frame)
-        };
-        is_like && (own.follows.ticks > ALIKE_AFTER + WAIT_MAX || is_near())
     }
 }
 
