@@ -5,6 +5,7 @@ use std::sync::Arc;
 use exchange::{Document, Failure, Fetched};
 use model::{AccountSid, CallSid, Level};
 use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
 use url::Url;
 use webhook::{Client, Overrides, Request, Response};
 
@@ -31,12 +32,22 @@ pub struct Assets {
     debugger: Debugger,
     decoded: Decoded,
     own: Own,
+    music: Arc<OnceCell<Arc<[i16]>>>,
 }
 
 impl Assets {
     pub fn new(client: Client, accounts: Accounts, own: Own) -> Self {
         let debugger = Debugger::new(own.store.clone());
-        Self { client, accounts, debugger, decoded: Decoded::default(), own }
+        let (decoded, music) = (Decoded::default(), Arc::default());
+        Self { client, accounts, debugger, decoded, own, music }
+    }
+
+    /// Returns our own music.
+    ///
+    /// # Errors
+    /// When the system gives no thread to render it.
+    pub async fn music(&self) -> Result<Arc<[i16]>, Failure> {
+        rendered(&self.music).await
     }
 
     /// Asks for a document and tells what kind it is. `call` is whose cookies go along.
@@ -81,7 +92,7 @@ impl Assets {
     /// Twilio's code for what went wrong.
     pub async fn audio(&self, account: AccountSid, url: &str) -> Result<Arc<[i16]>, Failure> {
         if is_music(url) {
-            return Ok(sound::music());
+            return self.music().await;
         }
         let document = Document { url: url.to_owned(), method: "GET".to_owned() };
         let response = self.send((account, None), &document, Vec::new(), audio_max).await?;
@@ -150,6 +161,15 @@ impl Assets {
         };
         self.decoded.get(key, decode).await
     }
+}
+
+/// Returns our own music, which is rendered once, away from the threads that serve others.
+async fn rendered(music: &OnceCell<Arc<[i16]>>) -> Result<Arc<[i16]>, Failure> {
+    let render = async || match tokio::task::spawn_blocking(sound::music).await {
+        Ok(music) => Ok(music),
+        Err(error) => fail(12300, format!("the music could not be rendered: {error}")),
+    };
+    music.get_or_try_init(render).await.map(Arc::clone)
 }
 
 /// Returns whether Twilio's music is at this address: it is answered by ours.
@@ -227,6 +247,17 @@ mod tests {
         ] {
             assert_eq!(is_music(url), music, "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_for_the_music_holds_up_nobody_while_it_is_rendered() {
+        let music = OnceCell::new();
+        let (rendered, others) = tokio::join!(rendered(&music), async {
+            // On this one thread it is the turn of others first.
+            music.get().is_none()
+        });
+        assert!(others);
+        assert!(Arc::ptr_eq(&rendered.unwrap(), &sound::music()));
     }
 
     fn response(kind: &str, url: &str, charset: Option<&str>, body: &[u8]) -> Response {

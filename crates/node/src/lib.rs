@@ -519,12 +519,13 @@ impl Node {
             api_url: config.api_url.clone(),
             bins: config.twiml_bins,
         };
+        let assets = assets::Assets::new(client, accounts.clone(), own);
         let parts = driver::Parts {
             settings,
             rtp_ports: config.rtp_ports,
             media_threads: config.media_threads,
             store: store.clone(),
-            assets: assets::Assets::new(client, accounts.clone(), own),
+            assets: assets.clone(),
             speaker: Arc::clone(&speaker),
             socket,
             listener,
@@ -542,6 +543,8 @@ impl Node {
         };
         driver::start(parts, inbox)
             .map_err(io("the media threads".to_owned(), "--media-threads"))?;
+        // So that the first who waits does not wait for it.
+        tokio::spawn(async move { assets.music().await });
         let (api_url, open_recordings) = (config.api_url.into(), config.open_recordings);
         let (retention, wanted) = watch::channel(config.retention);
         let node = Handle {

@@ -1,6 +1,6 @@
 //! The project's own music: composed here, and rendered when it is first asked for.
 
-use std::f32::consts::TAU;
+use std::f64::consts::TAU;
 use std::sync::{Arc, OnceLock};
 
 use crate::RATE;
@@ -87,20 +87,46 @@ fn render() -> Arc<[i16]> {
 
 /// Adds a note from `start` on until it has died away, around the end and into the beginning.
 fn add(sum: &mut [f32], start: usize, semitones: i32, instrument: &Instrument) {
-    let hertz = 110.0 * 2_f32.powf(semitones as f32 / 12.0);
+    let turn = 110.0 * 2_f64.powf(f64::from(semitones) / 12.0) * TAU / f64::from(RATE);
     let rate = RATE as f32;
+    let attack = instrument.attack * rate;
+    let falls = (-instrument.decay / rate).exp();
     // To a thousandth, and then down to nothing within 20 ms.
-    let length = ((instrument.attack + 6.9 / instrument.decay) * rate) as usize;
+    let length = (attack + 6.9 / instrument.decay * rate) as usize;
+    let partials = instrument.partials.iter().zip(1_u8..).filter(|(level, _)| **level > 0.0);
+    let mut partials: Vec<(f32, Wave)> = partials
+        .map(|(level, number)| (level * instrument.level, Wave::new(turn * f64::from(number))))
+        .collect();
+    let (mut at, mut fall) = (start, 1.0);
     for index in 0..length {
-        let time = index as f32 / rate;
-        let rise = (time / instrument.attack).min(1.0);
-        let fall = (-(time - instrument.attack).max(0.0) * instrument.decay).exp();
+        let rise = (index as f32 / attack).min(1.0);
+        if index as f32 > attack {
+            fall *= falls;
+        }
         let end = ((length - index) as f32 / 160.0).min(1.0);
-        let partials = instrument.partials.iter().zip(1_u8..);
-        let wave: f32 = partials
-            .map(|(level, number)| level * (time * hertz * f32::from(number) * TAU).sin())
-            .sum();
-        sum[(start + index) % sum.len()] += wave * rise * fall * end * instrument.level;
+        let wave: f32 = partials.iter_mut().map(|(level, wave)| *level * wave.next()).sum();
+        sum[at] += wave * rise * fall * end;
+        at = if at + 1 == sum.len() { 0 } else { at + 1 };
+    }
+}
+
+/// A sine, each sample made of the two before it.
+struct Wave {
+    twice_cosine: f64,
+    before: f64,
+    now: f64,
+}
+
+impl Wave {
+    /// Begins at 0; `turn` is what a sample goes on by, in radians.
+    fn new(turn: f64) -> Self {
+        Self { twice_cosine: 2.0 * turn.cos(), before: -turn.sin(), now: 0.0 }
+    }
+
+    fn next(&mut self) -> f32 {
+        let next = self.twice_cosine * self.now - self.before;
+        self.before = std::mem::replace(&mut self.now, next);
+        self.before as f32
     }
 }
 
@@ -159,6 +185,17 @@ mod tests {
         };
         let (carried, lost) = (energy(200, 3_400), energy(1, 200) + energy(3_400, 4_000));
         assert!(carried > 4.0 * lost, "{carried} carried, {lost} lost");
+    }
+
+    #[test]
+    fn a_wave_is_a_sine_to_the_end_of_the_longest_note() {
+        for turn in [0.08, 0.3, 2.9] {
+            let mut wave = Wave::new(turn);
+            for index in 0..90_000 {
+                let sine = (turn * f64::from(index)).sin() as f32;
+                assert!((wave.next() - sine).abs() < 1e-6, "{turn}: sample {index}");
+            }
+        }
     }
 
     #[test]
