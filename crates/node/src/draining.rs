@@ -8,7 +8,7 @@ use model::Now;
 
 use crate::core::Core;
 
-/// How much of a tick the least busy media thread may need before no call begins any more, and until when.
+/// How much of a tick the least busy media thread may need, or soon will, before no call begins any more, and until when.
 const BUSY_FROM: f32 = 0.75;
 const BUSY_UNTIL: f32 = 0.65;
 
@@ -40,7 +40,7 @@ pub(crate) fn begins_call(command: &Command) -> bool {
 }
 
 impl Core {
-    /// Says how much of each tick the media thread needs that needs least, 0 to 1; the calls that are
+    /// Says how much of each tick the media thread will need soon that will need least, 0 to 1; the calls that are
     /// there keep their sound, and new ones are refused while that is too much.
     pub fn set_busy(&mut self, busy: f32) {
         self.overloaded = busy > if self.overloaded { BUSY_UNTIL } else { BUSY_FROM };

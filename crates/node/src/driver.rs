@@ -210,7 +210,7 @@ impl Driver {
         let mut datagram = vec![0; sip::MESSAGE_MAX];
         loop {
             self.carry_out();
-            self.core.set_busy(self.media.busy());
+            self.core.set_busy(self.media.busy_soon());
             let wake = self.core.poll_timeout().unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 received = self.socket.recv_from(&mut datagram) => {

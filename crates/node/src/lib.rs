@@ -117,7 +117,7 @@ pub use exchange::{QUEUE_NAME_MAX, QUEUE_SIZE, QUEUE_SIZE_MAX};
 pub use media::{
     JITTER_BOUNDS_MS, LOSS_BOUNDS, MOS_BOUNDS, SPEECH_STARTS_AFTER, SPEECH_STOPS_AFTER,
 };
-pub use media_thread::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
+pub use media_thread::lateness::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::{AccountSid, Delivery};
 pub use sip::{Credentials, Network, Proof, SrtpPolicy, Terms, Users};
 pub use sound::{MP3_SAMPLES_MAX, Mp3, Mp3Error, wav_header};

@@ -1,13 +1,13 @@
 //! The only loop in which audio moves: one OS thread, one shard, the sockets of its legs.
 
 pub mod inbox;
+pub mod lateness;
 mod moving;
 mod quiet;
 mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use crate::arrival::{Port, Reader};
 use crate::audibility::Mixed;
 use crate::recorder::Ring;
 use inbox::Inbox;
+use lateness::Lateness;
 use moving::{Arriving, Held, Moves};
 use quiet::Quiet;
 use wire::Wire;
@@ -68,49 +69,6 @@ impl Input {
         matches!(self, Self::Audibility(..) | Self::ReadTap(..) | Self::Stats(..) | Self::Stop)
     }
 }
-
-/// How late ticks were, for the metrics.
-#[derive(Debug, Default)]
-pub struct Lateness {
-    /// Ticks so far.
-    pub ticks: AtomicU64,
-    /// Of these, later than one period.
-    pub late: AtomicU64,
-    /// The latest, in microseconds.
-    pub worst_us: AtomicU64,
-    /// Ticks by how late they were, see [`LATENESS_BOUNDS_US`].
-    pub classes: [AtomicU64; LATENESS_CLASSES],
-    /// Of all ticks, in microseconds.
-    pub sum_us: AtomicU64,
-    /// How much of each tick was needed of late, in millionths.
-    pub busy_ppm: AtomicU64,
-}
-
-impl Lateness {
-    /// Returns how much of each tick was needed of late: 1.0 is all of it.
-    pub fn busy(&self) -> f32 {
-        self.busy_ppm.load(Ordering::Relaxed) as f32 / 1e6
-    }
-
-    /// Takes how long a tick took.
-    fn took(&self, time: Duration) {
-        let ppm = time.as_nanos() * 1_000_000 / TICK.as_nanos();
-        let before = self.busy_ppm.load(Ordering::Relaxed);
-        let after = (before * (BUSY_TICKS - 1)
-            + u64::try_from(ppm).unwrap_or(u64::MAX / BUSY_TICKS))
-            / BUSY_TICKS;
-        self.busy_ppm.store(after, Ordering::Relaxed);
-    }
-}
-
-/// Ticks over which it is smoothed how much of each was needed: half a second.
-const BUSY_TICKS: u64 = 25;
-
-/// Classes of lateness.
-pub const LATENESS_CLASSES: usize = 9;
-/// Upper bounds of the classes of lateness, in microseconds; the last class has none.
-pub const LATENESS_BOUNDS_US: [u64; LATENESS_CLASSES - 1] =
-    [250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 50_000];
 
 /// One thread's shard and what belongs to its legs.
 pub struct MediaThread {
@@ -255,7 +213,7 @@ impl MediaThread {
             is_there
         });
         if self.slots > 0 {
-            note(&self.lateness, std::mem::take(&mut self.late));
+            self.lateness.note(std::mem::take(&mut self.late));
             self.lateness.took(std::mem::take(&mut self.took));
         }
     }
@@ -327,35 +285,5 @@ fn record(shard: &mut Shard, rings: &mut BTreeMap<RecordingId, Ring>) {
         if rings.get(&tick.recording).is_some_and(|ring| !ring.push(tick)) {
             rings.remove(&tick.recording);
         }
-    }
-}
-
-fn note(lateness: &Lateness, late: Duration) {
-    lateness.ticks.fetch_add(1, Ordering::Relaxed);
-    if late > TICK {
-        lateness.late.fetch_add(1, Ordering::Relaxed);
-    }
-    let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-    lateness.worst_us.fetch_max(late_us, Ordering::Relaxed);
-    lateness.sum_us.fetch_add(late_us, Ordering::Relaxed);
-    let class = LATENESS_BOUNDS_US.partition_point(|&bound| bound < late_us);
-    lateness.classes[class].fetch_add(1, Ordering::Relaxed);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_tick_falls_into_the_first_class_that_holds_it() {
-        let lateness = Lateness::default();
-        for late_us in [0, 250, 251, 20_000, 20_001, 1_000_000] {
-            note(&lateness, Duration::from_micros(late_us));
-        }
-        let classes: Vec<u64> =
-            lateness.classes.iter().map(|class| class.load(Ordering::Relaxed)).collect();
-        assert_eq!(classes, [2, 1, 0, 0, 0, 0, 1, 1, 1]);
-        assert_eq!(lateness.late.load(Ordering::Relaxed), 2);
-        assert_eq!(lateness.worst_us.load(Ordering::Relaxed), 1_000_000);
     }
 }

@@ -19,7 +19,8 @@ use crate::arrival::Port;
 use crate::audibility::Mixed;
 use crate::cores;
 use crate::media_thread::inbox::{Sender, channel};
-use crate::media_thread::{Input, Lateness, MediaThread};
+use crate::media_thread::lateness::Lateness;
+use crate::media_thread::{Input, MediaThread};
 use crate::priority;
 use crate::recorder::Ring;
 
@@ -126,9 +127,9 @@ impl MediaThreads {
         &self.lateness
     }
 
-    /// Returns how much of each tick the thread needs that needs least: new rooms go there.
-    pub fn busy(&self) -> f32 {
-        self.lateness.iter().map(|one| one.busy()).fold(f32::INFINITY, f32::min)
+    /// Returns how much of each tick the thread will need soon that will need least.
+    pub fn busy_soon(&self) -> f32 {
+        self.lateness.iter().map(|one| one.busy_soon()).fold(f32::INFINITY, f32::min)
     }
 
     /// Keeps where a recording goes until it begins.
