@@ -270,11 +270,12 @@ fn table(seen: &[(&Case, Value)]) -> String {
     for (case, value) in seen.iter().filter(|(case, _)| case.kind == Kind::Carry) {
         let (server, floor) = (&value["server"], &value["floor"]);
         let delay = |side: &Value| {
-            format!(
-                "{} / {}",
-                figure(&side["delay_ms"]["p50"], 1),
-                figure(&side["delay_ms"]["p99"], 1)
-            )
+            let delay = &side["delay_ms"];
+            match delay["count"].as_u64() {
+                // Nobody who could be timed talked.
+                Some(0) => "-".to_owned(),
+                _ => format!("{} / {}", figure(&delay["p50"], 1), figure(&delay["p99"], 1)),
+            }
         };
         let cells = [
             case.name.to_owned(),
@@ -285,7 +286,7 @@ fn table(seen: &[(&Case, Value)]) -> String {
             delay(server),
             delay(floor),
             format!("{} of {}", server["ticks"]["late_20_ms"], server["ticks"]["all"]),
-            format!("{} of {}", server["sound"]["legs_right"], server["sound"]["legs_checked"]),
+            right(server),
             (if is_clean(value) { "yes" } else { "no" }).to_owned(),
         ];
         let _ = writeln!(text, "| {} |", cells.join(" | "));
@@ -329,6 +330,15 @@ fn table(seen: &[(&Case, Value)]) -> String {
         let _ = writeln!(text, "| {} | {rate} | {p50} / {p99} | {remark} | {clean} |", case.name);
     }
     text + "\n"
+}
+
+/// Says how many legs were right, and how many calls were not let in: no figure is of those.
+fn right(server: &Value) -> String {
+    let sound = &server["sound"];
+    let refused = server["calls"]["refused"].as_object();
+    let refused: u64 = refused.into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum();
+    let right = format!("{} of {}", sound["legs_right"], sound["legs_checked"]);
+    if refused == 0 { right } else { format!("{right}; {refused} refused") }
 }
 
 /// Says what became of changes.
@@ -424,6 +434,18 @@ mod tests {
         assert_eq!(tries(9), (TRIES, Some(TRIES as u64)));
         let failed = super::clean(|| Err("no such load".to_owned()));
         assert_eq!(failed, Err("no such load".to_owned()));
+    }
+
+    #[test]
+    fn who_was_not_let_in_is_told_beside_who_was_right() {
+        let server = |refused: Value| {
+            json!({
+                "sound": { "legs_right": 46, "legs_checked": 48 },
+                "calls": { "refused": refused },
+            })
+        };
+        assert_eq!(right(&server(json!({}))), "46 of 48");
+        assert_eq!(right(&server(json!({ "503": 50, "486": 4 }))), "46 of 48; 54 refused");
     }
 
     #[test]
