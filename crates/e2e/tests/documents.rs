@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use e2e::{Origin, Server, level, until};
+use e2e::{Ear, Origin, Server, level, until};
 use serde_json::Value;
 use sim::Phone;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -102,8 +102,11 @@ async fn no_origin_harms_the_room_or_the_server() {
     assert!(grown < GROWTH_MAX, "the server grew by {grown} octets");
     phones.iter().chain(&talkers).for_each(Phone::forget);
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(level(&talkers[0].heard(), 900) > 1_000.0, "the room plays on");
-    assert!(level(&talkers[1].heard(), 500) > 1_000.0, "the room plays on");
+    // Where thirty calls at once were much for the machine, play-out still catches up and bends a tone.
+    for (talker, hertz) in [(0, 900), (1, 500)] {
+        let level = Ear::new(&talkers[talker].heard()).level_near(hertz, 30);
+        assert!(level > 1_000.0, "the room does not play on: {level} at {hertz} Hz");
+    }
     for (phone, (method, url, _)) in phones.iter().zip(CASES) {
         let loudest = phone.heard().iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0);
         assert!(loudest < 50, "{method} {url} is heard: {loudest}");
