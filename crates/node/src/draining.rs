@@ -8,9 +8,11 @@ use model::Now;
 
 use crate::core::Core;
 
-/// How much of a tick the least busy media thread may need, or soon will, before no call begins any more, and until when.
+/// How much of a tick the least busy media thread may need before no call begins any more, and until when.
 const BUSY_FROM: f32 = 0.75;
 const BUSY_UNTIL: f32 = 0.65;
+/// The same, of what it will need soon: who comes costs more at first than later.
+const BUSY_SOON: f32 = 0.9;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stopping {
@@ -40,10 +42,11 @@ pub(crate) fn begins_call(command: &Command) -> bool {
 }
 
 impl Core {
-    /// Says how much of each tick the media thread will need soon that will need least, 0 to 1; the calls that are
+    /// Says how much of each tick the media thread needs that needs least, 0 to 1, and soon will; the calls that are
     /// there keep their sound, and new ones are refused while that is too much.
-    pub fn set_busy(&mut self, busy: f32) {
-        self.overloaded = busy > if self.overloaded { BUSY_UNTIL } else { BUSY_FROM };
+    pub fn set_busy(&mut self, busy: f32, soon: f32) {
+        let limit = if self.overloaded { BUSY_UNTIL } else { BUSY_FROM };
+        self.overloaded = busy > limit || soon > BUSY_SOON;
     }
 
     /// Lets no call begin any more.
@@ -76,8 +79,9 @@ mod tests {
         let now = now();
         let mut core = core(now);
         let mut answers = Vec::new();
-        for (ticket, busy) in (1..).zip([0.5, 0.8, 0.7, 0.6, 0.7]) {
-            core.set_busy(busy);
+        let all = [(0.5, 0.5), (0.8, 0.8), (0.7, 0.7), (0.6, 0.6), (0.7, 0.85), (0.4, 0.95)];
+        for (ticket, (busy, soon)) in (1..).zip(all) {
+            core.set_busy(busy, soon);
             let command = create("sip:a@127.0.0.1:9", StatusCallback::default());
             core.handle(Input::Command(command, Ticket(ticket)), now);
             let mut refused = false;
@@ -86,6 +90,6 @@ mod tests {
             }
             answers.push(refused);
         }
-        assert_eq!(answers, [false, true, true, false, false]);
+        assert_eq!(answers, [false, true, true, false, false, true]);
     }
 }

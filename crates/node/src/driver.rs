@@ -210,7 +210,8 @@ impl Driver {
         let mut datagram = vec![0; sip::MESSAGE_MAX];
         loop {
             self.carry_out();
-            self.core.set_busy(self.media.busy_soon());
+            let (busy, soon) = self.media.busy();
+            self.core.set_busy(busy, soon);
             let wake = self.core.poll_timeout().unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 received = self.socket.recv_from(&mut datagram) => {

@@ -127,9 +127,13 @@ impl MediaThreads {
         &self.lateness
     }
 
-    /// Returns how much of each tick the thread will need soon that will need least.
-    pub fn busy_soon(&self) -> f32 {
-        self.lateness.iter().map(|one| one.busy_soon()).fold(f32::INFINITY, f32::min)
+    /// Returns how much of each tick the thread needs that needs least, and how much one will need soon that then needs
+    /// least.
+    pub fn busy(&self) -> (f32, f32) {
+        let least = |(busy, soon): (f32, f32), one: &Arc<Lateness>| {
+            (busy.min(one.busy()), soon.min(one.busy_soon()))
+        };
+        self.lateness.iter().fold((f32::INFINITY, f32::INFINITY), least)
     }
 
     /// Keeps where a recording goes until it begins.
