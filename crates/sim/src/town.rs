@@ -235,8 +235,8 @@ impl Town {
     pub fn tick(&mut self) {
         let now = self.now();
         let busy = self.shard.stats().legs as f32 / self.capacity as f32;
-        let busy = if self.is_blind { 0.0 } else { busy };
-        self.core.set_busy(busy, busy);
+        let told = if self.is_blind { 0.0 } else { busy };
+        self.core.set_busy(told, told);
         self.core.handle_timeout(now);
         for phone in &mut self.phones {
             phone.agent.handle_timeout(now.instant);
