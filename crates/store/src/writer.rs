@@ -184,7 +184,7 @@ fn run(
     feed: &Feed,
 ) {
     let mut owed: Vec<Owed> = Vec::new();
-    let mut paced = None;
+    let mut paced = Instant::now();
     loop {
         let first = if owed.is_empty() {
             batches.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -204,7 +204,7 @@ fn run(
         counters.queued.fetch_sub(group.len() as u64, Ordering::Relaxed);
         let began = Instant::now();
         let urgent = group.iter().filter(|batch| batch.urgent).count();
-        paced = (urgent > 1).then(|| began + apart(urgent));
+        paced = began + apart(urgent);
         let owed_changes = owed.iter().map(|owed| &owed.changes);
         let changes = || owed_changes.clone().chain(group.iter().map(|batch| &batch.changes));
         let result = commit(&mut connection, changes());
@@ -268,12 +268,10 @@ fn apart(urgent: usize) -> Duration {
 
 /// Takes what waits to the first batch, after `paced`. Where nobody waits for any of them, the next one that somebody
 /// waits for takes them along.
-fn gather(batches: &Receiver<Batch>, group: &mut Vec<Batch>, paced: Option<Instant>) {
+fn gather(batches: &Receiver<Batch>, group: &mut Vec<Batch>, paced: Instant) {
     let until = Instant::now() + LATER_MAX;
     let left = |until: Instant| until.saturating_duration_since(Instant::now());
-    if let Some(paced) = paced {
-        std::thread::sleep(left(paced));
-    }
+    std::thread::sleep(left(paced));
     group.extend(batches.try_iter().take(GROUP_MAX - group.len()));
     while group.len() < GROUP_MAX
         && group.iter().all(|batch| !batch.urgent)
@@ -319,4 +317,15 @@ fn commit<'a>(
         row::write(&transaction, change)?;
     }
     transaction.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_alone_is_followed_at_once_and_many_after_a_while_that_has_an_end() {
+        let apart_ms = [0, 1, 2, 3, 4, usize::MAX].map(|urgent| apart(urgent).as_millis());
+        assert_eq!(apart_ms, [0, 0, 2, 4, 4, 4]);
+    }
 }
