@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use e2e::{Ear, Origin, Server, level, until};
+use e2e::{Ear, Origin, Server, hears, until};
 use serde_json::Value;
 use sim::Phone;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -118,7 +118,7 @@ async fn no_origin_harms_the_room_or_the_server() {
 async fn sound_is_played_whatever_its_server_calls_it() {
     let server = Server::start(&[]).await;
     let origin = Origin::start().await;
-    let sound = sound::wav(&e2e::tone(700, 5_000.0).repeat(5));
+    let sound = sound::wav(&e2e::tone(1_100, 5_000.0).repeat(5));
     let kinds = ["application/octet-stream", "audio/x-wav", "binary/octet-stream"];
     let phones: Vec<Phone> = kinds.iter().map(|_| call(&server, 300)).collect();
     let room = room(&server, kinds.len()).await;
@@ -129,7 +129,7 @@ async fn sound_is_played_whatever_its_server_calls_it() {
         assert_eq!(server.post(&path, &[("Hold", "true"), ("HoldUrl", &url)]).await.status, 200);
     }
     for phone in &phones {
-        until("the sound is heard", async || level(&phone.heard(), 700) > 1_000.0).await;
+        hears(phone, 1_100, true).await;
     }
     for number in 0..kinds.len() {
         assert!(!origin.asked(&format!("/{number}.wav")).is_empty());
