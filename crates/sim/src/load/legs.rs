@@ -87,6 +87,8 @@ pub enum Told {
 /// What one leg saw.
 #[derive(Debug, Default)]
 pub struct Seen {
+    /// Whether it was up while it counted: who was refused hears nobody, and is heard by nobody.
+    pub up: bool,
     /// Datagrams sent and received while it counted.
     pub sent: u64,
     /// See above.
@@ -269,6 +271,7 @@ impl Legs {
             leg.far = Some(far);
             leg.waits = true;
             if self.measuring {
+                leg.seen.up = true;
                 leg.seen.again = true;
                 (leg.seen.sequence, leg.seen.last) = (None, None);
                 leg.seen.heard = Heard::default();
@@ -288,7 +291,7 @@ impl Legs {
         let first_sound = std::mem::take(&mut self.outcome.first_sound);
         self.outcome = Outcome { first_sound, ..Outcome::default() };
         for leg in self.slots.iter_mut().flatten() {
-            leg.seen = Seen::default();
+            leg.seen = Seen { up: leg.far.is_some(), ..Seen::default() };
         }
     }
 

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use changes::{Change, Changes, Loudness};
@@ -36,7 +37,7 @@ pub use reports::Exchanged;
 pub use voice::TONES;
 
 use calls::{Joined, Switchboard, Wanted};
-use legs::{Far, Legs, Told};
+use legs::{Far, Legs, Outcome, Told};
 use phrase::Phrases;
 use plan::Role;
 use report::Judge;
@@ -163,7 +164,7 @@ fn refusals(joined: &Joined) -> String {
 
 /// The sweeping threads; the legs of a room are all on the same.
 struct Threads {
-    all: Vec<(Sender<Told>, std::thread::JoinHandle<legs::Outcome>)>,
+    all: Vec<(Sender<Told>, JoinHandle<Outcome>)>,
     room_size: usize,
     addresses: BTreeMap<usize, SocketAddr>,
 }
@@ -231,13 +232,16 @@ impl Threads {
             joins: joined.answered.count() as f64 / joined.took.as_secs_f64().max(0.001),
             ..Report::default()
         };
-        let judge =
-            Judge { plan, roles, codecs: &plan.mixed(), itself, start, ear: voice::Ear::new() };
-        for (tell, thread) in self.all {
+        let ended = |(tell, thread): (_, JoinHandle<Outcome>)| {
             drop(tell);
-            let outcome = thread.join().expect("a sweeping thread does not panic");
-            report.add(&judge, &outcome);
-        }
+            thread.join().expect("a sweeping thread does not panic")
+        };
+        let outcomes: Vec<Outcome> = self.all.into_iter().map(ended).collect();
+        let legs = outcomes.iter().flat_map(|outcome| &outcome.legs);
+        let up = legs.filter(|(_, seen)| seen.up).map(|(&number, _)| number).collect();
+        let (codecs, ear) = (plan.mixed(), voice::Ear::new());
+        let judge = Judge { plan, roles, up: &up, codecs: &codecs, itself, start, ear };
+        outcomes.iter().for_each(|outcome| report.add(&judge, outcome));
         report
     }
 }

@@ -1,5 +1,6 @@
 //! What is to be run: how many legs, in which rooms, and what each of them is.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::network::Network;
@@ -163,11 +164,13 @@ impl Plan {
         (0..self.legs).map(role).collect()
     }
 
-    /// Returns which tones a leg is to hear: the others', or of a reflector its own.
-    pub(super) fn expected(&self, role: &Role, itself: bool) -> Vec<Tone> {
+    /// Returns which tones a leg is to hear: of those who are up the others', or of a reflector its own.
+    pub(super) fn expected(&self, role: &Role, up: &BTreeSet<usize>, itself: bool) -> Vec<Tone> {
         let first = role.room * self.room_size;
         let present = self.talkers.min(self.legs - first);
-        let heard = (0..present).filter(|talker| (Some(*talker) == role.talker) == itself);
+        let heard = (0..present).filter(|talker| {
+            (Some(*talker) == role.talker) == itself && up.contains(&(first + talker))
+        });
         heard.map(|talker| Tone::of(role.room, self.talkers, talker)).collect()
     }
 
@@ -269,13 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn a_leg_hears_the_other_talkers_of_its_room_and_at_a_reflector_itself() {
+    fn a_leg_hears_the_other_talkers_who_are_up_and_at_a_reflector_itself() {
         let plan = plan(10, 4, 2);
         let roles = plan.roles();
-        let heard = |leg: usize, itself| plan.expected(&roles[leg], itself);
+        let up: BTreeSet<usize> = (0..10).filter(|&leg| leg != 4).collect();
+        let heard = |leg: usize, itself| plan.expected(&roles[leg], &up, itself);
         let tone = |room, talker| Tone::of(room, 2, talker);
         assert_eq!(heard(0, false), [tone(0, 1)]);
-        assert_eq!(heard(6, false), [tone(1, 0), tone(1, 1)]);
+        assert_eq!(heard(6, false), [tone(1, 1)]);
         assert_eq!(heard(9, false), [tone(2, 0)]);
         assert_eq!((heard(5, true), heard(6, true)), (vec![tone(1, 1)], vec![]));
         assert!(plan.is_silent(3) && !plan.is_silent(4));

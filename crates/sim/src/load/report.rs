@@ -1,6 +1,6 @@
 //! What was seen in a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use media::Codec;
@@ -128,7 +128,7 @@ impl Report {
         if role.witness {
             self.loudness.insert(role.room * plan.room_size, judge.loudness(role, seen));
         }
-        if !role.recorded {
+        if !role.recorded || !seen.up || judge.is_left_alone(role) {
             return;
         }
         let mut sound = seen.heard.sound(judge.codecs[role.codec]);
@@ -155,7 +155,7 @@ impl Report {
             }
         }
         let amplitude = voice::amplitude(plan.talkers);
-        let expected = plan.expected(role, judge.itself);
+        let expected = plan.expected(role, judge.up, judge.itself);
         // A decoder that begins in the middle of a stream needs a moment.
         let settled = sound.samples.get(BEGINNING..).unwrap_or_default();
         if !expected.is_empty() {
@@ -190,6 +190,8 @@ impl Report {
 pub(super) struct Judge<'a> {
     pub plan: &'a Plan,
     pub roles: &'a [Role],
+    /// Numbers of the legs that were up.
+    pub up: &'a BTreeSet<usize>,
     /// Of the plan, as the mixer has them.
     pub codecs: &'a [Codec],
     /// Whether each is to hear itself, as at a reflector.
@@ -200,6 +202,12 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
+    /// Whether all others of its room were refused, so that it waits for them with music.
+    fn is_left_alone(&self, role: &Role) -> bool {
+        let room = role.room * self.plan.room_size..(role.room + 1) * self.plan.room_size;
+        self.plan.room_size > 1 && !self.itself && self.up.range(room).count() < 2
+    }
+
     /// Returns how loud its room's first talker is in each packet that a leg got.
     fn loudness(&self, role: &Role, seen: &Seen) -> Loudness {
         let tone = Tone::of(role.room, self.plan.talkers, 0);
