@@ -89,6 +89,7 @@ impl Documents {
         };
         if let Some(player) = player {
             players[player].skip();
+            leg.own.hears_else();
         }
         Some(payload)
     }

@@ -15,6 +15,11 @@ pub const ALIKE_AFTER: u32 = 10;
 /// Ticks for which a leg that hears what all hear waits for a moment in which nobody hears the change: 2 s. In speech
 /// one comes with the first pause, in a tone that goes on it may not.
 pub const WAIT_MAX: u32 = 100;
+/// Ticks of the same sound after which one comes that has just begun to hear, without that wait: a crack so close to
+/// its beginning is none that anybody would tell from it.
+pub const BEGUN_AFTER: u32 = 3;
+/// Ticks in which it may have heard something else before: the ramp from silence.
+const BEGINNING: u32 = 2;
 /// Ticks from one time to the next at which a shared encoder stands by itself for those who come: what is predicted
 /// from what was before takes fewer bits.
 const APART_EVERY: u32 = 10;
@@ -25,6 +30,8 @@ pub struct Own {
     encoder: Option<Box<Encoder>>,
     /// Ticks in a row in which all others heard the same.
     alike: u32,
+    /// Ticks so far in which it was sent sound that not all were sent.
+    apart: u32,
     /// The encoder that all share would have been near enough to its own in the last tick.
     near: bool,
     /// Its next packet leads over to what stands by itself, and its last one did.
@@ -41,7 +48,8 @@ impl Own {
     pub const fn new() -> Self {
         let follows = Follows::new();
         let (near, leads, led) = (false, false, false);
-        Self { encoder: None, alike: 0, near, leads, led, shares: false, shared: false, follows }
+        let (alike, apart, shares, shared) = (0, 0, false, false);
+        Self { encoder: None, alike, apart, near, leads, led, shares, shared, follows }
     }
 
     /// Says whether the leg hears what all hear in this tick; returns whether it may be sent what
@@ -55,12 +63,22 @@ impl Own {
         self.shared = std::mem::take(&mut self.shares);
         self.alike = if hears_all { self.alike.saturating_add(1) } else { 0 };
         self.near &= self.alike > ALIKE_AFTER;
-        let comes_back = self.near || self.alike > ALIKE_AFTER + WAIT_MAX;
+        if self.shared {
+            self.hears_else();
+        }
+        let begins = self.apart <= BEGINNING && matches!(codec, Codec::Opus(_));
+        let wait = if begins { BEGUN_AFTER } else { ALIKE_AFTER + WAIT_MAX };
+        let comes_back = self.near || self.alike > wait;
         let is_alike = self.shared || self.is_new() || comes_back;
         self.shares = hears_all
             && (codec.is_stateless() || is_alike)
             && (self.shared || encoding.is_none_or(|encoding| encoding.admits(self)));
         self.shares
+    }
+
+    /// Says that it has heard more than the ramp from silence.
+    pub fn hears_else(&mut self) {
+        self.apart = u32::MAX;
     }
 
     /// Whether the far end remembers nothing, or what all hear.
@@ -100,6 +118,9 @@ impl Own {
         let encoder = self.encoder.get_or_insert_with(|| {
             Box::new(shared.cloned().unwrap_or_else(|| Encoder::new(codec)))
         });
+        if self.alike == 0 && frame.iter().any(|&sample| sample != 0) {
+            self.apart = self.apart.saturating_add(1);
+        }
         self.near =
             self.alike >= ALIKE_AFTER && shared.is_none_or(|shared| encoder.is_near(shared, frame));
         if let Some(loss) = loss {

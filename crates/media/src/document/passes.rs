@@ -13,7 +13,7 @@ use super::heard::{Heard, back};
 use crate::SAMPLES;
 use crate::codec::{Encoder, Memory, PAYLOAD_MAX};
 use crate::command::{Codec, Pcm};
-use crate::encoding::{ALIKE_AFTER, Own};
+use crate::encoding::{ALIKE_AFTER, BEGUN_AFTER, Own};
 use crate::limiter::{Gain, Limiter};
 use crate::rate::{Rate, SAMPLES_MAX};
 use crate::resample::Resampler;
@@ -33,11 +33,22 @@ fn stands_apart(codec: Codec) -> bool {
     matches!(codec, Codec::Opus(_))
 }
 
-/// Returns the ticks of a segment. What stands by itself takes more bits in Opus: 1 s. In G.722 it takes nothing: 200 ms.
+/// Returns the ticks of a segment. What stands by itself takes more bits in Opus: half a second. In G.722 it takes nothing:
+/// 200 ms.
 const fn ticks(codec: Codec) -> usize {
     match codec {
-        Codec::Opus(_) => 50,
+        Codec::Opus(_) => 25,
         Codec::Pcmu | Codec::Pcma | Codec::G722 => 10,
+    }
+}
+
+/// Returns for how many ticks one has to have heard a document alone that comes to what others hear of it. What stands
+/// by itself asks for little more than that nothing else is held back, but it takes an encoder some time to find that
+/// silence need not be sent.
+fn alike_after(codec: Codec) -> u32 {
+    match codec {
+        Codec::Opus(options) if !options.dtx => BEGUN_AFTER,
+        _ => ALIKE_AFTER,
     }
 }
 
@@ -230,7 +241,7 @@ impl Passes {
     fn come(&mut self, tick: Tick<'_>, listener: &mut Listener<'_>) -> Option<Place> {
         let own = &mut *listener.own;
         if let Some(start) = Start::of(&tick)
-            && own.follows.ticks > ALIKE_AFTER
+            && own.follows.ticks > alike_after(tick.codec)
             && (own.has_led() || !stands_apart(tick.codec))
         {
             let found = self.find(&tick, start, true).and_then(|found| self.place(found, start));
@@ -252,7 +263,7 @@ impl Passes {
         }
         let next = Tick { at: (tick.at + SAMPLES) % tick.pcm.len(), ..tick };
         if stands_apart(tick.codec)
-            && listener.own.follows.ticks >= ALIKE_AFTER
+            && listener.own.follows.ticks >= alike_after(tick.codec)
             && Start::of(&next).is_some()
         {
             listener.own.lead_over();

@@ -345,6 +345,34 @@ fn who_leaves_and_rejoins_a_shared_encoding_hears_no_seam() {
     }
 }
 
+#[test]
+fn who_comes_into_a_room_in_opus_is_soon_sent_what_all_are_sent_and_hears_no_crack() {
+    // Of these tones one is the same in each tick, and the others are not.
+    for tone in [500.0, 512.0, 1_021.0] {
+        let mut mixed = Mixed::new(&[Codec::Pcmu, OPUS]);
+        mixed.phones[0].tone = tone;
+        mixed.route(1, Speaks::Nobody, true);
+        mixed.run(2_000);
+        let before = mixed.shard.stats().encoded;
+        let mut ticks = 0;
+        for came in 0..20 {
+            mixed.join(OPUS);
+            let leg = mixed.phones.len() as u64 - 1;
+            // Before it has a room.
+            mixed.command(Command::Route(LegId(leg), Route::nowhere()));
+            mixed.run(100);
+            mixed.route(leg, Speaks::Nobody, true);
+            let heard = mixed.run(1_000 + 20 * came).swap_remove(leg as usize);
+            let peak = heard.iter().map(|sample| sample.unsigned_abs()).max();
+            assert!((Some(2_700)..Some(4_000)).contains(&peak), "{tone} Hz: {peak:?} of 3,000");
+            ticks += (100 + 1_000 + 20 * came) / 20;
+        }
+        let apart = (mixed.shard.stats().encoded - before) as u32 - ticks;
+        println!("{tone} Hz: {} encodings for each who came", apart / 20);
+        assert!(apart < 20 * 25, "{tone} Hz: {apart} encodings for 20 who came");
+    }
+}
+
 /// Returns what a muted phone hears of one with this tone that is alone to speak, and what while it says a word from time
 /// to time: its own mix, then the shared one again.
 fn while_one_leaves_and_rejoins(codec: Codec, tone: f32) -> (Vec<i16>, Vec<i16>) {
