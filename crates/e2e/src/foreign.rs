@@ -35,7 +35,8 @@ pub fn brought(variable: &str) -> PathBuf {
 
 /// Runs SIPp with a scenario of `sipp/` and returns whether every step of it came about.
 ///
-/// It writes what was sent and received to `folder`, as `messages` and `errors`.
+/// It writes what was sent and received to `folder`, as `messages` and `errors`; what it is to send by
+/// `rtp_stream` lies there.
 pub fn sipp(scenario: &str, arguments: &[String], folder: &Path) -> bool {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(format!("{scenario}.xml"));
     let run = Command::new(foreign("sipp"))
@@ -47,6 +48,7 @@ pub fn sipp(scenario: &str, arguments: &[String], folder: &Path) -> bool {
         .arg("-error_file")
         .arg(folder.join("errors"))
         .args(arguments)
+        .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
