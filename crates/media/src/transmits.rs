@@ -41,7 +41,7 @@ impl Envelope {
 
 /// A datagram that leaves between two ticks.
 #[derive(Debug)]
-struct Late {
+pub struct Late {
     envelope: Envelope,
     octets: [u8; PACED_MAX],
     length: usize,
@@ -83,6 +83,20 @@ impl Transmits {
         let start = self.taken;
         self.taken += length;
         Some(envelope.with(&self.octets[start..self.taken]))
+    }
+
+    /// Takes out what a leg is still to be sent between two ticks, with its times.
+    pub fn take_out(&mut self, leg: LegId) -> Vec<(Instant, Late)> {
+        let of_it = self.later.extract_if(.., |_, late| late.envelope.leg == leg);
+        of_it.map(|((due, _), late)| (due, late)).collect()
+    }
+
+    /// Takes in what was taken out elsewhere.
+    pub fn take_in(&mut self, waiting: Vec<(Instant, Late)>) {
+        for (due, late) in waiting {
+            self.count += 1;
+            self.later.insert((due, self.count), late);
+        }
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {

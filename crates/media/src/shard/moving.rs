@@ -1,9 +1,12 @@
 //! Legs that go from one shard to another, with all that they remember.
 
+use std::time::Instant;
+
 use super::Shard;
 use crate::command::{LegId, PlayTo};
 use crate::leg::{Leg, Pending};
 use crate::recording::{RecordingId, Source};
+use crate::transmits::Late;
 use crate::turn::emptiest;
 
 /// A leg between two shards: what it remembers, what is played to it and what records it.
@@ -13,6 +16,8 @@ pub struct Departed {
     /// Nothing, where it had not been added yet.
     leg: Option<Box<Leg>>,
     recordings: Vec<(RecordingId, Source)>,
+    /// What it is to be sent between two ticks: a room late in its tick leaves that for the next one.
+    waiting: Vec<(Instant, Late)>,
 }
 
 impl Departed {
@@ -35,7 +40,10 @@ impl Shard {
                 leg.fade_out();
                 leg.pending = Some(Pending::Depart);
             }
-            Some(_) => self.departed.push_back(Departed { id, leg: None, recordings: Vec::new() }),
+            Some(_) => {
+                let (recordings, waiting) = (Vec::new(), Vec::new());
+                self.departed.push_back(Departed { id, leg: None, recordings, waiting });
+            }
             None => self.depart(id),
         }
     }
@@ -52,7 +60,8 @@ impl Shard {
         let is_of_it =
             |source: &Source| matches!(source, Source::Leg(recorded, _) if *recorded == id);
         let recordings = self.recordings.extract_if(.., |_, source| is_of_it(source)).collect();
-        self.departed.push_back(Departed { id, leg, recordings });
+        let waiting = self.transmits.take_out(id);
+        self.departed.push_back(Departed { id, leg, recordings, waiting });
     }
 
     /// Returns the next leg that [`crate::Command::Depart`] let go.
@@ -64,8 +73,9 @@ impl Shard {
 
     /// Takes in what departed from another shard. It is in no room.
     pub fn take_in(&mut self, departed: Departed) {
-        let Departed { id, leg, recordings } = departed;
+        let Departed { id, leg, recordings, waiting } = departed;
         self.recordings.extend(recordings);
+        self.transmits.take_in(waiting);
         let Some(mut leg) = leg else { return };
         leg.arrive();
         for player in leg.sounds() {

@@ -119,6 +119,28 @@ fn a_leg_that_is_being_removed_goes_nowhere_and_what_is_played_to_it_ends_where_
     assert_eq!((two.from.shard.stats().legs, two.to.shard.stats().legs), (0, 2));
 }
 
+#[test]
+#[allow(clippy::disallowed_methods)] // An epoch.
+fn who_moves_is_sent_what_was_to_leave_between_two_ticks() {
+    let (mut from, mut to, now) = (Shard::new(1), Shard::new(2), Instant::now());
+    from.handle_command(Command::AddLeg(LegId(0), Box::new(options(0, 10))), now);
+    from.handle_command(Command::Depart(LegId(0)), now);
+    from.handle_tick(now);
+    let sent = |shard: &mut Shard, at| {
+        let mut sent = Vec::new();
+        while let Some(transmit) = shard.poll_transmit(at) {
+            sent.extend(Header::parse(transmit.octets).map(|(header, _)| header.timestamp));
+        }
+        sent
+    };
+    let first = sent(&mut from, now);
+    to.take_in(from.poll_departed().unwrap());
+    let later = now + TICK / 2;
+    let (stayed, second) = (sent(&mut from, later), sent(&mut to, later));
+    assert_eq!((first.len(), stayed.len(), second.len()), (1, 0, 1));
+    assert_eq!(second[0].wrapping_sub(first[0]), 80);
+}
+
 /// A leg that goes from the first of two shards to the second, which ticks at another time; its phone sends at
 /// `sends_ms` of the first one's ticks.
 struct Between {
