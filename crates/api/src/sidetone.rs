@@ -15,7 +15,8 @@ use crate::{Answer, Request};
 const LISTEN_MAX_S: u64 = 60;
 
 /// `GET /sidetone/v1/Conferences/{ConferenceSid}/Audibility`: what the mixer does for each pair, and
-/// why where it lets nothing through; how loud each is and what is done to its sound, and who is the dominant speaker.
+/// why where it lets nothing through; how loud each is, how well it comes and what is done to its sound, and who is the
+/// dominant speaker.
 pub async fn audibility(request: Request) -> Answer {
     let sid = conference(&request).await?;
     let heard = request.node.audibility(sid).await;
@@ -38,6 +39,7 @@ pub async fn audibility(request: Request) -> Answer {
             "level_db": -i32::from(level.below),
             "levelling": level.cleaning.levelling,
             "noise_suppression": level.cleaning.noise_suppression,
+            "mos": level.mos.map(hundredths),
         })
     });
     let body = json!({
@@ -47,6 +49,10 @@ pub async fn audibility(request: Request) -> Answer {
         "dominant_speaker": heard.dominant.map(|call| call.to_string()),
     });
     Ok((StatusCode::OK, body))
+}
+
+fn hundredths(score: f32) -> f64 {
+    (f64::from(score) * 100.0).round() / 100.0
 }
 
 /// `GET /sidetone/v1/Conferences/{ConferenceSid}/Listen?Seconds=10`: what one who is not there

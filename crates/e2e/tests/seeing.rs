@@ -146,6 +146,22 @@ async fn audibility_says_for_each_pair_at_which_gain_or_why_not() {
     room.check(&["0<1 not_started", "1<0 not_started"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn audibility_says_how_well_the_sound_of_each_comes() {
+    let room = Room::open(&[], 2).await;
+    until("an opinion of both", async || {
+        let seen = room.audibility().await;
+        let levels = seen["levels"].as_array().unwrap();
+        let is_one = |level: &Value| {
+            // Two digits; how good it is depends on the machine that tests.
+            let mos = level["mos"].as_f64()?;
+            Some((1.0..=4.5).contains(&mos) && (mos * 100.0 - (mos * 100.0).round()).abs() < 1e-6)
+        };
+        levels.len() == 2 && levels.iter().all(|level| is_one(level) == Some(true))
+    })
+    .await;
+}
+
 /// A tone of -24 dB that pauses as speech does, though not in silence.
 fn words(hertz: u32) -> sim::Voice {
     let quiet = |at: usize, sample: i16| if at < 6_400 { sample } else { sample / 30 };
