@@ -33,7 +33,7 @@ pub struct Level {
 }
 
 impl Level {
-    fn of(voiced: &Voiced, call: CallSid) -> Self {
+    pub(crate) fn of(voiced: &Voiced, call: CallSid) -> Self {
         let media::Cleaning { levelling, noise_suppression } = voiced.cleaning;
         let cleaning = Cleaning { levelling, noise_suppression };
         Self { call, below: voiced.level, cleaning, mos: voiced.mos }
