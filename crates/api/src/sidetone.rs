@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::ConferenceSid;
+use node::Level;
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, code};
@@ -15,7 +16,8 @@ use crate::{Answer, Request};
 const LISTEN_MAX_S: u64 = 60;
 
 /// `GET /sidetone/v1/Conferences/{ConferenceSid}/Audibility`: what the mixer does for each pair, and
-/// why where it lets nothing through; how loud each is and what is done to its sound, and who is the dominant speaker.
+/// why where it lets nothing through; how loud each is, how well it comes and what is done to its sound, and who is the
+/// dominant speaker.
 pub async fn audibility(request: Request) -> Answer {
     let sid = conference(&request).await?;
     let heard = request.node.audibility(sid).await;
@@ -31,14 +33,11 @@ pub async fn audibility(request: Request) -> Answer {
         })
     });
     let pairs: Vec<Value> = pairs.collect();
-    let levels = heard.levels.iter();
-    let levels = levels.map(|level| {
-        json!({
-            "call_sid": level.call.to_string(),
-            "level_db": -i32::from(level.below),
-            "levelling": level.cleaning.levelling,
-            "noise_suppression": level.cleaning.noise_suppression,
-        })
+    let levels = heard.levels.iter().map(|one| {
+        let mut view = level(one);
+        view["levelling"] = one.cleaning.levelling.into();
+        view["noise_suppression"] = one.cleaning.noise_suppression.into();
+        view
     });
     let body = json!({
         "conference_sid": sid.to_string(),
@@ -47,6 +46,16 @@ pub async fn audibility(request: Request) -> Answer {
         "dominant_speaker": heard.dominant.map(|call| call.to_string()),
     });
     Ok((StatusCode::OK, body))
+}
+
+/// How loud one is, and how well it comes.
+pub fn level(level: &Level) -> Value {
+    let mos = level.mos.map(|mos| (f64::from(mos) * 100.0).round() / 100.0);
+    json!({
+        "call_sid": level.call.to_string(),
+        "level_db": -i32::from(level.below),
+        "mos": mos,
+    })
 }
 
 /// `GET /sidetone/v1/Conferences/{ConferenceSid}/Listen?Seconds=10`: what one who is not there

@@ -17,22 +17,46 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Resources whose last state is remembered; beyond, all are forgotten.
 const KNOWN_MAX: usize = 10_000;
 /// What is told of.
-const KINDS: [&str; 6] = ["call", "moment", "callback", "message", "recording", "notification"];
+const KINDS: [&str; 7] =
+    ["call", "moment", "callback", "message", "recording", "notification", "levels"];
 
 /// Flags of `sidetone tail`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
     flags: Flags,
-    /// Shows these alone: call, moment (of a conference), callback, message, recording, notification.
+    /// Shows these alone: call, moment (of a conference), callback, message, recording, notification, levels.
     #[arg(long, value_delimiter = ',', value_parser = KINDS)]
     only: Vec<String>,
+    /// Shows, twice a second, how loud everyone is in each conference, and who becomes the dominant speaker.
+    #[arg(long)]
+    levels: bool,
     /// Begins with what happened lately, and not with what happens next.
     #[arg(long)]
     recent: bool,
     /// Ends after so long: `10s`; never unless told.
     #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
     length: Option<u64>,
+}
+
+impl Arguments {
+    /// Returns where it begins.
+    fn first(&self) -> String {
+        let wanted = [("After=0", self.recent), ("Levels=true", self.wants_levels())];
+        let wanted = wanted.iter().filter_map(|(field, wanted)| wanted.then_some(*field));
+        format!("/sidetone/v1/Events?{}", wanted.collect::<Vec<_>>().join("&"))
+    }
+
+    fn wants_levels(&self) -> bool {
+        self.levels || self.only.iter().any(|kind| kind == "levels")
+    }
+
+    fn shows(&self, kind: &str) -> bool {
+        match kind {
+            "levels" | "dominant-speaker" => self.wants_levels(),
+            kind => self.only.is_empty() || self.only.iter().any(|one| one == kind),
+        }
+    }
 }
 
 /// Follows until it is stopped.
@@ -42,8 +66,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<(), String> {
     let (client, output) = arguments.flags.client()?;
     let until = arguments.length.map(|length| Instant::now() + Duration::from_secs(length));
-    let first = if arguments.recent { "?After=0" } else { "" };
-    let mut next = format!("/sidetone/v1/Events{first}");
+    let mut next = arguments.first();
     let mut known = Known::default();
     let mut reached = false;
     loop {
@@ -52,16 +75,14 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
             return Ok(());
         }
         let wait = left.map_or(WAIT_S, |left| left.as_secs().min(WAIT_S));
-        let separator = if next.contains('?') { '&' } else { '?' };
-        let wait = if reached { format!("{separator}Wait={wait}") } else { String::new() };
+        let wait = if reached { format!("&Wait={wait}") } else { String::new() };
         match client.ask(Method::GET, &format!("{next}{wait}"), &[]).await {
             Ok(page) => {
                 reached = true;
                 next = text(&page, "next_page_uri");
                 for event in page["events"].as_array().into_iter().flatten() {
                     let kind = text(event, "type");
-                    let wanted = arguments.only.is_empty() || arguments.only.contains(&kind);
-                    if wanted && known.is_new(&kind, &event["resource"]) {
+                    if arguments.shows(&kind) && known.is_new(&kind, &event["resource"]) {
                         show(output, &kind, event);
                     }
                 }
@@ -134,6 +155,11 @@ fn line(kind: &str, resource: &Value) -> String {
             format!("tries={}", resource["attempts"]),
             of("last_error"),
         ],
+        "levels" => levels(resource),
+        "dominant-speaker" => vec![
+            of("conference_sid"),
+            format!("{} after {}", who(&resource["call_sid"]), who(&resource["previous"])),
+        ],
         "message" => {
             vec![of("sid"), format!("{} -> {}", of("from"), of("to")), format!("{:?}", of("body"))]
         }
@@ -152,8 +178,26 @@ fn line(kind: &str, resource: &Value) -> String {
         ],
     };
     let words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    let kind = if kind == "moment" { "conference" } else { kind };
+    let kind = match kind {
+        "moment" => "conference",
+        "dominant-speaker" => "dominant",
+        kind => kind,
+    };
     format!("{kind:12} {}", words.join("  "))
+}
+
+/// Returns how loud each is in a conference, the dominant speaker with a star.
+fn levels(resource: &Value) -> Vec<String> {
+    let level = |one: &Value| {
+        let star = if one["call_sid"] == resource["dominant_speaker"] { "*" } else { "" };
+        format!("{}{star} {} dB", text(one, "call_sid"), one["level_db"])
+    };
+    let all = resource["levels"].as_array().into_iter().flatten().map(level);
+    std::iter::once(text(resource, "conference_sid")).chain(all).collect()
+}
+
+fn who(call: &Value) -> &str {
+    call.as_str().unwrap_or("nobody")
 }
 
 /// Returns what a moment has set of how a participant is heard or hears.
@@ -205,6 +249,19 @@ mod tests {
     fn a_message_is_a_line_with_its_text() {
         let message = json!({ "sid": "SM1", "from": "+1", "to": "+2", "body": "Hi\nyou" });
         assert_eq!(line("message", &message), "message      SM1  +1 -> +2  \"Hi\\nyou\"");
+    }
+
+    #[test]
+    fn levels_are_a_line_for_each_conference_with_a_star_for_the_dominant_speaker() {
+        let level = |call: &str, db: i32| json!({ "call_sid": call, "level_db": db, "mos": null });
+        let levels = json!({
+            "conference_sid": "CF1",
+            "dominant_speaker": "CA2",
+            "levels": [level("CA1", -127), level("CA2", -24)],
+        });
+        assert_eq!(line("levels", &levels), "levels       CF1  CA1 -127 dB  CA2* -24 dB");
+        let change = json!({ "conference_sid": "CF1", "call_sid": "CA2", "previous": null });
+        assert_eq!(line("dominant-speaker", &change), "dominant     CF1  CA2 after nobody");
     }
 
     #[test]

@@ -146,6 +146,22 @@ async fn audibility_says_for_each_pair_at_which_gain_or_why_not() {
     room.check(&["0<1 not_started", "1<0 not_started"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn audibility_says_how_well_the_sound_of_each_comes() {
+    let room = Room::open(&[], 2).await;
+    until("an opinion of both", async || {
+        let seen = room.audibility().await;
+        let levels = seen["levels"].as_array().unwrap();
+        let is_one = |level: &Value| {
+            // Two digits; how good it is depends on the machine that tests.
+            let mos = level["mos"].as_f64()?;
+            Some((1.0..=4.5).contains(&mos) && (mos * 100.0 - (mos * 100.0).round()).abs() < 1e-6)
+        };
+        levels.len() == 2 && levels.iter().all(|level| is_one(level) == Some(true))
+    })
+    .await;
+}
+
 /// A tone of -24 dB that pauses as speech does, though not in silence.
 fn words(hertz: u32) -> sim::Voice {
     let quiet = |at: usize, sample: i16| if at < 6_400 { sample } else { sample / 30 };
@@ -178,6 +194,129 @@ async fn levels_that_phones_tell_are_seen_and_lies_are_neither_seen_nor_heard() 
         for (speaker, hertz) in TONES.into_iter().enumerate() {
             hears(phone, hertz, speaker != listener).await;
         }
+    }
+}
+
+/// A tone that lasts so many tenths of a second, and silence for as long.
+fn by_turns(hertz: u32, tenths: usize) -> sim::Voice {
+    let spoken: Vec<i16> = tone(hertz).iter().copied().cycle().take(tenths * 800).collect();
+    spoken.iter().copied().chain(vec![0; spoken.len()]).collect()
+}
+
+/// Whoever follows the event stream, and what it was told.
+struct Follower<'a> {
+    room: &'a Room,
+    next: String,
+    events: Vec<Value>,
+}
+
+impl<'a> Follower<'a> {
+    fn of(room: &'a Room) -> Self {
+        let next = "/sidetone/v1/Events?After=0&PageSize=20&Levels=true".to_owned();
+        Self { room, next, events: Vec::new() }
+    }
+
+    async fn go_on(&mut self) {
+        let page = self.room.server.get_from_root(&format!("{}&Wait=5", self.next)).await;
+        assert_eq!(page.status, 200, "{page:?}");
+        self.next = page.text("next_page_uri");
+        self.events.extend(page.body["events"].as_array().unwrap().iter().cloned());
+    }
+
+    fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {
+        self.events.iter().filter(move |event| event["type"] == kind)
+    }
+
+    /// Whether it was told that one follows the other as the dominant speaker, and is then louder by far.
+    fn has_seen(&self, speaker: usize, other: usize) -> bool {
+        let [speaker, other] = [speaker, other].map(|who| &self.room.calls[who]);
+        let level = |levels: &Value, call: &String| {
+            let levels = levels["levels"].as_array().unwrap();
+            levels.iter().find(|one| one["call_sid"] == **call)?["level_db"].as_i64()
+        };
+        let is_louder = |event: &Value| {
+            let room = &event["resource"];
+            let (Some(speaks), Some(listens)) = (level(room, speaker), level(room, other)) else {
+                return false;
+            };
+            room["dominant_speaker"] == **speaker && speaks > -30 && listens < speaks - 20
+        };
+        let is_turn = |event: &Value| {
+            let change = &event["resource"];
+            change["call_sid"] == **speaker && change["previous"] == **other
+        };
+        self.of_kind("levels").any(is_louder) && self.of_kind("dominant-speaker").any(is_turn)
+    }
+
+    fn places(&self) -> Vec<u64> {
+        self.events.iter().filter_map(|event| event["sequence"].as_u64()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_with_levels_sees_who_speaks_and_gets_each_event_once_all_the_same() {
+    // Their silences are not of a length, so that each is alone now and then.
+    let calls_in = |server: &Server, number: usize| {
+        let voice = by_turns([500, 800][number], [15, 11][number]);
+        Phone::call(server.sip(), "seen", voice).unwrap()
+    };
+    let room = Room::open_with(&[], 2, calls_in).await;
+    let (mut one, mut other) = (Follower::of(&room), Follower::of(&room));
+    let form = [("To", "+15551234567"), ("From", "+15550199"), ("Body", "Hello")];
+    until("both seen to speak after the other", async || {
+        assert_eq!(room.server.post("/Messages.json", &form).await.status, 201);
+        tokio::join!(one.go_on(), other.go_on());
+        [&one, &other].iter().all(|seen| seen.has_seen(0, 1) && seen.has_seen(1, 0))
+    })
+    .await;
+    let all = room.server.get_from_root("/sidetone/v1/Events?After=0&PageSize=1000").await.body;
+    assert_eq!(all["conferences_left_out"], Value::Null);
+    let all = all["events"].as_array().unwrap();
+    let all: Vec<u64> = all.iter().map(|event| event["sequence"].as_u64().unwrap()).collect();
+    for follower in [&one, &other] {
+        let places = follower.places();
+        assert_eq!(places, all[..places.len()]);
+    }
+    // However many follow, the room is looked at twice a second.
+    let levels = [&one, &other].into_iter().flat_map(|follower| follower.of_kind("levels"));
+    let at = |event: &Value| event["date"].as_str().unwrap().to_owned();
+    let looks: std::collections::BTreeSet<String> = levels.map(at).collect();
+    let first = one.of_kind("levels").map(at).collect::<Vec<_>>();
+    assert!(first.is_sorted_by(|one, next| one < next), "{first:?}");
+    let ms = |date: &String| {
+        let (_, time) = date.trim_end_matches('Z').split_once('T').unwrap();
+        let parts = time.split([':', '.']).map(|part| part.parse::<u64>().unwrap());
+        parts.zip([3_600_000, 60_000, 1_000, 1]).map(|(part, unit)| part * unit).sum::<u64>()
+    };
+    let looks: Vec<u64> = looks.iter().map(ms).collect();
+    assert!(
+        looks.windows(2).all(|pair| pair[0] + 495 <= pair[1] || pair[0] > pair[1]),
+        "{looks:?}"
+    );
+    let shown = e2e::typed(&room.server, &["tail", "--only", "levels", "--for", "2s"]).out;
+    assert!(shown.contains(&format!(" levels       {}  ", room.conference)), "{shown}");
+    assert!(!shown.contains("Hello"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_with_levels_sees_no_other_accounts_and_is_refused_what_is_none() {
+    let room = Room::open(&[], 1).await;
+    let server = &room.server;
+    let main = e2e::Login {
+        user: server.ready("account_sid").to_owned(),
+        secret: server.ready("auth_token").to_owned(),
+    };
+    let sub = server.ask_as(&main, "POST", "/2010-04-01/Accounts.json", &[]).await;
+    let login = e2e::Login { user: sub.text("sid"), secret: sub.text("auth_token") };
+    let path = "/sidetone/v1/Events?Levels=true&Wait=1";
+    let own = server.ask_as(&main, "GET", path, &[]).await.body;
+    assert_eq!(own["conferences_left_out"], 0, "{own}");
+    assert_eq!(own["events"][0]["resource"]["conference_sid"], room.conference, "{own}");
+    let theirs = server.ask_as(&login, "GET", path, &[]).await.body;
+    assert_eq!(theirs["events"], serde_json::json!([]), "{theirs}");
+    for query in ["Levels=x", "LevelsAfter=x", "Levels=true&LevelsAfter=-1"] {
+        let refused = server.get_from_root(&format!("/sidetone/v1/Events?{query}")).await;
+        assert_eq!((refused.status, &refused.body["code"]), (400, &20001.into()), "{query}");
     }
 }
 

@@ -1,8 +1,11 @@
 //! Why one participant does not hear another, in the words of the room's own state.
 
-use model::{CallSid, ConferenceSid, ParticipantStatus};
+use std::cmp::Reverse;
+
+use model::{AccountSid, CallSid, ConferenceSid, ParticipantStatus, Timestamp};
 
 use crate::Exchange;
+use crate::conference::Conference;
 use crate::participants::Participant;
 
 /// Why a listener does not hear a speaker.
@@ -47,7 +50,33 @@ pub struct Hearing {
     pub reasons: Vec<Silence>,
 }
 
+/// A conference that is not completed, and who is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gathering {
+    /// Which conference.
+    pub conference: ConferenceSid,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Those who take part, or are being dialled.
+    pub calls: Vec<CallSid>,
+}
+
 impl Exchange {
+    /// Returns the conferences of an account that are not completed, `max` at most, the latest first; and how many
+    /// are left out.
+    pub fn gatherings(&self, account: AccountSid, max: usize) -> (Vec<Gathering>, usize) {
+        let all = self.world.conferences.values();
+        let mut own: Vec<_> = all.filter(|one| one.record.account == account).collect();
+        own.sort_by_key(|one| Reverse((one.record.date_created, one.record.sid)));
+        let left_out = own.len().saturating_sub(max);
+        let gathering = |one: &Conference| Gathering {
+            conference: one.record.sid,
+            created: one.record.date_created,
+            calls: one.members.keys().copied().collect(),
+        };
+        (own.into_iter().take(max).map(gathering).collect(), left_out)
+    }
+
     /// Says for every ordered pair of a conference who is to hear whom, and why not.
     pub fn hearing(&self, conference: ConferenceSid) -> Vec<Hearing> {
         let Some(conference) = self.world.conferences.get(&conference) else { return Vec::new() };

@@ -32,7 +32,7 @@ mod recording;
 mod recover;
 mod tracks;
 
-pub use audibility::{Hearing, Silence};
+pub use audibility::{Gathering, Hearing, Silence};
 pub use cleaning::{Cleaning, CleaningChanges};
 pub use command::*;
 pub use conference::{ANNOUNCEMENTS_MAX, NAME_LENGTH_MAX, PARTICIPANTS_MAX};

@@ -334,8 +334,8 @@ pub struct Audible {
     pub limited: bool,
 }
 
-/// How loud a leg is, and what is done to what it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How loud a leg is, how well it comes, and what is done to what it says.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Voiced {
     /// Who speaks.
     pub leg: LegId,
@@ -343,6 +343,8 @@ pub struct Voiced {
     pub level: u8,
     /// What is done to what it says, or begins to be.
     pub cleaning: Cleaning,
+    /// As in [`LegStats`].
+    pub mos: Option<f32>,
 }
 
 /// What became of a leg's packets.

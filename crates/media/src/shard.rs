@@ -378,12 +378,17 @@ impl Shard {
         pairs
     }
 
-    /// Says how loud each leg of a room is and what its sound goes through, and who is the dominant speaker.
+    /// Says how loud each leg of a room is, how well it comes and what its sound goes through, and who is the dominant
+    /// speaker.
     pub fn voices(&self, room: RoomId) -> (Vec<Voiced>, Option<LegId>) {
         let Some(room) = self.rooms.get(room) else { return (Vec::new(), None) };
         let legs = room.members.iter().filter_map(|&place| self.legs.at(place));
-        let voiced =
-            |leg: &Leg| Voiced { leg: leg.id, level: leg.level(), cleaning: leg.cleaning() };
+        let voiced = |leg: &Leg| Voiced {
+            leg: leg.id,
+            level: leg.level(),
+            cleaning: leg.cleaning(),
+            mos: leg.stats.mos,
+        };
         let mut voices: Vec<Voiced> = legs.map(voiced).collect();
         voices.sort_by_key(|voiced| voiced.leg);
         (voices, room.dominant.get())

@@ -13,14 +13,14 @@ use crate::core::Core;
 pub struct Audibility {
     /// Each ordered pair.
     pub pairs: Vec<Pair>,
-    /// How loud each is, and what is done to its sound.
+    /// How loud each is, how well it comes, and what is done to its sound.
     pub levels: Vec<Level>,
     /// Who speaks, or spoke last.
     pub dominant: Option<CallSid>,
 }
 
-/// How loud one is, and what is done to its sound, as the mixer has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How loud one is, how well it comes, and what is done to its sound, as the mixer has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Level {
     /// Who speaks.
     pub call: CallSid,
@@ -28,12 +28,15 @@ pub struct Level {
     pub below: u8,
     /// What its sound goes through before anybody hears it.
     pub cleaning: Cleaning,
+    /// The mean opinion score of what comes, 1 to 4.5; none before anything has come. Source: ITU-T G.107.
+    pub mos: Option<f32>,
 }
 
 impl Level {
-    fn of(voiced: &Voiced, call: CallSid) -> Self {
+    pub(crate) fn of(voiced: &Voiced, call: CallSid) -> Self {
         let media::Cleaning { levelling, noise_suppression } = voiced.cleaning;
-        Self { call, below: voiced.level, cleaning: Cleaning { levelling, noise_suppression } }
+        let cleaning = Cleaning { levelling, noise_suppression };
+        Self { call, below: voiced.level, cleaning, mos: voiced.mos }
     }
 }
 

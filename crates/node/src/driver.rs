@@ -25,6 +25,7 @@ use crate::audibility::{Audibility, EdgesAsked};
 use crate::core::{BatchId, Brought, Core, Input, Output, PortPairs, Settings, Ticket, Written};
 use crate::cores::Threads;
 use crate::directory::Directory;
+use crate::levels::Seen;
 use crate::media_threads::{Inboxes, MediaThreads};
 use crate::narrator::Narrator;
 use crate::outbox::Owed;
@@ -60,6 +61,7 @@ pub enum Request {
     RecognisedPartly(CallSid, RecordingSid, Option<Recognised>),
     RecordingEnded(RecordingSid, RecordingEnd),
     Audibility(ConferenceSid, oneshot::Sender<Audibility>),
+    Levels(AccountSid, oneshot::Sender<Seen>),
     Edges(EdgesAsked, oneshot::Sender<Result<(CallSid, Edges), Refusal>>),
     OpenTap(ConferenceSid, oneshot::Sender<Option<TapId>>),
     ReadTap(TapId, oneshot::Sender<Vec<i16>>),
@@ -271,6 +273,7 @@ impl Driver {
                 self.core.handle(Input::RecordingEnded(recording, end), now());
             }
             Request::Audibility(conference, reply) => self.audibility(conference, reply),
+            Request::Levels(account, reply) => self.levels(account, reply),
             Request::Edges(asked, reply) => drop(reply.send(asked.answer(&self.core))),
             Request::OpenTap(conference, reply) => {
                 let _ = reply.send(self.core.open_tap(conference));
@@ -418,6 +421,15 @@ impl Driver {
         tokio::spawn(async move {
             let mixed = answer.await.unwrap_or_default();
             let _ = reply.send(Audibility::of(hearing, &mixed, |leg| names.get(leg).copied()));
+        });
+    }
+
+    fn levels(&self, account: AccountSid, reply: oneshot::Sender<Seen>) {
+        let asked = self.core.live_rooms(account);
+        let answer = self.media.voices(asked.rooms());
+        tokio::spawn(async move {
+            let mut voices = answer.await;
+            let _ = reply.send(asked.seen(|room| voices.remove(&room).unwrap_or_default()));
         });
     }
 

@@ -26,6 +26,7 @@ mod driver;
 mod hearing;
 #[cfg(test)]
 mod late_tests;
+mod levels;
 mod machine;
 #[cfg(all(test, feature = "voice-espeak"))]
 mod machine_tests;
@@ -87,6 +88,7 @@ pub use crate::core::{
 };
 pub use crate::cores::{THREADS_MAX, Threads, bind_to};
 pub use crate::directory::{Directory, e164};
+pub use crate::levels::{DominantChange, LEVELS_ROOMS_MAX, LOOK_EVERY, Look, RoomLevels, Told};
 pub use crate::phones::{
     Behavior, Order, PHONES_MAX, PhoneState, Phones, Plan, Says, Seen, VirtualPhones,
 };
@@ -191,6 +193,7 @@ pub struct Handle {
     api_concurrency: Arc<AtomicUsize>,
     draining: Arc<AtomicBool>,
     retention: watch::Sender<Retention>,
+    levels: Arc<levels::Levels>,
     /// Where the node is played.
     stage: Option<Arc<played::Stage>>,
 }
@@ -566,6 +569,7 @@ impl Node {
             api_concurrency: Arc::new(config.limits.api_concurrency.into()),
             draining: Arc::default(),
             retention,
+            levels: Arc::default(),
             stage: None,
         };
         tokio::spawn(retention::run(node.clone(), wanted));

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::arrival::{Port, Reader};
 use crate::audibility::Mixed;
+use crate::levels::Voices;
 use crate::recorder::Ring;
 use inbox::Inbox;
 use lateness::Lateness;
@@ -55,6 +56,8 @@ pub enum Input {
     Arrive(Box<Arriving>),
     /// Who hears whom.
     Audibility(RoomId, oneshot::Sender<Mixed>),
+    /// How loud everyone is in these rooms, and who the dominant speaker is of each.
+    Voices(Vec<RoomId>, oneshot::Sender<Vec<(RoomId, Voices)>>),
     /// What a tap has heard since the last time.
     ReadTap(TapId, oneshot::Sender<Vec<i16>>),
     /// The sums.
@@ -64,7 +67,7 @@ pub enum Input {
 }
 
 impl Input {
-    /// Whether somebody waits for what the thread does about it.
+    /// Whether somebody waits for what the thread does about it, and not only for the next slot.
     fn is_awaited(&self) -> bool {
         matches!(self, Self::Audibility(..) | Self::ReadTap(..) | Self::Stats(..) | Self::Stop)
     }
@@ -257,6 +260,10 @@ impl MediaThread {
                 self.shard.settle();
                 // Whoever asked may have gone.
                 drop(reply.send(Mixed::of(&self.shard, room)));
+            }
+            Input::Voices(rooms, reply) => {
+                let voices = |room| (room, self.shard.voices(room));
+                drop(reply.send(rooms.into_iter().map(voices).collect()));
             }
             Input::ReadTap(tap, reply) => {
                 let mut heard = Vec::new();

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::arrival::Port;
 use crate::audibility::Mixed;
 use crate::cores;
+use crate::levels::Voices;
 use crate::media_thread::inbox::{Sender, channel};
 use crate::media_thread::lateness::Lateness;
 use crate::media_thread::{Input, MediaThread};
@@ -220,6 +221,30 @@ impl MediaThreads {
         let (asked, answer) = oneshot::channel();
         self.send(self.thread_of(room), Input::Audibility(room, asked));
         answer
+    }
+
+    /// Asks how loud everyone is in these rooms, each thread once. It is answered in the next slot: nobody is woken.
+    pub fn voices(
+        &self,
+        rooms: Vec<RoomId>,
+    ) -> impl Future<Output = BTreeMap<RoomId, Voices>> + use<> {
+        let mut by_thread: BTreeMap<usize, Vec<RoomId>> = BTreeMap::new();
+        for room in rooms {
+            by_thread.entry(self.thread_of(room)).or_default().push(room);
+        }
+        let ask = |(thread, rooms)| {
+            let (asked, answer) = oneshot::channel();
+            self.send(thread, Input::Voices(rooms, asked));
+            answer
+        };
+        let answers: Vec<_> = by_thread.into_iter().map(ask).collect();
+        async move {
+            let mut all = BTreeMap::new();
+            for answer in answers {
+                all.extend(answer.await.unwrap_or_default());
+            }
+            all
+        }
     }
 
     /// Asks what a tap has heard; one that there is not has heard nothing.

@@ -189,6 +189,7 @@ impl Played {
             draining: Arc::default(),
             retention: tokio::sync::watch::channel(Retention::default()).0,
             stage: Some(Arc::clone(&stage)),
+            levels: Arc::default(),
             phones: None,
             speaker: Arc::clone(&speaker),
         };
@@ -278,6 +279,9 @@ impl Played {
                 let call_of = |leg: &LegId| core.legs().get(leg).copied();
                 let audibility = Audibility::of(core.hearing(conference), &mixed, call_of);
                 let _ = reply.send(audibility);
+            }
+            Request::Levels(account, reply) => {
+                let _ = reply.send(core.live_rooms(account).seen(|room| shard.voices(room)));
             }
             Request::Edges(asked, reply) => drop(reply.send(asked.answer(core))),
             Request::Stats(reply) => {

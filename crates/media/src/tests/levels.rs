@@ -1,4 +1,4 @@
-//! What phones say of their levels: it is shown, and changes nothing that is heard.
+//! What is shown of each leg; what phones say of their levels changes nothing that is heard.
 
 use super::*;
 
@@ -40,6 +40,25 @@ fn levels_and_the_dominant_speaker_follow_what_is_said() {
     street.tells = vec![None; 3];
     street.run(2_000);
     assert_eq!(levels(&street), [LOUD; 3]);
+}
+
+#[test]
+fn a_leg_that_loses_packets_has_a_lower_opinion_than_a_clean_one_and_a_mute_one_has_none() {
+    let mut street = Street::new(3);
+    let opinions = |street: &Street| -> Vec<Option<f32>> {
+        street.shard.voices(RoomId(1)).0.into_iter().map(|voiced| voiced.mos).collect()
+    };
+    street.phones[2] = u64::MAX / 1_000;
+    for tick in 0..1_000 {
+        // Every tenth packet of one is lost.
+        street.phones[1] += u64::from(tick % 10 == 9);
+        street.run(20);
+    }
+    let [Some(clean), Some(lossy), None] = opinions(&street)[..] else {
+        panic!("{:?}", opinions(&street));
+    };
+    assert!((4.2..=4.5).contains(&clean), "{clean}");
+    assert!((2.0..3.9).contains(&lossy), "{lossy}");
 }
 
 #[test]

@@ -40,6 +40,7 @@ impl Inspected {
             }
             Input::Expect(leg) => format!("expect {}", leg.0),
             Input::Depart(leg, to) => format!("depart {} to {to}", leg.0),
+            Input::Voices(rooms, _) => format!("voices of {}", rooms.len()),
             Input::OpenRing(..) => "ring".to_owned(),
             Input::Stop => "stop".to_owned(),
             _ => "other".to_owned(),
@@ -152,4 +153,22 @@ fn what_is_told_of_a_leg_that_is_gone_reaches_nobody() {
     two.threads.command(Command::StopRecording(RecordingId(1)));
     assert_eq!(two.told(), [[""; 0]; 2]);
     assert!(two.threads.rooms.is_empty());
+}
+
+#[test]
+fn each_thread_is_asked_once_how_loud_everyone_is() {
+    let mut two = Inspected::new(2);
+    for leg in 0..40 {
+        two.add(leg);
+        two.route(leg, Some(100 + leg / 4));
+    }
+    two.told();
+    drop(two.threads.voices((100..110).map(RoomId).collect()));
+    let seats = two.threads.rooms.values();
+    let on_first = seats.filter(|seat| seat.thread == 0).count();
+    assert!((1..10).contains(&on_first), "{on_first}");
+    let expected = [on_first, 10 - on_first].map(|rooms| vec![format!("voices of {rooms}")]);
+    assert_eq!(two.told(), expected);
+    drop(two.threads.voices(Vec::new()));
+    assert_eq!(two.told(), [[""; 0]; 2]);
 }
