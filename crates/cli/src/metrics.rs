@@ -105,13 +105,28 @@ impl Text {
         }
     }
 
+    /// Writes which calls there are and which were refused.
+    pub fn calls(&mut self, stats: &Stats) {
+        self.gauge("calls", "Calls that are not over.", stats.calls);
+        self.head("calls_refused_total", "counter", "Calls that were refused, by what was short.");
+        let refused = stats.refused;
+        for (reason, count) in [
+            ("busy", refused.busy),
+            ("draining", refused.draining),
+            ("ports", refused.ports),
+            ("account", refused.account),
+            ("trunks", refused.trunks),
+        ] {
+            self.sample("calls_refused_total", &[("reason", reason)], count);
+        }
+        self.gauge("conferences", "Conferences that are not completed.", stats.conferences);
+        self.gauge("recordings", "Recordings that are not over.", stats.recordings);
+    }
+
     /// Writes what the rooms and their sound do.
     pub fn media(&mut self, stats: &Stats) {
         let (media, total) = (&stats.media, &stats.media.total);
         let (ticks, late, worst_us) = stats.ticks;
-        self.gauge("calls", "Calls that are not over.", stats.calls);
-        self.gauge("conferences", "Conferences that are not completed.", stats.conferences);
-        self.gauge("recordings", "Recordings that are not over.", stats.recordings);
         self.gauge("legs", "Legs whose sound is handled.", media.legs);
         self.gauge("rooms", "Rooms that are mixed.", media.rooms);
         self.counter("ticks_total", "Ticks of 20 ms.", ticks);

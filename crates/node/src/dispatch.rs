@@ -14,7 +14,7 @@ use sip::Peer;
 use crate::core::{BatchId, Core, Loading, Output, Ticket, Written};
 use crate::parameters;
 use crate::target::{Host, Target, user_in};
-use crate::trunks::Outbound;
+use crate::trunks::{Outbound, UNAVAILABLE};
 
 /// The room is turned down by 12 dB under an announcement.
 const DUCKED: f32 = 0.251_189;
@@ -399,9 +399,11 @@ impl Core {
             return;
         }
         let id = self.agent.new_call();
-        let Some((uri, peer)) = target.filter(|_| self.open(call, id)) else {
-            return self.event(Event::CallFailed { call, status: 404 }, now);
-        };
+        let fails = |status| Event::CallFailed { call, status };
+        let Some((uri, peer)) = target else { return self.event(fails(404), now) };
+        if !self.open(call, id) {
+            return self.event(fails(UNAVAILABLE), now);
+        }
         // The virtual phones are in this process, and speak in the clear.
         let is_ours = self.settings.virtual_phones == Some(peer.address);
         let srtp = if is_ours { Some(sip::SrtpPolicy::Off) } else { self.srtp_for(&to) };

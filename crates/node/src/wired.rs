@@ -82,7 +82,10 @@ impl Core {
     pub(crate) fn open(&mut self, call: CallSid, sip: CallId) -> bool {
         self.last += 1;
         let leg = LegId(self.last);
-        let Some(port) = self.ports.open(leg) else { return false };
+        let Some(port) = self.ports.open(leg) else {
+            self.refused.ports += 1;
+            return false;
+        };
         let media = SocketAddr::new(self.settings.sip.ip(), port);
         self.calls.insert(call, Wired { sip, leg, media, added: false, kept: false });
         self.by_sip.insert(sip, call);
