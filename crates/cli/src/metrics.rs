@@ -259,3 +259,35 @@ impl Text {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use node::TrunkStats;
+
+    use super::*;
+
+    #[test]
+    fn the_page_for_operators_names_every_metric() {
+        let page = include_str!("../../../docs/operating.md");
+        let (name, up) = ("carrier".to_owned(), true);
+        let trunk = TrunkStats { name, up, calls: 0, calls_today: 0, calls_waiting: 0 };
+        let stats = Stats { trunks: vec![trunk], ..Stats::default() };
+        let mut text = Text::default();
+        text.calls(&stats);
+        text.media(&stats);
+        text.sip(&stats);
+        text.trunks(&stats);
+        text.store(&StoreStats::default(), 0, Duration::ZERO);
+        text.api(&BTreeMap::new());
+        let text = text.into_string();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE sidetone_"));
+        let names: Vec<&str> = types.filter_map(|line| line.split(' ').next()).collect();
+        assert!(names.len() > 40, "{names:?}");
+        for name in names {
+            let named = [format!("`{name}`"), format!("`sidetone_{name}`")];
+            assert!(named.iter().any(|named| page.contains(named)), "{name} is not in the page");
+        }
+    }
+}
