@@ -42,6 +42,7 @@ async fn metrics(State((node, stats)): State<Shared>) -> impl IntoResponse {
     let owed_for = oldest.map_or(Duration::ZERO, |oldest| node.date().since(oldest));
     let figures = node.stats().await;
     let mut text = Text::default();
+    text.calls(&figures);
     text.media(&figures);
     text.sip(&figures);
     text.trunks(&figures);

@@ -67,7 +67,7 @@ pub struct Arguments {
     /// arguments. It is sent a WAV file and answers `{"text":"...","confidence":0.9}`.
     #[arg(long)]
     recogniser: Option<String>,
-    /// The codecs that are spoken with phones, best first: of pcmu and pcma.
+    /// The codecs that are spoken with phones, best first: of opus, g722, pcmu and pcma.
     #[arg(long, value_delimiter = ',', default_value = "opus,g722,pcmu,pcma")]
     codecs: Vec<String>,
     /// Whether sound is encrypted: by nobody, by whoever wants it, or by everyone.
@@ -203,4 +203,23 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
     }
     drop((talkers, virtual_phones));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_page_for_operators_names_every_flag() {
+        let page = include_str!("../../../docs/operating.md");
+        let command = Arguments::augment_args(clap::Command::new("dev"));
+        let flags: Vec<&str> = command.get_arguments().filter_map(|flag| flag.get_long()).collect();
+        assert!(flags.contains(&"demo"), "{flags:?}");
+        for flag in flags {
+            let named = [format!("`--{flag} "), format!("`--{flag}`")];
+            assert!(named.iter().any(|named| page.contains(named)), "--{flag} is not in the page");
+        }
+    }
 }

@@ -105,13 +105,28 @@ impl Text {
         }
     }
 
+    /// Writes which calls there are and which were refused.
+    pub fn calls(&mut self, stats: &Stats) {
+        self.gauge("calls", "Calls that are not over.", stats.calls);
+        self.head("calls_refused_total", "counter", "Calls that were refused, by what was short.");
+        let refused = stats.refused;
+        for (reason, count) in [
+            ("busy", refused.busy),
+            ("draining", refused.draining),
+            ("ports", refused.ports),
+            ("account", refused.account),
+            ("trunks", refused.trunks),
+        ] {
+            self.sample("calls_refused_total", &[("reason", reason)], count);
+        }
+        self.gauge("conferences", "Conferences that are not completed.", stats.conferences);
+        self.gauge("recordings", "Recordings that are not over.", stats.recordings);
+    }
+
     /// Writes what the rooms and their sound do.
     pub fn media(&mut self, stats: &Stats) {
         let (media, total) = (&stats.media, &stats.media.total);
         let (ticks, late, worst_us) = stats.ticks;
-        self.gauge("calls", "Calls that are not over.", stats.calls);
-        self.gauge("conferences", "Conferences that are not completed.", stats.conferences);
-        self.gauge("recordings", "Recordings that are not over.", stats.recordings);
         self.gauge("legs", "Legs whose sound is handled.", media.legs);
         self.gauge("rooms", "Rooms that are mixed.", media.rooms);
         self.counter("ticks_total", "Ticks of 20 ms.", ticks);
@@ -241,6 +256,38 @@ impl Text {
                 &stats.durations,
                 stats.total,
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use node::TrunkStats;
+
+    use super::*;
+
+    #[test]
+    fn the_page_for_operators_names_every_metric() {
+        let page = include_str!("../../../docs/operating.md");
+        let (name, up) = ("carrier".to_owned(), true);
+        let trunk = TrunkStats { name, up, calls: 0, calls_today: 0, calls_waiting: 0 };
+        let stats = Stats { trunks: vec![trunk], ..Stats::default() };
+        let mut text = Text::default();
+        text.calls(&stats);
+        text.media(&stats);
+        text.sip(&stats);
+        text.trunks(&stats);
+        text.store(&StoreStats::default(), 0, Duration::ZERO);
+        text.api(&BTreeMap::new());
+        let text = text.into_string();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE sidetone_"));
+        let names: Vec<&str> = types.filter_map(|line| line.split(' ').next()).collect();
+        assert!(names.len() > 40, "{names:?}");
+        for name in names {
+            let named = [format!("`{name}`"), format!("`sidetone_{name}`")];
+            assert!(named.iter().any(|named| page.contains(named)), "{name} is not in the page");
         }
     }
 }

@@ -66,6 +66,11 @@ async fn one_call_more_than_there_may_be_is_refused_until_one_is_over() {
     let refused = server.post("/Conferences/room/Participants.json", &form).await;
     assert_eq!(told(&refused), (429, 10004), "{refused:?}");
     assert_eq!(server.get("/Conferences.json").await.body["conferences"], serde_json::json!([]));
+    let (_, metrics) = server.admin("/metrics").await;
+    for (reason, count) in [("account", 2), ("busy", 0), ("draining", 0), ("ports", 0)] {
+        let line = format!("\nsidetone_calls_refused_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
     let path = format!("/Calls/{}.json", first.text("sid"));
     assert_eq!(server.post(&path, &[("Status", "completed")]).await.status, 200);
     assert_eq!(call(&server, &phones[2]).await.status, 201);

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use e2e::{Answer, Baresip, Server, hears, level, until};
+use media::Header;
 use sim::Phone;
 
 /// Strength of every tone.
@@ -13,6 +15,45 @@ const AMPLITUDE: f64 = 3_000.0;
 /// What baresip says, and what bob says.
 const BARESIP: u32 = 500;
 const BOB: u32 = 700;
+/// What a stranger says, who is never heard.
+const STRANGER: u32 = 1_300;
+/// Phones that a stranger knows of, how many share a room, what it sends in a second to all of them, and for how long.
+const PHONES: usize = 20;
+const ROOM: usize = 4;
+const SPRAYED_PER_SECOND: u32 = 1_000;
+const SPRAYED: Duration = Duration::from_secs(3);
+
+/// Returns the ports of UDP that a server has open.
+fn udp_ports(server: &Server) -> Vec<u16> {
+    let all = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
+    let names = all.filter_map(|one| std::fs::read_link(one.ok()?.path()).ok());
+    let sockets: BTreeSet<String> =
+        names.map(|name| name.to_string_lossy().replace("socket:[", "").replace(']', "")).collect();
+    let table = std::fs::read_to_string(format!("/proc/{}/net/udp", server.pid())).unwrap();
+    let ports = table.lines().skip(1).filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (_, port) = words.get(1)?.split_once(':')?;
+        let is_theirs = words.get(9).is_some_and(|socket| sockets.contains(*socket));
+        u16::from_str_radix(port, 16).ok().filter(|_| is_theirs)
+    });
+    ports.collect()
+}
+
+/// A stranger's packet of that number: telephone sound, and nothing wrong with it.
+fn of_stranger(number: u32, voice: &[i16]) -> Vec<u8> {
+    let header = Header {
+        marker: false,
+        payload_type: 0,
+        sequence: number as u16,
+        timestamp: number * 160,
+        ssrc: 7,
+    };
+    let said = voice[number as usize * 160 % voice.len()..].iter().take(160);
+    let said: Vec<u8> = said.map(|&sample| media::linear_to_ulaw(sample)).collect();
+    let mut packet = [0; media::PACKET_MAX];
+    let length = header.write(&said, &mut packet);
+    packet[..length].to_vec()
+}
 
 /// Starts baresip as `alice` at a server, whose sound is encrypted as `mediaenc` has it, or not at all.
 fn baresip(server: &str, mediaenc: &str, more: &str, commands: &[String]) -> Baresip {
@@ -213,4 +254,50 @@ async fn virtual_phones_are_called_in_the_clear_where_all_others_are_not() {
     assert_eq!(made.status, 201, "{}", made.body);
     let path = format!("/Calls/{}.json", made.text("call_sid"));
     until("it is answered", async || server.get(&path).await.text("status") == "in-progress").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_at_the_ports_of_many_plain_calls_is_not_heard_and_is_sent_nothing() {
+    let server = Server::start(&[]).await;
+    let call = |number: usize| {
+        // One in each room talks.
+        let voice = if number.is_multiple_of(ROOM) { sim::tone(BOB) } else { vec![0; 160].into() };
+        Phone::call(server.sip(), &format!("room{}", number / ROOM), voice).unwrap()
+    };
+    let phones: Vec<Phone> = (0..PHONES).map(call).collect();
+    let listens = |number: &usize| !number.is_multiple_of(ROOM);
+    for number in (0..PHONES).filter(listens) {
+        hears(&phones[number], BOB, true).await;
+    }
+    let ports = udp_ports(&server);
+    assert!(ports.len() > 2 * PHONES, "two for each call, and SIP's: {ports:?}");
+    let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    phones.iter().for_each(Phone::forget);
+    let (voice, began, mut sent) = (sim::tone(STRANGER), Instant::now(), 0);
+    while began.elapsed() < SPRAYED {
+        let due = began.elapsed().as_millis() as u32 * SPRAYED_PER_SECOND / 1_000;
+        for number in sent..due {
+            let (round, which) = (number as usize / ports.len(), number as usize % ports.len());
+            let to = SocketAddr::from((Ipv4Addr::LOCALHOST, ports[which]));
+            let _ = stranger.send_to(&of_stranger(round as u32, &voice), to);
+        }
+        sent = due;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(sent >= SPRAYED_PER_SECOND * 2, "{sent} packets");
+    for number in (0..PHONES).filter(listens) {
+        let heard = phones[number].heard();
+        assert!(heard.len() > 8_000, "{number} heard {} samples", heard.len());
+        assert!(level(&heard, BOB) > 500.0, "{number} no longer hears its room");
+        // A single packet would be as loud as the voice in a piece of its own length.
+        let strange =
+            heard.chunks_exact(160).map(|piece| level(piece, STRANGER)).fold(0.0, f64::max);
+        assert!(strange < 1_000.0, "{number} hears the stranger: {strange}");
+    }
+    let mut packet = [0; 2_048];
+    // What nobody takes is told as an error; what is sent is none.
+    let came = (0..sent).filter(|_| stranger.recv(&mut packet).is_ok()).count();
+    assert_eq!(came, 0, "something was sent to the stranger");
+    assert_eq!(listed(&server, "/Calls.json?Status=in-progress", "calls").await, PHONES);
 }

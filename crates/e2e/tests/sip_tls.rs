@@ -4,12 +4,12 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::{Answer, Origin, Server, binary, until};
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 use tokio_rustls::TlsConnector;
@@ -26,6 +26,8 @@ const KEYS: &str =
 /// Makes a certificate for `localhost` that holds until a year, writes it and its key, and returns it.
 fn certificate(folder: &Path, until: i32) -> CertificateDer<'static> {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "localhost.example");
     params.not_after = date_time_ymd(until, 2, 3);
     let key = KeyPair::generate().unwrap();
     let made = params.self_signed(&key).unwrap();
@@ -119,7 +121,7 @@ async fn sip_takes_a_new_certificate_while_it_runs_and_keeps_it_where_the_next_h
     server.signal("HUP");
     until("it says which has expired", async || {
         let log = server.log();
-        log.contains("cert.pem") && log.contains("expired") && log.contains("2021")
+        ["cert.pem", "localhost.example", "expired", "2021"].iter().all(|part| log.contains(part))
     })
     .await;
     assert!(connect(tls, &second).await.is_ok(), "the one of before is shown");
@@ -135,13 +137,33 @@ fn a_server_does_not_start_with_an_expired_certificate() {
     let files = tempfile::tempdir().unwrap();
     certificate(files.path(), 2021);
     let file = files.path().join("sidetone.toml");
-    std::fs::write(&file, settings(files.path())).unwrap();
-    let output = Command::new(binary()).args(["config", "check"]).arg(&file).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success());
-    for part in ["cert.pem", "expired", "2021"] {
-        assert!(told.contains(part), "{told}");
+    let ports = "http = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nsip = \"127.0.0.1:0\"\n";
+    std::fs::write(&file, format!("{ports}{}", settings(files.path()))).unwrap();
+    let data = files.path().join("data");
+    let lines =
+        [&["config", "check"][..], &["serve", "--data", data.to_str().unwrap(), "--config"]];
+    for line in lines {
+        let output = ended(Command::new(binary()).args(line).arg(&file));
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{line:?}");
+        for part in ["cert.pem", "localhost.example", "expired", "Feb  3", "2021"] {
+            assert!(told.contains(part), "{line:?}: {told}");
+        }
     }
+}
+
+/// Returns what a program said that ends by itself; one that goes on is ended.
+fn ended(command: &mut Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let until = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > until {
+            child.kill().unwrap();
+            panic!("it runs: {:?}", child.wait_with_output().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

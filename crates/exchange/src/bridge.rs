@@ -192,12 +192,12 @@ impl World {
         callee: &Callee,
         ctx: &mut Context<'_>,
     ) -> Result<CallSid, Failure> {
+        self.check_calls(self.calls[&parent].record.account, ctx.now.instant)
+            .map_err(|refusal| Failure { code: 10004, message: refusal.to_string() })?;
         let call = &self.calls[&parent];
         let dialled = call.dialled.as_ref().expect("only a `<Dial>` rings phones");
         let base = call.program.as_ref().map_or("", Program::url);
         let from = caller_id(call, &dialled.dial, callee.kind)?;
-        self.check_calls(call.record.account, ctx.now.instant)
-            .map_err(|refusal| Failure { code: 10004, message: refusal.to_string() })?;
         let caller = Caller {
             account: call.record.account,
             from: &from,

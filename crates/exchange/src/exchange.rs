@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub(crate) turns: BTreeMap<AccountSid, Instant>,
     /// When each account was last told that it has as many calls as it may.
     pub(crate) told_full: BTreeMap<AccountSid, Instant>,
+    /// Calls that were refused as their account had as many as it may; counted and nothing else.
+    pub(crate) calls_refused: u64,
     pub(crate) touched: BTreeSet<Touched>,
     /// The deadlines in order, and each one's by its owner.
     due: BTreeSet<(Instant, Touched)>,
@@ -255,6 +257,11 @@ impl Exchange {
     /// How many calls are not over.
     pub fn calls(&self) -> usize {
         self.world.calls.len()
+    }
+
+    /// How many calls were refused so far as their account had as many as it may.
+    pub fn calls_refused(&self) -> u64 {
+        self.world.calls_refused
     }
 
     /// Whether this call is not over.

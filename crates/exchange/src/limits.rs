@@ -89,15 +89,17 @@ impl World {
     }
 
     /// Refuses one more call of an account that has as many as it may, or too many that wait.
-    pub(crate) fn check_calls(&self, account: AccountSid, now: Instant) -> Result<(), Refusal> {
-        if self.has_calls(account, self.limits.calls) {
-            return Err(Refusal::CallsAtOnce(self.limits.calls));
-        }
+    pub(crate) fn check_calls(&mut self, account: AccountSid, now: Instant) -> Result<(), Refusal> {
         let turn = self.turns.get(&account).filter(|_| self.limits.calls_per_second.is_some());
-        if turn.is_some_and(|at| at.saturating_duration_since(now) > QUEUE_TIME_MAX) {
-            return Err(Refusal::Overloaded);
-        }
-        Ok(())
+        let refusal = if self.has_calls(account, self.limits.calls) {
+            Refusal::CallsAtOnce(self.limits.calls)
+        } else if turn.is_some_and(|at| at.saturating_duration_since(now) > QUEUE_TIME_MAX) {
+            Refusal::Overloaded
+        } else {
+            return Ok(());
+        };
+        self.calls_refused += 1;
+        Err(refusal)
     }
 
     fn has_calls(&self, account: AccountSid, count: usize) -> bool {
@@ -133,6 +135,7 @@ impl World {
         if !self.has_calls(account, self.limits.calls) {
             return false;
         }
+        self.calls_refused += 1;
         ctx.push(Effect::Reject { call, status: 503 });
         let now = ctx.now.instant;
         let told = self.told_full.get(&account);

@@ -123,7 +123,7 @@ pub(crate) struct Caller<'a> {
 impl World {
     /// Refuses what the API wants dialled where it cannot or may not be.
     pub(crate) fn check_dialling(
-        &self,
+        &mut self,
         account: AccountSid,
         dialling: &mut Dialling,
         now: Instant,

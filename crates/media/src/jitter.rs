@@ -162,6 +162,8 @@ impl Jitter {
     }
 
     pub fn set_bounds(&mut self, bounds: Bounds) {
+        // What is too much now is given up at once: whoever is bound has just come, and was not heard before.
+        self.catches_up |= bounds.delay_max < self.bounds.delay_max;
         self.bounds = bounds;
     }
 

@@ -25,7 +25,7 @@ use sip::{Agent, CallId, Ended, Peer, Transmit};
 pub use self::settings::Settings;
 use crate::directory::Directory;
 use crate::dispatch::After;
-use crate::draining::{Stopping, begins_call};
+use crate::draining::{CallsRefused, Stopping};
 use crate::hearing::Heard;
 use crate::parting::PARTING_LIMIT;
 use crate::recorder::Layout;
@@ -199,6 +199,8 @@ pub(crate) struct Wired {
     pub(crate) leg: LegId,
     pub(crate) media: SocketAddr,
     pub(crate) added: bool,
+    /// How much delay its jitter buffer may add.
+    pub(crate) bounds: media::Bounds,
     /// Whether its dialog is in the store.
     pub(crate) kept: bool,
 }
@@ -246,6 +248,7 @@ pub struct Core {
     pub(crate) stopping: Stopping,
     /// There is no time for the sound of more calls.
     pub(crate) overloaded: bool,
+    pub(crate) refused: CallsRefused,
     pub(crate) directory: Directory,
     pub(crate) trunks: Trunks,
     /// The names by which addresses were found that are reached by TLS.
@@ -314,6 +317,7 @@ impl Core {
             random,
             stopping: Stopping::No,
             overloaded: false,
+            refused: CallsRefused::default(),
             directory: Directory::default(),
             trunks: Trunks::default(),
             proven: Names::default(),
@@ -453,11 +457,8 @@ impl Core {
     }
 
     fn command(&mut self, command: Command, ticket: Ticket, now: Now) {
-        if self.stopping.refuses(&command) {
-            return self.reply(ticket, Err(Refusal::ShuttingDown));
-        }
-        if self.overloaded && begins_call(&command) {
-            return self.reply(ticket, Err(Refusal::NoCapacity));
+        if let Some(refusal) = self.refusal_of(&command) {
+            return self.reply(ticket, Err(refusal));
         }
         let mut effects = Vec::new();
         match self.exchange.handle_command(command, now, &mut effects) {

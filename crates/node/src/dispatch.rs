@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use exchange::{
     Audience, Effect, Event, Failure, Hears, PlayId, Refusal, Reply, Room, Sound, Speaks,
@@ -14,7 +13,8 @@ use sip::Peer;
 use crate::core::{BatchId, Core, Loading, Output, Ticket, Written};
 use crate::parameters;
 use crate::target::{Host, Target, user_in};
-use crate::trunks::Outbound;
+use crate::trunks::{Outbound, UNAVAILABLE};
+use crate::wired::jitter_bounds;
 
 /// The room is turned down by 12 dB under an announcement.
 const DUCKED: f32 = 0.251_189;
@@ -198,15 +198,10 @@ impl Core {
             }
             Effect::Route { call, route } => self.route(call, &route),
             Effect::JitterBuffer { call, size } => {
-                let delay_max = match size.as_str() {
-                    "off" => Duration::ZERO,
-                    "small" => Duration::from_millis(60),
-                    "medium" => Duration::from_millis(120),
-                    _ => media::DELAY_MAX,
-                };
-                if let Some(wired) = self.calls.get(&call) {
-                    let bounds = media::Bounds { delay_max };
-                    self.media(media::Command::BoundJitter(wired.leg, bounds));
+                if let Some(wired) = self.calls.get_mut(&call) {
+                    wired.bounds = jitter_bounds(&size);
+                    let bound = media::Command::BoundJitter(wired.leg, wired.bounds);
+                    self.media(bound);
                 }
             }
             Effect::Detect { call, limits } => self.detect(call, limits),
@@ -399,9 +394,11 @@ impl Core {
             return;
         }
         let id = self.agent.new_call();
-        let Some((uri, peer)) = target.filter(|_| self.open(call, id)) else {
-            return self.event(Event::CallFailed { call, status: 404 }, now);
-        };
+        let fails = |status| Event::CallFailed { call, status };
+        let Some((uri, peer)) = target else { return self.event(fails(404), now) };
+        if !self.open(call, id) {
+            return self.event(fails(UNAVAILABLE), now);
+        }
         // The virtual phones are in this process, and speak in the clear.
         let is_ours = self.settings.virtual_phones == Some(peer.address);
         let srtp = if is_ours { Some(sip::SrtpPolicy::Off) } else { self.srtp_for(&to) };

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use exchange::Command;
+use exchange::{Command, Refusal};
 use model::Now;
 
 use crate::core::Core;
@@ -13,6 +13,21 @@ const BUSY_FROM: f32 = 0.75;
 const BUSY_UNTIL: f32 = 0.65;
 /// The same, of what it will need soon: who comes costs more at first than later.
 const BUSY_SOON: f32 = 0.9;
+
+/// Calls that were not let in or not made, by what there was too little of; what SIP itself refuses is not among them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallsRefused {
+    /// No media thread had time for their sound.
+    pub busy: u64,
+    /// The node was on its way down.
+    pub draining: u64,
+    /// No pair of ports was free, or no media thread had room.
+    pub ports: u64,
+    /// Their account had as many as it may.
+    pub account: u64,
+    /// No trunk that may carry them had room.
+    pub trunks: u64,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stopping {
@@ -37,7 +52,7 @@ impl Stopping {
 }
 
 /// Whether a command would begin a call.
-pub(crate) fn begins_call(command: &Command) -> bool {
+fn begins_call(command: &Command) -> bool {
     matches!(command, Command::CreateCall(_) | Command::CreateParticipant(_))
 }
 
@@ -47,6 +62,32 @@ impl Core {
     pub fn set_busy(&mut self, busy: f32, soon: f32) {
         let limit = if self.overloaded { BUSY_UNTIL } else { BUSY_FROM };
         self.overloaded = busy > limit || soon > BUSY_SOON;
+    }
+
+    /// Returns how many calls were refused so far.
+    pub fn calls_refused(&self) -> CallsRefused {
+        CallsRefused { account: self.exchange.calls_refused(), ..self.refused }
+    }
+
+    /// Returns why a command is not carried out just now, whatever it says.
+    pub(crate) fn refusal_of(&mut self, command: &Command) -> Option<Refusal> {
+        if self.stopping.refuses(command) {
+            self.refused.draining += u64::from(begins_call(command));
+            return Some(Refusal::ShuttingDown);
+        }
+        if !self.overloaded || !begins_call(command) {
+            return None;
+        }
+        self.refused.busy += 1;
+        Some(Refusal::NoCapacity)
+    }
+
+    /// Whether a call that comes in is turned away just now, whomever it is for.
+    pub(crate) fn turns_away(&mut self) -> bool {
+        let is_stopping = self.stopping != Stopping::No;
+        self.refused.draining += u64::from(is_stopping);
+        self.refused.busy += u64::from(self.overloaded && !is_stopping);
+        is_stopping || self.overloaded
     }
 
     /// Lets no call begin any more.
@@ -71,6 +112,7 @@ impl Core {
 mod tests {
     use exchange::{Refusal, StatusCallback};
 
+    use super::CallsRefused;
     use crate::core::{Input, Output, Ticket};
     use crate::testing::{core, create, now};
 
@@ -91,5 +133,12 @@ mod tests {
             answers.push(refused);
         }
         assert_eq!(answers, [false, true, true, false, false, true]);
+        core.drain();
+        core.handle(
+            Input::Command(create("sip:a@127.0.0.1:9", StatusCallback::default()), Ticket(7)),
+            now,
+        );
+        let refused = core.calls_refused();
+        assert_eq!(refused, CallsRefused { busy: 3, draining: 1, ..CallsRefused::default() });
     }
 }

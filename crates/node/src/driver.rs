@@ -439,6 +439,7 @@ impl Driver {
             calls: self.core.calls(),
             conferences: self.core.conferences(),
             recordings: self.core.recordings(),
+            refused: self.core.calls_refused(),
             sip: self.core.sip_stats(),
             trunks: self.core.trunk_stats(now()),
             commits_waiting: self.commits.len(),

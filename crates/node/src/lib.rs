@@ -88,6 +88,7 @@ pub use crate::core::{
 };
 pub use crate::cores::{THREADS_MAX, Threads, bind_to};
 pub use crate::directory::{Directory, e164};
+pub use crate::draining::CallsRefused;
 pub use crate::levels::{DominantChange, LEVELS_ROOMS_MAX, LOOK_EVERY, Look, RoomLevels, Told};
 pub use crate::phones::{
     Behavior, Order, PHONES_MAX, PhoneState, Phones, Plan, Says, Seen, VirtualPhones,
@@ -164,6 +165,8 @@ pub struct Stats {
     pub conferences: usize,
     /// Recordings that are not over.
     pub recordings: usize,
+    /// Calls that were refused so far.
+    pub refused: CallsRefused,
     /// Of the SIP agent.
     pub sip: sip::Stats,
     /// Of each trunk, in order.

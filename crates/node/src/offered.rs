@@ -7,7 +7,6 @@ use sip::Peer;
 
 use crate::core::Core;
 use crate::directory::e164;
-use crate::draining::Stopping;
 use crate::parameters;
 use crate::target::{Target, user_in};
 
@@ -37,8 +36,7 @@ impl Core {
         let mut octets = [0; 16];
         self.random.fill_bytes(&mut octets);
         let call = CallSid::new(octets);
-        let refuses = self.stopping != Stopping::No || self.overloaded;
-        if refuses || !self.open(call, invitation.call) {
+        if self.turns_away() || !self.open(call, invitation.call) {
             return self.agent.reject(invitation.call, 503, now.instant);
         }
         if let Some(session) = &invitation.offer {

@@ -23,6 +23,11 @@ pub fn now() -> Now {
 }
 
 pub fn core(now: Now) -> Core {
+    core_with(sip::Terms::telephone(), now)
+}
+
+/// A core that agrees on sound by these terms.
+pub fn core_with(terms: sip::Terms, now: Now) -> Core {
     let account = Account {
         sid: ACCOUNT,
         friendly_name: String::new(),
@@ -44,7 +49,7 @@ pub fn core(now: Now) -> Core {
         dual_conference_recordings: false,
         recognises: false,
         virtual_phones: None,
-        terms: sip::Terms::telephone(),
+        terms,
         sip_tls: None,
     };
     Core::new(settings, [1; 32], Box::new(Ports))

@@ -8,7 +8,7 @@ use rand_chacha::rand_core::RngCore;
 use sip::CallId;
 
 use crate::core::{Core, Output};
-use crate::trunks::{Choice, Outbound, Trunk, TrunkQuestion, TrunkStats};
+use crate::trunks::{Choice, Outbound, Trunk, TrunkQuestion, TrunkStats, UNAVAILABLE};
 
 impl Core {
     /// Takes up how many calls trunks have carried before this process.
@@ -53,11 +53,14 @@ impl Core {
                 self.trunks.wait(trunk, call, Outbound { effect, tried, last, turn: None });
                 return self.event(Event::CallWaits { call, waits: true }, now);
             }
-            Err(status) => return self.cannot_call_out(call, last.unwrap_or(status), now),
+            Err(status) => {
+                self.refused.trunks += u64::from(status == UNAVAILABLE);
+                return self.cannot_call_out(call, last.unwrap_or(status), now);
+            }
         };
         let id = self.agent.new_call();
         if !self.rename(call, id) && !self.open(call, id) {
-            return self.cannot_call_out(call, 503, now);
+            return self.cannot_call_out(call, UNAVAILABLE, now);
         }
         if let Some(day) = self.trunks.begin((call, effect), chosen.trunk, tried, now) {
             // A cap of the day must outlive this process.

@@ -29,7 +29,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The SIP status of a call that no trunk may carry.
 const FORBIDDEN: u16 = 403;
 /// The SIP status of a call for which no trunk has room.
-const UNAVAILABLE: u16 = 503;
+pub(crate) const UNAVAILABLE: u16 = 503;
 
 /// A trunk as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]

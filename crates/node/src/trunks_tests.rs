@@ -1,5 +1,6 @@
 use super::*;
-use crate::testing::{ACCOUNT, now};
+use crate::core::{Input, Output, Ticket, Written};
+use crate::testing::{ACCOUNT, core_with, create, now};
 
 fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
@@ -286,5 +287,45 @@ fn a_probe_that_is_answered_at_all_says_that_a_trunk_is_there() {
         trunks.replied(CallId(u64::from(status)), (status, None), at.instant);
         assert_eq!(trunks.stats(at)[0].up, up, "{status}");
         trunks.lines[0].probe.at = Some(start.instant);
+    }
+}
+
+/// Calls Boston by a trunk, where calls are encrypted as `everyone` says; returns what is offered to the trunk.
+fn offered(everyone: SrtpPolicy, srtp: Option<SrtpPolicy>) -> String {
+    let now = now();
+    let mut core = core_with(sip::Terms { srtp: everyone, ..sip::Terms::telephone() }, now);
+    core.handle(Input::Trunks(vec![Trunk { srtp, ..trunk("a", 5_070) }]), now);
+    let mut command = create("+16175550100", exchange::StatusCallback::default());
+    if let exchange::Command::CreateCall(create) = &mut *command {
+        create.dialling.from = "+14155550100".to_owned();
+    }
+    core.handle(Input::Command(command, Ticket(1)), now);
+    while let Some(output) = core.poll_output() {
+        match output {
+            Output::Commit(batch, _) => core.handle(Input::Committed(batch, Written::Yes), now),
+            Output::Transmit(transmit) if transmit.octets.starts_with(b"INVITE") => {
+                return String::from_utf8(transmit.octets).unwrap();
+            }
+            _ => {}
+        }
+    }
+    panic!("the trunk is not asked");
+}
+
+#[test]
+fn a_trunk_is_offered_encryption_as_is_said_of_it_alone() {
+    use SrtpPolicy::{Mandatory, Off, Optional};
+    for (everyone, trunk, is_encrypted) in [
+        (Off, Some(Mandatory), true),
+        (Optional, Some(Mandatory), true),
+        (Mandatory, Some(Off), false),
+        (Optional, Some(Off), false),
+        (Mandatory, None, true),
+        (Off, None, false),
+    ] {
+        let offer = offered(everyone, trunk);
+        let profile = if is_encrypted { "RTP/SAVP" } else { "RTP/AVP" };
+        assert!(offer.contains(&format!("\r\nm=audio 20000 {profile} ")), "{trunk:?}: {offer}");
+        assert_eq!(offer.contains("\r\na=crypto:"), is_encrypted, "{trunk:?}: {offer}");
     }
 }

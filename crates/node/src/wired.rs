@@ -1,6 +1,7 @@
 //! A call's names on both sides, and its sound as it was agreed on.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use exchange::Room;
 use media::{LegId, LegOptions};
@@ -43,6 +44,19 @@ pub fn srtp_policy(name: &str) -> Option<SrtpPolicy> {
     }
 }
 
+/// Returns how much delay a jitter buffer may add whose size Twilio's word gives.
+///
+/// Source: Twilio, `jitterBufferSize`; the figures are ours.
+pub(crate) fn jitter_bounds(size: &str) -> media::Bounds {
+    let delay_max = match size {
+        "off" => Duration::ZERO,
+        "small" => Duration::from_millis(60),
+        "medium" => Duration::from_millis(120),
+        _ => media::DELAY_MAX,
+    };
+    media::Bounds { delay_max }
+}
+
 /// Returns what protects a leg as it was agreed on.
 pub fn protection(agreed: &sip::Protection) -> Option<media::Protection> {
     let key = |keys: &sip::Keys| {
@@ -82,9 +96,13 @@ impl Core {
     pub(crate) fn open(&mut self, call: CallSid, sip: CallId) -> bool {
         self.last += 1;
         let leg = LegId(self.last);
-        let Some(port) = self.ports.open(leg) else { return false };
+        let Some(port) = self.ports.open(leg) else {
+            self.refused.ports += 1;
+            return false;
+        };
         let media = SocketAddr::new(self.settings.sip.ip(), port);
-        self.calls.insert(call, Wired { sip, leg, media, added: false, kept: false });
+        let bounds = media::Bounds::default();
+        self.calls.insert(call, Wired { sip, leg, media, added: false, bounds, kept: false });
         self.by_sip.insert(sip, call);
         self.by_leg.insert(leg, call);
         true
@@ -106,7 +124,7 @@ impl Core {
             remote_rtcp: audio.rtcp,
             sends: audio.receives,
             receives: audio.sends,
-            bounds: media::Bounds::default(),
+            bounds: wired.bounds,
             protection: audio.protection.as_ref().and_then(protection),
             audio_level: audio
                 .audio_level
@@ -130,5 +148,44 @@ impl Core {
         self.by_leg.remove(&wired.leg);
         self.media(media::Command::RemoveLeg(wired.leg));
         Some(wired)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use exchange::Effect;
+    use media::Command;
+
+    use super::*;
+    use crate::core::Output;
+    use crate::testing::{core, now};
+
+    /// What a phone says of its sound.
+    const SOUND: &[u8] = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\n\
+        t=0 0\r\nm=audio 9 RTP/AVP 0\r\n";
+
+    #[test]
+    fn the_size_of_a_jitter_buffer_bounds_it_at_once_and_after_each_description_of_its_phone() {
+        for (size, delay_ms_max) in [("off", 0), ("small", 60), ("medium", 120), ("large", 300)] {
+            let (now, call) = (now(), CallSid::new([1; 16]));
+            let mut core = core(now);
+            let id = core.agent.new_call();
+            assert!(core.open(call, id));
+            let effect = Effect::JitterBuffer { call, size: size.to_owned() };
+            core.carry_out(vec![effect], None, now);
+            let session = sip::Session::parse(SOUND, &Terms::telephone()).unwrap();
+            core.wire(call, &session);
+            core.wire(call, &session);
+            let bounds =
+                std::iter::from_fn(|| core.poll_output()).filter_map(|output| match output {
+                    Output::Media(Command::BoundJitter(_, bounds)) => Some(bounds),
+                    Output::Media(Command::AddLeg(_, options) | Command::UpdateLeg(_, options)) => {
+                        Some(options.bounds)
+                    }
+                    _ => None,
+                });
+            let told: Vec<u128> = bounds.map(|bounds| bounds.delay_max.as_millis()).collect();
+            assert_eq!(told, [delay_ms_max; 3], "{size}");
+        }
     }
 }

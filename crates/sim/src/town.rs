@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use media::{Channel, Header, LegId, PACKET_MAX, SAMPLES, Shard, ShardStats, TICK};
 use media::{linear_to_ulaw, ulaw_to_linear};
 use model::{Account, AccountSid, AccountStatus, Now, Timestamp};
-use node::{Core, Guard, Input, Output, PortPairs, Settings, Written};
+use node::{CallsRefused, Core, Guard, Input, Output, PortPairs, Settings, Written};
 use sip::{Agent, CallId, Config, Event, Terms};
 
 use crate::Voice;
@@ -151,6 +151,11 @@ impl Town {
     /// Returns how many calls were refused and told when to come again.
     pub fn asked_back(&self) -> usize {
         self.asked_back
+    }
+
+    /// Returns how many calls the node says that it refused.
+    pub fn refused(&self) -> CallsRefused {
+        self.core.calls_refused()
     }
 
     /// Returns how many ticks were left out, as the one before them took too long.

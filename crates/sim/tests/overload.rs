@@ -3,6 +3,7 @@
 //! `SIDETONE_DEEP` lets many more come and go. How speech sounds meanwhile is judged in `e2e`.
 
 use media::SAMPLES;
+use node::CallsRefused;
 use sim::Voice;
 use sim::town::Town;
 
@@ -62,6 +63,8 @@ fn of_half_as_many_calls_again_as_there_is_time_for_the_first_keep_their_sound()
     assert_eq!(town.up(), LET_IN);
     let refused = town.phones.iter().filter(|phone| phone.refused() == Some(503)).count();
     assert_eq!((refused, town.asked_back()), (OFFERED - LET_IN, OFFERED - LET_IN));
+    let counted = CallsRefused { busy: refused as u64, ..CallsRefused::default() };
+    assert_eq!(town.refused(), counted);
     // Play-out finds its place in the first seconds of a call; from then on there is no seam, with callers
     // turned away all the time.
     (0..350).for_each(|_| town.tick());

@@ -3,31 +3,74 @@
 use super::*;
 use crate::TICK;
 
-/// Returns the greatest delay, in milliseconds, when every other packet is 200 ms late.
+/// What Twilio's words for the size of a jitter buffer stand for: off, small, medium, large.
+const BOUNDS_MS: [u32; 4] = [0, 60, 120, 300];
+/// Ticks that a buffer is watched for, and packets that come in that time.
+const WATCHED: u32 = 1_500;
+
+/// How late a packet of that number is, in milliseconds.
+type Network = dyn Fn(u32) -> u32;
+
+/// Returns by how much longer than the fastest packet needs play-out waits in each tick, in milliseconds, where a
+/// bound holds from a tick on.
 #[allow(clippy::disallowed_methods)] // An epoch.
-fn delay_of_a_bad_network(delay_max: Duration) -> i64 {
-    let mut jitter = Jitter::new(Codec::Pcmu, Bounds { delay_max });
+fn waits(bound_ms: u32, from: u32, late_ms: &Network) -> Vec<i64> {
+    let mut jitter = Jitter::new(Codec::Pcmu, Bounds::default());
+    let bounds = Bounds { delay_max: Duration::from_millis(bound_ms.into()) };
     let start = Instant::now();
-    let mut greatest = 0;
-    for tick in 0..1_000_u32 {
-        let at = start + Duration::from_millis(20) * tick;
-        let number = if tick % 2 == 0 { tick.checked_sub(10) } else { Some(tick) };
-        if let Some(number) = number {
-            jitter.insert(number * 160, &[0xff; 160], Codec::Pcmu, at);
+    let mut came: Vec<_> = (0..WATCHED).map(|n| (n * 20 + late_ms(n), n)).collect();
+    came.sort_unstable();
+    let mut packets = came.into_iter().peekable();
+    let mut waits = Vec::new();
+    for tick in 0..WATCHED {
+        if tick == from {
+            jitter.set_bounds(bounds);
         }
-        jitter.read(&mut [0; 160], at);
-        if tick > 900 {
-            greatest = greatest.max(jitter.delay_ms() as i64);
+        while let Some((at_ms, number)) = packets.next_if(|(at_ms, _)| *at_ms <= tick * 20) {
+            let at = start + Duration::from_millis(at_ms.into());
+            jitter.insert(number * 160, &[0x90; 160], Codec::Pcmu, at);
         }
+        jitter.read(&mut [0; 160], start + TICK * tick);
+        waits.push((i64::from(tick + 1) * 160 - jitter.play) / 8);
     }
-    greatest
+    waits
+}
+
+/// Packets that wait for others now and then, and then come all at once: 400 ms of them.
+fn bursts(number: u32) -> u32 {
+    let (of, at) = (number / 100, number % 100);
+    if of > 1 && at >= 80 { (100 - at) * 20 } else { 0 }
+}
+
+/// Every other packet is late.
+fn by_turns(late_ms: u32) -> impl Fn(u32) -> u32 {
+    move |number| if number % 2 == 1 { late_ms } else { 0 }
 }
 
 #[test]
 fn a_bound_is_kept_however_late_packets_come() {
-    assert!(delay_of_a_bad_network(DELAY_MAX) > 180);
-    let bounded = delay_of_a_bad_network(Duration::from_millis(60));
-    assert!(bounded < 110, "60 ms and two frames: {bounded} ms");
+    let scattered = |number| number * 7_919 % 351 * u32::from(number > 0);
+    let networks: [&Network; 3] = [&bursts, &by_turns(330), &scattered];
+    for bound_ms in BOUNDS_MS {
+        for (which, network) in networks.into_iter().enumerate() {
+            let most = waits(bound_ms, 0, network).into_iter().max().unwrap_or_default();
+            // What is ready is ready for a whole tick, and 5 ms are added while a network is not known.
+            let bound_ms = i64::from(bound_ms);
+            let due = bound_ms..=bound_ms + 26;
+            assert!(due.contains(&most), "{bound_ms} ms, network {which}: {most} ms");
+        }
+    }
+}
+
+#[test]
+fn a_bound_that_comes_while_play_out_waits_longer_is_kept_at_once() {
+    for (before_ms, bound_ms) in [(330, 120), (330, 60), (120, 60), (330, 0), (60, 0)] {
+        let waits = waits(bound_ms, 750, &by_turns(before_ms));
+        let (before, bound_ms) = (waits[740], i64::from(bound_ms));
+        assert!(before > bound_ms + 50, "{bound_ms}: {before}");
+        let most = waits[750..].iter().max().copied().unwrap_or_default();
+        assert!(most <= bound_ms + 26, "{bound_ms} ms, of {before_ms}: {most} ms");
+    }
 }
 
 #[test]
