@@ -118,8 +118,8 @@ impl Own {
         let encoder = self.encoder.get_or_insert_with(|| {
             Box::new(shared.cloned().unwrap_or_else(|| Encoder::new(codec)))
         });
-        if self.alike == 0 && frame.iter().any(|&sample| sample != 0) {
-            self.apart = self.apart.saturating_add(1);
+        if self.alike == 0 && self.apart <= BEGINNING && frame.iter().any(|&sample| sample != 0) {
+            self.apart += 1;
         }
         self.near =
             self.alike >= ALIKE_AFTER && shared.is_none_or(|shared| encoder.is_near(shared, frame));

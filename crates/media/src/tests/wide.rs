@@ -369,7 +369,7 @@ fn who_comes_into_a_room_in_opus_is_soon_sent_what_all_are_sent_and_hears_no_cra
         }
         let apart = (mixed.shard.stats().encoded - before) as u32 - ticks;
         println!("{tone} Hz: {} encodings for each who came", apart / 20);
-        assert!(apart < 20 * 25, "{tone} Hz: {apart} encodings for 20 who came");
+        assert!(apart < 20 * 14, "{tone} Hz: {apart} encodings for 20 who came");
     }
 }
 
