@@ -289,7 +289,10 @@ async fn a_stranger_at_the_ports_of_many_plain_calls_is_not_heard_and_is_sent_no
     for number in (0..PHONES).filter(listens) {
         let heard = phones[number].heard();
         assert!(heard.len() > 8_000, "{number} heard {} samples", heard.len());
-        assert!(level(&heard, BOB) > 500.0, "{number} no longer hears its room");
+        // Where play-out gives delay back it leaves out or doubles a period, and a long piece cancels itself out.
+        let pieces = heard.chunks_exact(800);
+        let talked = pieces.clone().filter(|piece| level(piece, BOB) > 500.0).count();
+        assert!(talked * 2 > pieces.len(), "{number} no longer hears its room: {talked} pieces");
         // A single packet would be as loud as the voice in a piece of its own length.
         let strange =
             heard.chunks_exact(160).map(|piece| level(piece, STRANGER)).fold(0.0, f64::max);
