@@ -41,7 +41,7 @@ usage: cargo xtask test [--fast] [--install]
   bench      fixed sets of loads and requests, against the tables in docs/performance.md
   flame      a flame graph of the media threads under load, for the same page; wants Linux' perf
   --fast     the inner loop: format, clippy and the tests that need no foreign program
-  --install  lets root install missing Debian packages (SIPp, baresip); CI=true allows it too
+  --install  lets root install missing Debian packages (SIPp, baresip, CMake); CI=true allows it too
   --api      of the bench, only the requests: beside Prism, and lists over a long history
   --write    lets bench write those tables";
 
@@ -124,7 +124,7 @@ mod tests {
         check(
             "test",
             Some(
-                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk twilio-cli sip-phones tests used mp3 schema fuzz readme-walk docs-walk",
+                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk twilio-cli sip-phones tests used mp3 libopus schema fuzz readme-walk docs-walk",
             ),
         );
         check("test --fast", Some("format clippy tests-fast stop"));

@@ -29,6 +29,7 @@ pub const TEST: &[Stage] = &[
     Stage { name: "tests", run: tests },
     Stage { name: "used", run: used::check },
     Stage { name: "mp3", run: mp3 },
+    Stage { name: "libopus", run: libopus },
     Stage { name: "schema", run: schema::borders },
     Stage { name: "fuzz", run: fuzz },
     Stage { name: "readme-walk", run: walk::readme },
@@ -189,6 +190,14 @@ fn mp3(shell: &Shell) -> Result<String, String> {
     tools::make(shell)?;
     let line = ["cargo", "test", "--workspace", "--locked", "--features", "e2e/mp3-lame"];
     shell.run(&[&line[..], &["--test", "mp3"]].concat()).map(|()| String::new())
+}
+
+/// The codecs with Opus by its reference library. It is `media` alone that is built another time.
+fn libopus(shell: &Shell) -> Result<String, String> {
+    let tools = tools::cmake(shell)?;
+    let line = ["cargo", "test", "--locked", "--package", "media", "--features", "libopus"];
+    shell.run(&[&line[..], &["--lib", "codec"]].concat())?;
+    Ok(tools)
 }
 
 fn pages(shell: &Shell) -> Result<String, String> {
