@@ -109,6 +109,19 @@ pub const BENCH_API_WRITE: &[Stage] = &[
     Stage { name: "bench-api-write", run: |shell| bench::run(shell, bench::API, true) },
 ];
 
+/// Opus by both libraries, which fails on no figure.
+pub const OPUS: &[Stage] = &[
+    Stage { name: "cmake", run: tools::cmake },
+    Stage { name: "python-sdk", run: tools::python_sdk },
+    Stage { name: "opus", run: |shell| bench::run(shell, bench::SIDE_BY_SIDE, false) },
+];
+/// The same, and the tables are written.
+pub const OPUS_WRITE: &[Stage] = &[
+    Stage { name: "cmake", run: tools::cmake },
+    Stage { name: "python-sdk", run: tools::python_sdk },
+    Stage { name: "opus-write", run: |shell| bench::run(shell, bench::SIDE_BY_SIDE, true) },
+];
+
 /// A profile of the loop, written to the page.
 pub const FLAME: &[Stage] =
     &[Stage { name: "flame", run: |shell| bench::run(shell, bench::PROFILE, true) }];

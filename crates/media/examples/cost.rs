@@ -1,6 +1,6 @@
 //! Prints what a tick of 20 ms costs in each part that sound passes through, as rows of a table.
 //!
-//! `cargo run --release --package media --example cost`
+//! `cargo run --release --package media --example cost`; `-- opus` prints the rows of Opus alone.
 
 #![allow(clippy::disallowed_methods)] // The clock is what this is about.
 
@@ -20,8 +20,14 @@ const TICKS: usize = 100;
 
 fn main() {
     println!("| Part | microseconds a tick |\n|---|---|");
+    let opus_alone = std::env::args().any(|argument| argument == "opus");
     for (name, codec) in codecs() {
-        codec_rows(name, codec);
+        if !opus_alone || matches!(codec, Codec::Opus(_)) {
+            codec_rows(name, codec);
+        }
+    }
+    if opus_alone {
+        return;
     }
     for from in Rate::ALL {
         for to in Rate::ALL.into_iter().filter(|to| *to != from) {
@@ -89,6 +95,17 @@ fn codec_rows(name: &str, codec: Codec) {
             black_box(decoder.decode(&packet[0], &mut sound));
         }
     });
+    if matches!(codec, Codec::Opus(OpusOptions { fec: true, .. })) {
+        let mut tick = 0;
+        row(&format!("decode and repeat {name}, every second tick"), &packets, 1, |_| {
+            tick = (tick + 1) % packets.len();
+            if tick % 2 == 1 {
+                black_box(decoder.decode(&packets[tick], &mut sound));
+            } else if !decoder.recover(&packets[tick + 1], &mut sound[..samples]) {
+                decoder.conceal(&mut sound[..samples]);
+            }
+        });
+    }
     if !codec.is_stateless() {
         row(&format!("clone the encoder of {name}"), &packets, 1, |_| {
             black_box(encoder.clone());
