@@ -3,6 +3,7 @@
 
 mod api;
 mod flame;
+mod opus;
 mod sound;
 
 use std::fmt::Write;
@@ -50,6 +51,12 @@ const SOUND: Part = Part {
     measure: sound::measure,
     pictures: &[],
 };
+const OPUS: Part = Part {
+    begin: "<!-- bench-opus: written by `cargo xtask opus --write` -->\n",
+    end: "<!-- bench-opus: end -->\n",
+    measure: opus::measure,
+    pictures: &[],
+};
 const FLAME: Part = Part {
     begin: "<!-- bench-flame: written by `cargo xtask flame` -->\n",
     end: "<!-- bench-flame: end -->\n",
@@ -60,6 +67,8 @@ const FLAME: Part = Part {
 pub const ALL: &[Part] = &[CALLS, REQUESTS, SOUND];
 /// Requests.
 pub const API: &[Part] = &[REQUESTS];
+/// Opus by both libraries, side by side.
+pub const SIDE_BY_SIDE: &[Part] = &[OPUS];
 /// Where the loop spends its time.
 pub const PROFILE: &[Part] = &[FLAME];
 

@@ -29,6 +29,7 @@ usage: cargo xtask test [--fast] [--install]
        cargo xtask pages
        cargo xtask deep [--install]
        cargo xtask bench [--api] [--write]
+       cargo xtask opus [--write] [--install]
        cargo xtask flame
 
   test       everything that CI runs; all stages run, and the failed ones are named at the end
@@ -39,11 +40,12 @@ usage: cargo xtask test [--fast] [--install]
   walk       the last commit's README and guides, done as they say
   deep       what needs volume, in release mode with SIDETONE_DEEP=1: hours, not minutes
   bench      fixed sets of loads and requests, against the tables in docs/performance.md
+  opus       Opus in Rust and by libopus, cost and sound of both, for the same page
   flame      a flame graph of the media threads under load, for the same page; wants Linux' perf
   --fast     the inner loop: format, clippy and the tests that need no foreign program
-  --install  lets root install missing Debian packages (SIPp, baresip); CI=true allows it too
+  --install  lets root install missing Debian packages (SIPp, baresip, CMake); CI=true allows it too
   --api      of the bench, only the requests: beside Prism, and lists over a long history
-  --write    lets bench write those tables";
+  --write    lets bench and opus write those tables";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -87,6 +89,7 @@ impl Plan {
             "pages" => plan.stages = stages::PAGES,
             "deep" => plan.stages = stages::DEEP,
             "bench" => plan.stages = stages::BENCH,
+            "opus" => plan.stages = stages::OPUS,
             "flame" => plan.stages = stages::FLAME,
             "help" | "--help" | "-h" => plan.help = true,
             _ => return None,
@@ -105,6 +108,7 @@ impl Plan {
                         (true, true) => stages::BENCH_API_WRITE,
                     };
                 }
+                "--write" if command == "opus" => plan.stages = stages::OPUS_WRITE,
                 "--deep" if command == "schema" => plan.stages = stages::SCHEMA_DEEP,
                 "--install" => plan.install = true,
                 "--help" | "-h" => plan.help = true,
@@ -124,7 +128,7 @@ mod tests {
         check(
             "test",
             Some(
-                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk twilio-cli sip-phones tests used mp3 schema fuzz readme-walk docs-walk",
+                "format clippy docs cargo-deny licences cargo-audit advisories python-sdk node-sdk twilio-cli sip-phones tests used mp3 libopus schema fuzz readme-walk docs-walk",
             ),
         );
         check("test --fast", Some("format clippy tests-fast stop"));
@@ -134,6 +138,8 @@ mod tests {
         check("bench --api", Some("node-sdk prism bench-api"));
         check("bench --write --api", Some("node-sdk prism bench-api-write"));
         check("flame", Some("flame"));
+        check("opus", Some("cmake python-sdk opus"));
+        check("opus --write --install", Some("cmake python-sdk opus-write install"));
         check("walk", Some("python-sdk node-sdk readme-walk docs-walk"));
         check("faults", Some("faults"));
         check("schema", Some("python-sdk node-sdk schema"));

@@ -29,6 +29,7 @@ pub const TEST: &[Stage] = &[
     Stage { name: "tests", run: tests },
     Stage { name: "used", run: used::check },
     Stage { name: "mp3", run: mp3 },
+    Stage { name: "libopus", run: libopus },
     Stage { name: "schema", run: schema::borders },
     Stage { name: "fuzz", run: fuzz },
     Stage { name: "readme-walk", run: walk::readme },
@@ -106,6 +107,19 @@ pub const BENCH_API_WRITE: &[Stage] = &[
     Stage { name: "node-sdk", run: tools::node_sdk },
     Stage { name: "prism", run: tools::prism },
     Stage { name: "bench-api-write", run: |shell| bench::run(shell, bench::API, true) },
+];
+
+/// Opus by both libraries, which fails on no figure.
+pub const OPUS: &[Stage] = &[
+    Stage { name: "cmake", run: tools::cmake },
+    Stage { name: "python-sdk", run: tools::python_sdk },
+    Stage { name: "opus", run: |shell| bench::run(shell, bench::SIDE_BY_SIDE, false) },
+];
+/// The same, and the tables are written.
+pub const OPUS_WRITE: &[Stage] = &[
+    Stage { name: "cmake", run: tools::cmake },
+    Stage { name: "python-sdk", run: tools::python_sdk },
+    Stage { name: "opus-write", run: |shell| bench::run(shell, bench::SIDE_BY_SIDE, true) },
 ];
 
 /// A profile of the loop, written to the page.
@@ -189,6 +203,14 @@ fn mp3(shell: &Shell) -> Result<String, String> {
     tools::make(shell)?;
     let line = ["cargo", "test", "--workspace", "--locked", "--features", "e2e/mp3-lame"];
     shell.run(&[&line[..], &["--test", "mp3"]].concat()).map(|()| String::new())
+}
+
+/// The codecs with Opus by its reference library. It is `media` alone that is built another time.
+fn libopus(shell: &Shell) -> Result<String, String> {
+    let tools = tools::cmake(shell)?;
+    let line = ["cargo", "test", "--locked", "--package", "media", "--features", "libopus"];
+    shell.run(&[&line[..], &["--lib", "codec"]].concat())?;
+    Ok(tools)
 }
 
 fn pages(shell: &Shell) -> Result<String, String> {

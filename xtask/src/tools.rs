@@ -64,6 +64,12 @@ const NPM: DebianTool =
     DebianTool { program: "npm", package: "npm", version: "", ask: &["npm", "--version"] };
 const MAKE: DebianTool =
     DebianTool { program: "make", package: "make", version: "", ask: &["make", "--version"] };
+const CMAKE: DebianTool = DebianTool {
+    program: "cmake",
+    package: "cmake=3.25.1*",
+    version: "3.25.1",
+    ask: &["cmake", "--version"],
+};
 
 /// Where the packages of the Twilio SDKs are pinned.
 const SDK: &str = "crates/e2e/sdk";
@@ -176,18 +182,28 @@ fn node_packages(shell: &Shell, pins: &str, into: &str) -> Result<(), String> {
 
 /// Brings the foreign phones: SIPp and baresip.
 pub fn sip_phones(shell: &Shell) -> Result<String, String> {
-    let both = [debian_tool(shell, &SIPP), debian_tool(shell, &BARESIP)];
-    let (remarks, failures): (Vec<_>, Vec<_>) = both.into_iter().partition(Result::is_ok);
-    if failures.is_empty() {
-        Ok(remarks.into_iter().flatten().collect::<Vec<_>>().join(", "))
-    } else {
-        Err(failures.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("; "))
-    }
+    debian_tools(shell, &[SIPP, BARESIP])
 }
 
 /// Brings `make`, which LAME is built by.
 pub fn make(shell: &Shell) -> Result<String, String> {
     debian_tool(shell, &MAKE)
+}
+
+/// Brings what libopus is built by: CMake, and the `make` that it drives.
+pub fn cmake(shell: &Shell) -> Result<String, String> {
+    debian_tools(shell, &[CMAKE, MAKE])
+}
+
+/// Is [`debian_tool`] for each of them; says of all that are missing.
+fn debian_tools(shell: &Shell, tools: &[DebianTool]) -> Result<String, String> {
+    let all = tools.iter().map(|tool| debian_tool(shell, tool));
+    let (remarks, failures): (Vec<_>, Vec<_>) = all.partition(Result::is_ok);
+    if failures.is_empty() {
+        Ok(remarks.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    } else {
+        Err(failures.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("; "))
+    }
 }
 
 /// Sees to it that a program is there; another version than the pinned one is used, and said.

@@ -42,9 +42,16 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+/// What `--version` says, and a report of a defect should.
+const VERSION: &str = if cfg!(feature = "libopus") {
+    concat!(env!("CARGO_PKG_VERSION"), ", Opus by libopus")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// A self-hosted conference server that speaks Twilio's API.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version = VERSION, about)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

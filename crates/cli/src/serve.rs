@@ -50,7 +50,8 @@ pub async fn run(mut arguments: Arguments, log: logging::Flags) -> Result<(), St
     let ready = server::ready(&node, server::address(&admin)?, ports, guard);
     server::serve(&node, (http, admin), None, tls.clone());
     server::write_ready(&ready, &settings.node.data, settings.ready_file.as_deref())?;
-    tracing::info!(api_url = node.api_url(), sip = %node.sip(), "everything listens");
+    let (api_url, sip) = (node.api_url(), node.sip());
+    tracing::info!(api_url, %sip, opus = node::OPUS, "everything listens");
     let mut running = Running { arguments, config, settings, node, log, tls };
     loop {
         tokio::select! {

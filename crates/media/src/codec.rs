@@ -9,6 +9,7 @@ use crate::g711;
 mod g722;
 mod opus;
 
+pub use opus::OPUS;
 pub(crate) use opus::framing;
 
 /// Octets of the longest payload that an [`Encoder`] makes of one tick.

@@ -60,7 +60,7 @@ pub use activity::{
     Activity, STARTS_AFTER as SPEECH_STARTS_AFTER, STOPS_AFTER as SPEECH_STOPS_AFTER,
 };
 pub use audio_level::AudioLevel;
-pub use codec::{Decoder, Encoder, PAYLOAD_MAX, PCM_MAX};
+pub use codec::{Decoder, Encoder, OPUS, PAYLOAD_MAX, PCM_MAX};
 pub use comfort::ComfortNoise;
 pub use command::{
     Audible, Cleaning, Codec, Command, Event, Hears, JITTER_BOUNDS_MS, LOSS_BOUNDS, LegId,

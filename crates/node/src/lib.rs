@@ -118,7 +118,7 @@ pub use exchange::{
 };
 pub use exchange::{QUEUE_NAME_MAX, QUEUE_SIZE, QUEUE_SIZE_MAX};
 pub use media::{
-    JITTER_BOUNDS_MS, LOSS_BOUNDS, MOS_BOUNDS, SPEECH_STARTS_AFTER, SPEECH_STOPS_AFTER,
+    JITTER_BOUNDS_MS, LOSS_BOUNDS, MOS_BOUNDS, OPUS, SPEECH_STARTS_AFTER, SPEECH_STOPS_AFTER,
 };
 pub use media_thread::lateness::{LATENESS_BOUNDS_US, LATENESS_CLASSES};
 pub use model::{AccountSid, Delivery};

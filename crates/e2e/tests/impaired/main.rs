@@ -11,7 +11,7 @@ mod speech;
 
 use media::Codec;
 use network::Network;
-use score::{Trial, Way, opus, scores};
+use score::{Trial, Way, kilobits, opus, scores};
 
 /// What is lost, in percent; in bursts of how many; and how late the rest is, in milliseconds.
 const LOSSES: [f64; 6] = [0.0, 1.0, 3.0, 5.0, 10.0, 20.0];
@@ -85,6 +85,29 @@ fn gaps_of_g722_are_filled_from_both_sides() {
 #[test]
 fn opus_repeats_what_was_lost() {
     check(opus(true), 2, &[(5.0, 3.6), (10.0, 3.0)]);
+}
+
+/// Holds whichever library is built, and prints what `cargo xtask opus` puts side by side.
+#[test]
+fn opus_by_itself_sounds_as_well_by_either_library() {
+    let deep = std::env::var_os("SIDETONE_DEEP").is_some();
+    for (fec, rows) in [
+        (false, [(0.0, 3.8), (3.0, 2.8), (5.0, 2.4), (10.0, 1.9)]),
+        (true, [(0.0, 4.0), (3.0, 3.8), (5.0, 3.6), (10.0, 3.0)]),
+    ] {
+        let trial = |&(loss, _): &(f64, f64)| Trial {
+            way: Way::Once,
+            codec: opus(fec),
+            network: Network::losing(loss),
+        };
+        let trials: Vec<Trial> = rows.iter().map(trial).collect();
+        let scores = scores(&trials, if deep { 4 } else { 1 });
+        let report = lines(&trials, &scores);
+        println!("by {}, {:.1} kbit/s:\n{report}", media::OPUS, kilobits(opus(fec)));
+        for (score, (loss, least)) in scores.iter().zip(rows) {
+            assert!(*score >= least, "{least} at {loss} %, but:\n{report}");
+        }
+    }
 }
 
 #[test]

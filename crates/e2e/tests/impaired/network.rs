@@ -84,6 +84,13 @@ impl Said {
         Self::encoded(self.codec, &vec![0; self.packets.len() * self.codec.rate().samples()])
     }
 
+    /// Returns the kbit/s of what is said, without headers.
+    pub fn kilobits(&self) -> f64 {
+        let payload = |packet: &Vec<u8>| Header::parse(packet).unwrap().1.len();
+        let said = &self.packets[WARM..self.packets.len() - AFTER];
+        said.iter().map(payload).sum::<usize>() as f64 * 8.0 / (said.len() as f64 * 20.0)
+    }
+
     fn encoded(codec: Codec, said: &[i16]) -> Self {
         let mut encoder = Encoder::new(codec);
         let packet = |(index, frame): (usize, &[i16])| {
@@ -158,29 +165,45 @@ pub fn heard(phones: &[&Said], network: Network, seed: u64) -> Vec<i16> {
     sound
 }
 
+/// Lets speech be coded once, with no room between.
+pub fn coded_once(said: &Said, network: Network, seed: u64) -> Vec<i16> {
+    let mut sound = received(said, network, seed);
+    sound.drain(..WARM * said.codec.rate().samples());
+    sound
+}
+
 /// Lets speech be coded twice, the same packets being lost on the first way, with no room between.
 pub fn coded_twice(said: &Said, network: Network, seed: u64) -> Vec<i16> {
-    let Said { codec, packets } = said;
+    let codec = said.codec;
     let samples = codec.rate().samples();
+    let (mut encoder, mut decoder) = (Encoder::new(codec), Decoder::new(codec));
+    let mut sound = received(said, network, seed);
+    for frame in sound.chunks_exact_mut(samples) {
+        let mut octets = [0; PAYLOAD_MAX];
+        let length = encoder.encode(frame, &mut octets);
+        decoder.decode(&octets[..length], frame).unwrap();
+    }
+    sound.drain(..WARM * samples);
+    sound
+}
+
+/// Decodes what comes; what is lost is repeated from what follows, or concealed.
+fn received(said: &Said, network: Network, seed: u64) -> Vec<i16> {
+    let Said { codec, packets } = said;
     let fates = network.fates(seed, packets.len());
-    let (mut first, mut second) = (Decoder::new(*codec), Decoder::new(*codec));
-    let mut encoder = Encoder::new(*codec);
+    let mut decoder = Decoder::new(*codec);
     let mut sound = Vec::new();
     let payload = |packet: &[u8]| Header::parse(packet).unwrap().1.to_vec();
     for index in 0..packets.len() {
-        let mut frame = vec![0; samples];
+        let mut frame = vec![0; codec.rate().samples()];
         let next = packets.get(index + 1).filter(|_| fates[index + 1]);
         if fates[index] {
-            first.decode(&payload(&packets[index]), &mut frame).unwrap();
-        } else if !next.is_some_and(|next| first.recover(&payload(next), &mut frame)) {
-            first.conceal(&mut frame);
+            decoder.decode(&payload(&packets[index]), &mut frame).unwrap();
+        } else if !next.is_some_and(|next| decoder.recover(&payload(next), &mut frame)) {
+            decoder.conceal(&mut frame);
         }
-        let mut octets = [0; PAYLOAD_MAX];
-        let length = encoder.encode(&frame, &mut octets);
-        second.decode(&octets[..length], &mut frame).unwrap();
         sound.extend(frame);
     }
-    sound.drain(..WARM * samples);
     sound
 }
 

@@ -9,7 +9,7 @@ use e2e::brought;
 use media::{Codec, OpusOptions, Rate};
 use tempfile::TempDir;
 
-use crate::network::{Network, Said, coded_twice, heard};
+use crate::network::{Network, Said, coded_once, coded_twice, heard};
 use crate::speech;
 
 /// A way that speech takes to an ear, over a network.
@@ -29,6 +29,8 @@ pub enum Way {
     Beside,
     /// Decoded and encoded again, with no room between.
     Alone,
+    /// Decoded, with no room between.
+    Once,
 }
 
 /// Opus as most agree on it, with its repetition of lost packets and without.
@@ -75,12 +77,21 @@ pub fn scores(trials: &[Trial], seeds: u64) -> Vec<f64> {
     jury.verdicts()
 }
 
+/// Returns the kbit/s that a codec makes of all voices.
+pub fn kilobits(codec: Codec) -> f64 {
+    let voices = speech::voices();
+    let made =
+        voices.iter().map(|voice| Said::new(codec, &speech::at(codec.rate(), voice)).kilobits());
+    made.sum::<f64>() / voices.len() as f64
+}
+
 impl Trial {
     fn hear(&self, said: &Said, seed: u64) -> Vec<i16> {
         match self.way {
             Way::Mixed => heard(&[said], self.network, seed),
             Way::Beside => heard(&[&said.silence(), said], self.network, seed),
             Way::Alone => coded_twice(said, self.network, seed),
+            Way::Once => coded_once(said, self.network, seed),
         }
     }
 }

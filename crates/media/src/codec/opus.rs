@@ -13,6 +13,9 @@ pub(crate) mod framing;
 #[cfg_attr(not(feature = "libopus"), path = "opus/pure.rs")]
 mod library;
 
+/// The library by which Opus is coded: "ropus", in Rust, or "libopus", by the feature of that name.
+pub const OPUS: &str = library::NAME;
+
 /// The bitrates that are made, whatever the far end asks for.
 const BITRATE_MIN: u32 = 6_000;
 const BITRATE_MAX: u32 = 64_000;

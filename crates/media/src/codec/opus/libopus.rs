@@ -5,6 +5,9 @@ use opus::{Application, Bandwidth, Bitrate, Channels, Signal};
 use super::Settings;
 use crate::rate::Rate;
 
+/// What codes.
+pub const NAME: &str = "libopus";
+
 pub struct Encoder {
     library: opus::Encoder,
     fec: bool,

@@ -15,6 +15,9 @@ use self::frames::Frames;
 use super::Settings;
 use crate::rate::Rate;
 
+/// What codes.
+pub const NAME: &str = "ropus";
+
 pub struct Encoder(OpusEncoder);
 
 impl Encoder {
