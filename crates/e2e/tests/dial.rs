@@ -63,6 +63,26 @@ async fn two_phones_hear_each_other_and_their_calls_are_told_of() {
     assert_eq!(told, ["queued", "ringing", "in-progress", "completed"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_dialled_speaks_what_the_caller_does_where_it_can() {
+    let all = ["opus", "g722", "pcmu", "pcma"];
+    let check = async |caller: &[&str], callee: &[&str], expected: [&str; 2]| {
+        let (server, origin) = Server::with_origin().await;
+        let bob = Phone::ring_speaking(HERE, sim::tone(500), callee).unwrap();
+        origin.answers("desk", &format!("<Dial><Sip>{}</Sip></Dial>", bob.uri));
+        let alice = Phone::call_speaking(server.sip(), "desk", sim::tone(1_000), caller).unwrap();
+        is(&bob, State::Ringing).await;
+        bob.answer();
+        hears(&alice, 500, true).await;
+        hears(&bob, 1_000, true).await;
+        let spoken = [&alice, &bob].map(|phone| phone.codec().unwrap_or_default());
+        assert_eq!(spoken, expected, "{caller:?} calls {callee:?}");
+    };
+    check(&["pcma", "opus"], &all, ["pcma", "pcma"]).await;
+    check(&["g722"], &all, ["g722", "g722"]).await;
+    check(&["g722"], &["pcma", "pcmu"], ["g722", "pcmu"]).await;
+}
+
 async fn is_pressed(phone: &Phone, keys: &str) {
     for _ in 0..500 {
         if phone.digits() == keys {

@@ -365,6 +365,8 @@ pub enum Effect {
         auth: Option<(String, String)>,
         /// How much delay its buffer may add.
         jitter_buffer_size: Option<String>,
+        /// The call whose `<Dial>` dials, and which it is to talk with; none: the API dials.
+        parent: Option<CallSid>,
     },
     /// Tells a caller that it rings here.
     Ring(CallSid),

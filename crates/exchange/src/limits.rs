@@ -62,6 +62,7 @@ impl Call {
             display_name: dialout.display_name,
             auth: dialout.auth,
             jitter_buffer_size: dialout.jitter_buffer_size,
+            parent: self.record.parent,
         });
         callbacks::call_progress(self, CallProgress::Initiated, ctx);
     }

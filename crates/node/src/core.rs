@@ -199,6 +199,8 @@ pub(crate) struct Wired {
     pub(crate) leg: LegId,
     pub(crate) media: SocketAddr,
     pub(crate) added: bool,
+    /// What is spoken, as it was agreed on last.
+    pub(crate) codec: Option<sip::Codec>,
     /// How much delay its jitter buffer may add.
     pub(crate) bounds: media::Bounds,
     /// Whether its dialog is in the store.

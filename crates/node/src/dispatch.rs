@@ -389,7 +389,9 @@ impl Core {
 
     /// Calls a Request-URI at an address, unless the call was taken back meanwhile.
     fn invite(&mut self, effect: Effect, target: Option<(String, Peer)>, now: Now) {
-        let Effect::Dial { call, to, from, display_name, auth, .. } = effect else { return };
+        let Effect::Dial { call, to, from, display_name, auth, parent, .. } = effect else {
+            return;
+        };
         if !self.exchange.has_call(call) {
             return;
         }
@@ -402,7 +404,7 @@ impl Core {
         // The virtual phones are in this process, and speak in the clear.
         let is_ours = self.settings.virtual_phones == Some(peer.address);
         let srtp = if is_ours { Some(sip::SrtpPolicy::Off) } else { self.srtp_for(&to) };
-        let offered = sip::Offered { srtp, ..self.calls[&call].media.into() };
+        let offered = self.offered_media(call, parent, srtp);
         let name = display_name.as_deref();
         self.agent.invite(id, &uri, peer, (&from, name), offered, now.instant);
         if let Some(sip_call_id) = self.agent.call_id(id).map(str::to_owned) {

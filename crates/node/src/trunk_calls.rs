@@ -39,8 +39,8 @@ impl Core {
     /// Calls a number by a trunk that has not been tried, now or when it is its turn.
     pub(crate) fn call_out(&mut self, outbound: Outbound, now: Now) {
         let Outbound { effect, tried, last, turn } = outbound;
-        let Effect::Dial { call, to, from, display_name, .. } = &effect else { return };
-        let (call, display_name) = (*call, display_name.clone());
+        let Effect::Dial { call, to, from, display_name, parent, .. } = &effect else { return };
+        let (call, parent, display_name) = (*call, *parent, display_name.clone());
         let Some(account) = self.exchange.account_of(call) else { return };
         let whose = (account, self.exchange.outside());
         let chosen = match self.trunks.choose((to, from), whose, (&tried, turn), now) {
@@ -66,7 +66,7 @@ impl Core {
             // A cap of the day must outlive this process.
             self.commit(vec![Change::TrunkDay(day)]);
         }
-        let media = sip::Offered { srtp: chosen.srtp, ..self.calls[&call].media.into() };
+        let media = self.offered_media(call, parent, chosen.srtp);
         let from = (chosen.from.as_str(), display_name.as_deref());
         self.agent.invite(id, &chosen.uri, chosen.peer, from, media, now.instant);
         if let Some(proof) = chosen.proof {

@@ -102,7 +102,10 @@ impl Core {
         };
         let media = SocketAddr::new(self.settings.sip.ip(), port);
         let bounds = media::Bounds::default();
-        self.calls.insert(call, Wired { sip, leg, media, added: false, bounds, kept: false });
+        self.calls.insert(
+            call,
+            Wired { sip, leg, media, added: false, codec: None, bounds, kept: false },
+        );
         self.by_sip.insert(sip, call);
         self.by_leg.insert(leg, call);
         true
@@ -112,6 +115,7 @@ impl Core {
     pub(crate) fn wire(&mut self, call: CallSid, session: &sip::Session) {
         let Some(wired) = self.calls.get_mut(&call) else { return };
         let audio = &session.audio;
+        wired.codec = audio.codecs.first().map(|&(_, codec)| codec);
         let mut codecs = audio.codecs.iter().map(|&(number, codec)| (number, mixed(codec)));
         let Some((payload_type, codec)) = codecs.next() else { return };
         let options = Box::new(LegOptions {
@@ -137,6 +141,19 @@ impl Core {
         } else {
             media::Command::AddLeg(leg, options)
         });
+    }
+
+    /// Returns our media as it is offered to a phone: what is spoken with whom it is to talk comes first, so that
+    /// nothing needs to be coded in another way.
+    pub(crate) fn offered_media(
+        &self,
+        call: CallSid,
+        parent: Option<CallSid>,
+        srtp: Option<SrtpPolicy>,
+    ) -> sip::Offered {
+        let spoken = parent.and_then(|parent| self.calls.get(&parent)?.codec);
+        let codecs = spoken.map_or(sip::Offers::All, sip::Offers::First);
+        sip::Offered { media: self.calls[&call].media, srtp, codecs }
     }
 
     /// Takes a call's names and its leg away.

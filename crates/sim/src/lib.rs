@@ -221,6 +221,14 @@ impl Phone {
         Self::start(ip, voice, None, Manner::Rings, terms(&TELEPHONE), None)
     }
 
+    /// Waits as [`Self::ring`] does, and speaks these codecs: of the names that the setting `codecs` has.
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn ring_speaking(ip: IpAddr, voice: Voice, codecs: &[&str]) -> io::Result<Self> {
+        Self::start(ip, voice, None, Manner::Rings, terms(codecs), None)
+    }
+
     fn start(
         ip: IpAddr,
         voice: Voice,
@@ -511,7 +519,9 @@ impl Line {
                 if self.manner == Manner::Answers {
                     self.agent.answer(invitation.call, self.audio.address, Instant::now());
                 }
+                let codec = self.audio.codec();
                 let mut shared = self.lock();
+                shared.codec = Some(codec);
                 shared.headers = invitation.headers;
                 shared.caller = invitation.from;
                 State::Ringing

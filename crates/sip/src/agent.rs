@@ -161,13 +161,24 @@ pub struct Offered {
     pub media: SocketAddr,
     /// Whether it is encrypted; none: as for everyone.
     pub srtp: Option<SrtpPolicy>,
-    /// The codec that alone is spoken; none: as with everyone.
-    pub codec: Option<Codec>,
+    /// Which codecs.
+    pub codecs: Offers,
+}
+
+/// Which codecs are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offers {
+    /// As everyone is.
+    All,
+    /// The same, this one first where it is among them.
+    First(Codec),
+    /// This one alone.
+    Only(Codec),
 }
 
 impl From<SocketAddr> for Offered {
     fn from(media: SocketAddr) -> Self {
-        Self { media, srtp: None, codec: None }
+        Self { media, srtp: None, codecs: Offers::All }
     }
 }
 

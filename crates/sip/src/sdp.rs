@@ -116,6 +116,12 @@ impl Terms {
         Self { srtp, ..self.clone() }
     }
 
+    /// Returns what we speak with this codec before all others, where it is among them.
+    pub(crate) fn first(&self, codec: Codec) -> Arc<[Codec]> {
+        let (first, others): (Vec<_>, Vec<_>) = self.codecs.iter().partition(|one| one.is(codec));
+        first.into_iter().chain(others).copied().collect()
+    }
+
     fn speaks(&self, codec: Codec) -> bool {
         self.codecs.iter().any(|one| one.is(codec))
     }

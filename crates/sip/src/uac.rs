@@ -66,11 +66,13 @@ impl Agent {
             invite.push(&name, value);
         }
         let state = State::Calling { provisional: false, canceled: false };
-        let Offered { media, srtp, codec } = media.into();
+        let Offered { media, srtp, codecs } = media.into();
         let srtp = srtp.unwrap_or(self.config.terms.srtp);
         let mut terms = self.config.terms.with(srtp);
-        if let Some(codec) = codec {
-            terms.codecs = [codec].into();
+        match codecs {
+            Offers::All => {}
+            Offers::First(codec) => terms.codecs = terms.first(codec),
+            Offers::Only(codec) => terms.codecs = [codec].into(),
         }
         let mut call = Call::new(state, dialog, invite, terms);
         let hidden = call.dialog.peer.transport == Transport::Tls;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use sip::{Agent, CallId, Config, Event, Offered, Peer, SrtpPolicy, Transport};
+use sip::{Agent, CallId, Config, Event, Offered, Offers, Peer, SrtpPolicy, Transport};
 
 use super::figures::Times;
 use super::legs::Far;
@@ -195,8 +195,8 @@ impl Switchboard {
         let by = if transport == Transport::Tls { ";transport=tls" } else { "" };
         let uri = format!("sip:{}@{}{by}", leg.user, self.server);
         let name = format!("leg{}", leg.number);
-        let codec = Some(self.codecs[leg.codec]);
-        let offered = Offered { codec, srtp: Some(self.srtp), media: leg.media };
+        let codecs = Offers::Only(self.codecs[leg.codec]);
+        let offered = Offered { codecs, srtp: Some(self.srtp), media: leg.media };
         let peer = Peer { address: self.server, transport };
         self.agent.invite(call, &uri, peer, (&name, None), offered, now);
         self.calls.insert(call, leg.number);

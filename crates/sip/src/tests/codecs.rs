@@ -138,10 +138,27 @@ fn our_offer_lists_ours_and_the_answer_decides() {
 fn a_call_can_be_offered_one_codec_alone() {
     let mut world = world(&["opus", "g722", "pcmu", "pcma"]);
     let id = world.agent.new_call();
-    let offered = Offered { codec: Some(Codec::G722), ..at(5_000).into() };
+    let offered = Offered { codecs: Offers::Only(Codec::G722), ..at(5_000).into() };
     world.agent.invite(id, "sip:bob@127.0.0.1:9", at(9), ("us", None), offered, world.now);
     let invite = text(&world.sent().pop().unwrap());
     assert!(invite.contains("m=audio 5000 RTP/AVP 9 101\r\n"), "{invite}");
+}
+
+#[test]
+fn a_codec_can_be_offered_before_the_others() {
+    let check = |codec, expected: &str| {
+        let mut world = world(&["opus", "g722", "pcmu"]);
+        let id = world.agent.new_call();
+        let offered = Offered { codecs: Offers::First(codec), ..at(5_000).into() };
+        world.agent.invite(id, "sip:bob@127.0.0.1:9", at(9), ("us", None), offered, world.now);
+        let invite = text(&world.sent().pop().unwrap());
+        assert!(invite.contains(&format!("RTP/AVP {expected}\r\n")), "{expected}: {invite}");
+        // What the other side wants of Opus is its own affair.
+        assert!(invite.contains("a=fmtp:96 useinbandfec=1\r\n"), "{invite}");
+    };
+    check(Codec::Pcmu, "0 96 9 101 102");
+    check(Codec::Opus(OpusParameters::default()), "96 9 0 101 102");
+    check(Codec::Pcma, "96 9 0 101 102");
 }
 
 #[test]
