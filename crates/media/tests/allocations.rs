@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use media::{
     AudioLevel, Channel, Cleaning, Codec, Command, Encoder, Header, Hears, LegId, LegOptions,
-    PACKET_MAX, PAYLOAD_MAX, PlayTo, PlayerId, RoomId, Route, Shard, Speaks, TICK,
+    MasterKey, PACKET_MAX, PAYLOAD_MAX, PlayTo, PlayerId, Protection, RecordingId, RoomId, Route,
+    Shard, Source, Speaks, Srtp, Suite, TICK, Track,
 };
 
 const WARM: u32 = 400;
@@ -18,9 +19,15 @@ fn address(leg: u64) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 10_000 + leg as u16 * 2))
 }
 
-fn join(shard: &mut Shard, leg: u64, codec: Codec, now: Instant) {
+fn key(suite: Suite, of: u8) -> MasterKey {
+    MasterKey::new(suite, &vec![of; suite.key_length()], &vec![of; suite.salt_length()]).unwrap()
+}
+
+fn join(shard: &mut Shard, leg: u64, codec: Codec, suite: Option<Suite>, now: Instant) {
+    let between = |suite| Protection { ours: key(suite, 1), theirs: key(suite, 2) };
     let options = LegOptions {
         audio_level: Some(AudioLevel { id: 1, vad: true }),
+        protection: suite.map(between),
         ..LegOptions::plain(codec, 96, address(leg))
     };
     shard.handle_command(Command::AddLeg(LegId(leg), Box::new(options)), now);
@@ -36,8 +43,9 @@ fn join(shard: &mut Shard, leg: u64, codec: Codec, now: Instant) {
 }
 
 /// Returns all packets of one phone, made beforehand.
-fn packets(leg: u64, codec: Codec) -> Vec<Vec<u8>> {
+fn packets(leg: u64, codec: Codec, suite: Option<Suite>) -> Vec<Vec<u8>> {
     let mut encoder = Encoder::new(codec);
+    let mut srtp = suite.map(|suite| Srtp::new(&key(suite, 2)));
     let samples = codec.rate().samples();
     (0..WARM + TICKS)
         .map(|tick| {
@@ -57,21 +65,37 @@ fn packets(leg: u64, codec: Codec) -> Vec<Vec<u8>> {
             let length = header.write(&payload[..length], &mut packet);
             let level = AudioLevel { id: 1, vad: true };
             let length = level.write(24, tick % 2 == 0, &mut packet, length);
+            let sealed = srtp.as_mut().map(|srtp| srtp.protect(&mut packet, length));
+            let length = sealed.unwrap_or(length);
             packet[..length].to_vec()
         })
         .collect()
 }
 
-/// Returns how often something is allocated in a tick of a room in which four speak each codec.
-fn allocations(codecs: &[Codec]) -> u64 {
+/// What a room is like in which four speak each codec.
+struct Like {
+    codecs: [Codec; 2],
+    suite: Option<Suite>,
+    recorded: &'static [Source],
+}
+
+/// Returns how often something is allocated in ticks of a room.
+fn allocations(Like { codecs, suite, recorded }: Like) -> u64 {
     let start = Instant::now();
     let mut shard = Shard::new(1);
     let legs: Vec<Codec> = codecs.iter().flat_map(|&codec| [codec; 4]).collect();
     let said: Vec<Vec<Vec<u8>>> =
-        (0..).zip(&legs).map(|(leg, &codec)| packets(leg, codec)).collect();
+        (0..).zip(&legs).map(|(leg, &codec)| packets(leg, codec, suite)).collect();
     for (leg, &codec) in (0..).zip(&legs) {
-        join(&mut shard, leg, codec, start);
+        join(&mut shard, leg, codec, suite, start);
     }
+    for (number, &source) in (0..).zip(recorded) {
+        shard.handle_command(Command::Record(RecordingId(number), source), start);
+        for leg in (0..legs.len() as u64).filter(|_| matches!(source, Source::Tracks(_))) {
+            shard.handle_command(Command::Track(RecordingId(number), LegId(leg)), start);
+        }
+    }
+    let mut kept = 0;
     let mut tick = |number: u32| {
         let now = start + TICK * number;
         for (leg, said) in (0..).zip(&said) {
@@ -81,19 +105,45 @@ fn allocations(codecs: &[Codec]) -> u64 {
         shard.handle_tick(now);
         while shard.poll_transmit(now).is_some() {}
         while shard.poll_event().is_some() {}
+        while shard.poll_recorded().is_some() {
+            kept += 1;
+        }
     };
     (0..WARM).for_each(&mut tick);
-    allocation_counter::measure(|| (WARM..WARM + TICKS).for_each(&mut tick)).count_total
+    let counted = allocation_counter::measure(|| (WARM..WARM + TICKS).for_each(&mut tick));
+    assert!(kept >= recorded.len() * TICKS as usize, "{kept} frames are recorded");
+    counted.count_total
 }
+
+const TELEPHONES: Like = Like { codecs: [Codec::Pcmu, Codec::Pcma], suite: None, recorded: &[] };
 
 #[test]
 fn nothing_is_allocated_in_a_tick_of_telephones() {
-    assert_eq!(allocations(&[Codec::Pcmu, Codec::Pcma]), 0);
+    assert_eq!(allocations(TELEPHONES), 0);
 }
 
 #[test]
 fn nothing_is_allocated_in_a_tick_of_telephones_and_wide_band_phones() {
-    assert_eq!(allocations(&[Codec::Pcmu, Codec::G722]), 0);
+    assert_eq!(allocations(Like { codecs: [Codec::Pcmu, Codec::G722], ..TELEPHONES }), 0);
+}
+
+#[test]
+fn nothing_is_allocated_in_a_tick_of_those_whose_sound_is_encrypted() {
+    for suite in [Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32, Suite::AeadAes128Gcm] {
+        assert_eq!(allocations(Like { suite: Some(suite), ..TELEPHONES }), 0, "{suite:?}");
+    }
+}
+
+#[test]
+fn nothing_is_allocated_in_a_tick_that_is_recorded() {
+    const ROOM: RoomId = RoomId(1);
+    let recorded = &[
+        Source::Room(ROOM, None),
+        Source::Room(ROOM, Some(LegId(0))),
+        Source::Leg(LegId(1), Track::Apart),
+        Source::Tracks(ROOM),
+    ];
+    assert_eq!(allocations(Like { recorded, ..TELEPHONES }), 0);
 }
 
 #[test]
