@@ -109,6 +109,12 @@ pub fn python_sdk(shell: &Shell) -> Result<String, String> {
     let wanted = read(shell, &format!("{SDK}/requirements.txt"))?;
     let stamp = shell.path("target/venv/sidetone-requirements.txt");
     if fs::read_to_string(&stamp).ok() != Some(wanted.clone()) {
+        if shell.path("target/venv").is_symlink() {
+            return Err(
+                "target/venv is a link, and what it leads to is for other packages: remove it"
+                    .into(),
+            );
+        }
         shell.run(&["python3", "-m", "venv", "--clear", "target/venv"]).map_err(|why| {
             format!("{why}; on Debian, `apt-get install python3-venv` brings what is missing")
         })?;
