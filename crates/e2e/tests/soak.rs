@@ -16,13 +16,18 @@ const SETTLED: f32 = 0.3;
 /// Callers that are there at a time, and how often one comes.
 const CALLERS: usize = 8;
 const EVERY: Duration = Duration::from_millis(150);
+/// How many of how many of them talk, in every codec and every room.
+const TALKERS: (usize, usize) = (3, 7);
 /// Pages of memory that may be kept more than when it had settled, for rows and allocators: 8 MiB of 4 KiB each.
 const PAGES_MORE: u64 = 2_048;
-/// By how much later the listener may hear: the most that a buffer adds where the machine is busy, and two ticks.
-const LATER_MAX_US: i64 = 340_000;
-/// Microseconds from one beat to the next, and beats of which the soonest counts.
+/// By how much later the listener may hear. What is measured is when the server sends a beat, after a time that the
+/// talker keeps however late it wakes: so the talker's lateness, what play-out waits for it, and up to two ticks. Where
+/// the machine is busy for seconds the first two grow, and go again; the soonest of many beats has little of them.
+const LATER_MAX_US: i64 = 100_000;
+/// Microseconds from one beat to the next, and beats of which the soonest counts: for five times as long as play-out
+/// remembers how late packets came.
 const PERIOD_US: i64 = 2_000_000;
-const BEATS: usize = 6;
+const BEATS: usize = 20;
 const SKIPPED: usize = 2;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,8 +65,9 @@ async fn churn(server: &Server, lasts: Duration) -> usize {
         let offered = codecs[callers % codecs.len()];
         let room =
             if callers.is_multiple_of(3) { "soak".to_owned() } else { format!("r{}", callers % 5) };
-        let silence = vec![0; 160].into();
-        there.push_back(Phone::call_speaking(server.sip(), &room, silence, offered).unwrap());
+        let talks = callers % TALKERS.1 < TALKERS.0;
+        let voice = if talks { sim::tone(600) } else { vec![0; 160].into() };
+        there.push_back(Phone::call_speaking(server.sip(), &room, voice, offered).unwrap());
         callers += 1;
         if there.len() > CALLERS {
             there.pop_front();
