@@ -39,6 +39,15 @@ pub const FAULTS: &[Fault] = &[
         shows: "",
     },
     Fault {
+        name: "who hears some alone is sent what another hears who hears others alone",
+        file: "crates/media/src/sidebar.rs",
+        old: "self.beside == beside && heard.eq(known)",
+        new: "self.beside == beside || heard.eq(known)",
+        package: "media",
+        test: "tests::wide::those_who_hear_others_alone_are_sent_what_these_say",
+        shows: "",
+    },
+    Fault {
         name: "A-law is decoded by a wrong table",
         file: "crates/media/src/g711.rs",
         old: "let code = octet ^ 0x55;",

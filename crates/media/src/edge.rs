@@ -14,11 +14,62 @@ pub struct Edge {
     resampler: Option<(Rate, Rate, Box<Resampler>)>,
 }
 
-/// What one leg alone hears of another in this tick, at its own rate.
-#[derive(Debug, Clone)]
+/// That one leg hears another by a way of its own in this tick.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Whisper {
     pub to: LegId,
-    pub sound: [i32; SAMPLES_MAX],
+    pub from: LegId,
+    /// How loud; nothing while that changes.
+    pub gain: Option<f32>,
+    /// The place of what is heard.
+    sound: usize,
+}
+
+/// What single legs of a room hear of others in this tick, each at its own rate.
+#[derive(Debug, Default)]
+pub struct Whispers {
+    /// Sorted by who hears and who is heard, once all have been added.
+    all: Vec<Whisper>,
+    sounds: Vec<[i32; SAMPLES_MAX]>,
+}
+
+impl Whispers {
+    /// Begins a tick.
+    pub fn clear(&mut self) {
+        self.all.clear();
+    }
+
+    /// Adds what is heard of `voice`, of a leg at a rate, by an edge to one at another.
+    pub fn add(&mut self, edge: &mut Edge, voice: &[i16], (from, rate): (LegId, Rate), to: Rate) {
+        let sound = self.all.len();
+        if sound == self.sounds.len() {
+            self.sounds.push([0; SAMPLES_MAX]);
+        }
+        let gain = edge.fade.is_settled().then(|| edge.fade.target());
+        edge.whisper(voice, rate, to, &mut self.sounds[sound]);
+        self.all.push(Whisper { to: edge.to, from, gain, sound });
+    }
+
+    /// Says that all have been added.
+    pub fn close(&mut self) {
+        self.all.sort_unstable_by_key(|whisper| (whisper.to, whisper.from));
+    }
+
+    /// Returns what one leg hears so.
+    pub fn to(&self, leg: LegId) -> &[Whisper] {
+        let start = self.all.partition_point(|whisper| whisper.to < leg);
+        let length = self.all[start..].partition_point(|whisper| whisper.to == leg);
+        &self.all[start..start + length]
+    }
+
+    /// Adds it to what that leg hears.
+    pub fn add_to(&self, leg: LegId, heard: &mut [i32]) {
+        for whisper in self.to(leg) {
+            for (sum, sample) in heard.iter_mut().zip(&self.sounds[whisper.sound]) {
+                *sum += sample;
+            }
+        }
+    }
 }
 
 impl Edge {
@@ -34,17 +85,16 @@ impl Edge {
         self.resampler = None;
     }
 
-    /// Returns what is heard of `voice` at the rate of the one that hears it.
-    pub fn whisper(&mut self, voice: &[i16], from: Rate, to: Rate) -> Whisper {
-        let mut whisper = Whisper { to: self.to, sound: [0; SAMPLES_MAX] };
+    /// Writes what is heard of `voice` at the rate of the one that hears it.
+    fn whisper(&mut self, voice: &[i16], from: Rate, to: Rate, whisper: &mut [i32; SAMPLES_MAX]) {
         let mut said = [0; SAMPLES_MAX];
         for (said, &sample) in said.iter_mut().zip(voice) {
             *said = sample.into();
         }
         let said = &said[..voice.len()];
         if from == to {
-            self.fade.add(&mut whisper.sound[..voice.len()], said);
-            return whisper;
+            whisper.fill(0);
+            return self.fade.add(&mut whisper[..voice.len()], said);
         }
         if self.resampler.as_ref().is_none_or(|(own, other, _)| (*own, *other) != (from, to)) {
             self.resampler = Some((from, to, Box::new(Resampler::new(from, to))));
@@ -53,8 +103,7 @@ impl Edge {
         let faded = &mut faded[..said.len()];
         self.fade.add(faded, said);
         if let Some((_, _, resampler)) = &mut self.resampler {
-            resampler.resample(faded, &mut whisper.sound[..to.samples()]);
+            resampler.resample(faded, &mut whisper[..to.samples()]);
         }
-        whisper
     }
 }

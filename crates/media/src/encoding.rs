@@ -24,6 +24,15 @@ const BEGINNING: u32 = 2;
 /// from what was before takes fewer bits.
 const APART_EVERY: u32 = 10;
 
+/// What some hear who are sent one encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// What all hear who add nothing themselves.
+    All,
+    /// What a few do, by its name in the room.
+    Few(u32),
+}
+
 /// The encoder of what one leg alone hears.
 #[derive(Debug)]
 pub struct Own {
@@ -40,6 +49,8 @@ pub struct Own {
     /// The leg is sent the shared encoding in this tick, and was in the last one.
     pub shares: bool,
     pub shared: bool,
+    /// Of what: what it was sent last, or is to be sent next.
+    pub source: Source,
     /// What it is sent that legs of other rooms are sent as well.
     pub follows: Follows,
 }
@@ -49,7 +60,8 @@ impl Own {
         let follows = Follows::new();
         let (near, leads, led) = (false, false, false);
         let (alike, apart, shares, shared) = (0, 0, false, false);
-        Self { encoder: None, alike, apart, near, leads, led, shares, shared, follows }
+        let source = Source::All;
+        Self { encoder: None, alike, apart, near, leads, led, shares, shared, source, follows }
     }
 
     /// Says whether the leg hears what all hear in this tick; returns whether it may be sent what

@@ -46,6 +46,7 @@ mod round;
 pub mod rtcp;
 mod rtp;
 mod shard;
+mod sidebar;
 mod source;
 mod srtp;
 mod suppressor;

@@ -3,11 +3,16 @@
 use crate::bus::Buses;
 use crate::command::{LegId, TapId};
 use crate::desk::Desk;
-use crate::edge::Whisper;
+use crate::edge::Whispers;
+use crate::encoding::{Encodings, Source};
+use crate::fade::Fade;
+use crate::leg::Leg;
 use crate::level::{Dominant, Smoothed};
+use crate::limiter::Limiter;
 use crate::player::Player;
 use crate::rate::Rate;
 use crate::recording::{Recorder, Waiting};
+use crate::sidebar::{Mixes, Sidebar, Sidebars};
 use crate::turn::Turn;
 use crate::{Frame, SAMPLES};
 use std::collections::VecDeque;
@@ -44,7 +49,9 @@ pub struct Room {
     pub recorders: Vec<Recorder>,
     pub buses: Buses,
     /// What one leg alone hears of another, in this tick.
-    pub whispers: Vec<Whisper>,
+    pub whispers: Whispers,
+    /// What some hear and others do not.
+    pub sidebars: Sidebars,
     pub turn: Turn,
     /// Those who speak in this tick, and how loud; and who of them is the one to look at.
     pub speaking: Vec<(LegId, Smoothed)>,
@@ -65,7 +72,8 @@ impl Room {
             taps: Vec::new(),
             recorders: Vec::new(),
             buses: Buses::default(),
-            whispers: Vec::new(),
+            whispers: Whispers::default(),
+            sidebars: Sidebars::default(),
             turn: Turn::in_slot(slot),
             speaking: Vec::new(),
             dominant: Dominant::default(),
@@ -94,10 +102,58 @@ impl Room {
         self.recorders.iter().any(|one| one.tracks.is_some() || one.first.is_some())
     }
 
+    /// Returns what a leg hears that others hear as well; nothing where it alone does. One alone is sent what those are
+    /// sent who are alone elsewhere.
+    pub fn source(&mut self, leg: &mut Leg) -> Option<Source> {
+        if self.played.is_none() {
+            // Nobody hears that it has come to where it is going.
+            leg.played_fade = Fade::at(leg.played_fade.target());
+        }
+        if self.members.len() < 2 || !leg.players.is_empty() {
+            return None;
+        }
+        if !self.whispers.to(leg.id).is_empty() {
+            let all = self.buses.get(leg.rate()).map(|bus| &bus.sums.mix[..]);
+            let mixes = Mixes { whispers: &self.whispers, all, played: self.played.as_deref() };
+            return self.sidebars.join(leg, &mixes).map(Source::Few);
+        }
+        // The limiter holds the end of the last tick back.
+        let hears_all = !leg.speaks_now && !leg.spoke && leg.hear_fade.is_unity();
+        hears_all.then_some(Source::All)
+    }
+
+    /// Returns the limiter of what some hear as it was before this tick.
+    pub fn limiter_before(&self, source: Source, rate: Rate) -> Option<&Limiter> {
+        match source {
+            Source::All => self.buses.get(rate).map(|bus| &bus.limiter_before),
+            Source::Few(id) => self.sidebars.get(id).map(Sidebar::limiter_before),
+        }
+    }
+
+    /// Returns the encodings of what some hear.
+    pub fn encodings(&mut self, source: Source, rate: Rate) -> Option<&mut Encodings> {
+        self.shared(source, rate).map(|(_, encodings)| encodings)
+    }
+
+    /// Returns what some hear in this tick, and the encodings of it.
+    pub fn shared(&mut self, source: Source, rate: Rate) -> Option<(&[i16], &mut Encodings)> {
+        match source {
+            Source::All => {
+                let bus = self.buses.at(rate);
+                Some((&bus.sums.common, &mut bus.encodings))
+            }
+            Source::Few(id) => {
+                let sidebar = self.sidebars.get_mut(id)?;
+                Some((&sidebar.common, &mut sidebar.encodings))
+            }
+        }
+    }
+
     /// Begins a tick: whoever speaks is added after this.
     pub fn begin(&mut self, desk: &mut Desk) {
         self.buses.begin(desk);
         self.whispers.clear();
+        self.sidebars.begin();
     }
 
     /// Closes the sums: the mixes are made and the taps get theirs.

@@ -14,13 +14,13 @@ use crate::leg::Leg;
 use crate::legs::Legs;
 use crate::player::{Player, Progress};
 use crate::protected::seal;
-use crate::rate::{Rate, SAMPLES_MAX};
+use crate::rate::Rate;
 use crate::recording::Waiting;
-use crate::resample::Resampler;
 use crate::room::Room;
 use crate::rtcp;
 use crate::rtp::Header;
 use crate::shard::{Channel, EVENTS_MAX};
+use crate::sidebar::add_narrow;
 use crate::talkers;
 use crate::transmits::{Envelope, Transmits};
 
@@ -65,8 +65,9 @@ impl Round<'_> {
                 shares_memory |= !leg.options.codec.is_stateless();
                 if !leg.own.shared {
                     documents.release(leg);
-                    let encodings = &mut room.buses.at(leg.rate()).encodings;
-                    encodings.join(leg.options.codec, &mut leg.own);
+                    if let Some(encodings) = room.encodings(leg.own.source, leg.rate()) {
+                        encodings.join(leg.options.codec, &mut leg.own);
+                    }
                 }
                 if leg.options.codec.is_stateless() {
                     self.send_shared(room, leg);
@@ -117,6 +118,7 @@ impl Round<'_> {
                 whisper(room, legs, place);
             }
         }
+        room.whispers.close();
     }
 
     /// Adds what is played to all.
@@ -148,45 +150,43 @@ impl Round<'_> {
         room.recorders = recorders;
     }
 
-    /// Returns whether a leg is sent what all are sent who add nothing themselves.
+    /// Returns whether a leg is sent what others are sent who hear the same: all who add nothing themselves, or a few.
     fn shares(&self, room: &mut Room, leg: &mut Leg) -> bool {
-        let whispered = room.whispers.iter().any(|whisper| whisper.to == leg.id);
-        let is_like_all = |leg: &Leg| {
-            let bus = room.buses.get(leg.rate());
-            bus.is_some_and(|bus| leg.limiter.is_like(&bus.limiter_before))
-        };
-        // The limiter holds the end of the last tick back.
-        // One alone is sent what those are sent who are alone elsewhere.
-        let hears_all = room.members.len() > 1
-            && !leg.speaks_now
-            && !leg.spoke
-            && !whispered
-            && leg.players.is_empty()
-            && (leg.own.shares || is_like_all(leg))
-            && leg.hear_fade.is_unity();
         let codec = leg.options.codec;
-        leg.own.may_share(hears_all, codec, room.buses.at(codec.rate()).encodings.of(codec))
+        let source = room.source(leg);
+        let is_like = |source| {
+            let limiter = room.limiter_before(source, leg.rate());
+            leg.own.shares || limiter.is_some_and(|limiter| leg.limiter.is_like(limiter))
+        };
+        let same = source.filter(|&source| source == leg.own.source && is_like(source));
+        let encodings = same.and_then(|source| room.encodings(source, leg.rate()));
+        let encoding = encodings.and_then(|encodings| encodings.of(codec));
+        let shares = leg.own.may_share(same.is_some(), codec, encoding);
+        // Whoever goes remembers from where.
+        if let Some(source) = source.filter(|_| !leg.own.shared) {
+            leg.own.source = source;
+        }
+        shares
     }
 
     fn send_shared(&mut self, room: &mut Room, leg: &mut Leg) {
         let (codec, loss) = (leg.options.codec, leg.reported_loss());
-        let bus = room.buses.at(codec.rate());
-        self.record(leg, &bus.sums.common);
-        let payload = bus.encodings.encoded(codec, &bus.sums.common, loss, self.encoded);
+        let Some((common, encodings)) = room.shared(leg.own.source, leg.rate()) else { return };
+        self.record(leg, common);
+        let payload = encodings.encoded(codec, common, loss, self.encoded);
         self.transmit(leg, payload);
     }
 
     /// Sends the mix as one leg alone hears it.
     fn send_mix(&mut self, room: &mut Room, leg: &mut Leg, documents: &mut Documents) {
         let mut heard = self.nothing_heard(leg.rate());
-        let bus = room.buses.at(leg.rate());
-        if leg.own.shared {
-            leg.limiter = bus.limiter_before;
+        if leg.own.shared
+            && let Some(limiter) = room.limiter_before(leg.own.source, leg.rate())
+        {
+            leg.limiter = *limiter;
         }
-        leg.hear_others(&bus.sums.mix, &mut heard);
-        for whisper in room.whispers.iter().filter(|whisper| whisper.to == leg.id) {
-            add_to(&mut heard, &whisper.sound);
-        }
+        leg.hear_others(&room.buses.at(leg.rate()).sums.mix, &mut heard);
+        room.whispers.add_to(leg.id, &mut heard);
         self.send_alone(leg, &mut heard, Some(room), documents);
         self.desk.heard = heard;
     }
@@ -251,7 +251,8 @@ impl Round<'_> {
         *self.encoded += 1;
         let mut payload = [0; PAYLOAD_MAX];
         let loss = leg.reported_loss();
-        let shared = room.and_then(|room| room.buses.get(rate)?.encodings.encoder(codec));
+        let source = leg.own.source;
+        let shared = room.and_then(|room| room.encodings(source, rate)?.encoder(codec));
         let length = leg.own.encode(codec, shared, &frame, loss, &mut payload);
         self.desk.limited = frame;
         self.transmit(leg, &payload[..length]);
@@ -393,15 +394,7 @@ fn add_players(leg: &mut Leg, with_all: Option<&[i32; SAMPLES]>, heard: &mut [i3
     if let Some(with_all) = with_all {
         leg.played_fade.add(&mut played, with_all);
     }
-    if rate == Rate::Narrow {
-        return add_to(heard, &played);
-    }
-    let mut came = [0; SAMPLES_MAX];
-    let resampler =
-        leg.resampler_played.get_or_insert_with(|| Box::new(Resampler::new(Rate::Narrow, rate)));
-    let came = &mut came[..rate.samples()];
-    resampler.resample(&played, came);
-    add_to(heard, came);
+    add_narrow(&played, rate, &mut leg.resampler_played, heard);
 }
 
 /// Adds to a room what single legs hear of the one at `place`.
@@ -412,7 +405,8 @@ fn whisper(room: &mut Room, legs: &mut Legs, place: usize) {
     if let Some(leg) = legs.at(place) {
         for edge in &mut edges {
             if let Some(to) = legs.get(edge.to) {
-                room.whispers.push(edge.whisper(&leg.sound.voice, leg.rate(), to.rate()));
+                let from = (leg.id, leg.rate());
+                room.whispers.add(edge, &leg.sound.voice, from, to.rate());
             }
         }
     }
@@ -435,10 +429,4 @@ fn header(leg: &Leg) -> Header {
 /// Returns by how much the RTP clock of a codec goes on in a tick.
 fn steps_in_a_tick(codec: Codec) -> u32 {
     codec.clock() / 50
-}
-
-fn add_to(sum: &mut [i32], sound: &[i32]) {
-    for (sum, sample) in sum.iter_mut().zip(sound) {
-        *sum += sample;
-    }
 }

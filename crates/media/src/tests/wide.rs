@@ -283,6 +283,105 @@ fn listeners_share_one_encoding_for_each_codec() {
     assert_eq!(encodings, 4.0, "those that are shared; the talker hears silence");
 }
 
+/// Two talkers, and three listeners in each codec who hear the first of them alone.
+fn with_a_sidebar() -> Mixed {
+    let mut mixed = Mixed::new(&[Codec::Pcmu, Codec::Pcmu]);
+    (0..3).for_each(|_| CODECS.into_iter().for_each(|codec| mixed.join(codec)));
+    mixed.run(400);
+    let (room, listeners) = (Some(RoomId(1)), 2..14);
+    let besides = listeners.clone().map(LegId).collect();
+    let (speaks, hears) = (Speaks::Everyone, Hears::Everyone);
+    let route = Route { room, speaks, besides, hears, ..Route::nowhere() };
+    mixed.command(Command::Route(LegId(0), route));
+    for leg in listeners {
+        let (speaks, hears) = (Speaks::Nobody, Hears::Played);
+        let route = Route { room, speaks, hears, ..Route::nowhere() };
+        mixed.command(Command::Route(LegId(leg), route));
+    }
+    mixed.run(200);
+    // They come to one encoding, and nobody hears it.
+    let heard = mixed.run(2_800);
+    for (leg, sound) in heard.iter().enumerate().skip(2) {
+        let rate = mixed.phones[leg].codec.rate().hertz() as f32;
+        let steps = sound.windows(2).map(|pair| (i32::from(pair[0]) - i32::from(pair[1])).abs());
+        let most = 3_000.0 * TONES[0] / rate * std::f32::consts::TAU;
+        assert!((steps.max().unwrap() as f32) < most + 300.0, "leg {leg}");
+    }
+    mixed
+}
+
+/// Asserts that everyone hears these levels of the two talkers and of an announcement, in at most so many encodings a
+/// tick.
+#[track_caller]
+fn check_sidebar(mixed: &mut Mixed, expected: [bool; 3], encodings_max: f32) {
+    let before = mixed.shard.stats().encoded;
+    let heard = mixed.run(400);
+    let encodings = (mixed.shard.stats().encoded - before) as f32 / 20.0;
+    for (leg, sound) in heard.iter().enumerate().skip(2) {
+        let rate = mixed.phones[leg].codec.rate();
+        let tones = [TONES[0], TONES[1], ANNOUNCED];
+        let levels = tones.map(|tone| level_at(sound, tone, rate));
+        assert_eq!(levels.map(|level| level > 1_500.0), expected, "leg {leg}: {levels:?}");
+    }
+    assert!(encodings <= encodings_max, "{encodings} encodings a tick");
+}
+
+const ANNOUNCED: f32 = 2_100.0;
+
+#[test]
+fn those_who_hear_others_alone_are_sent_what_these_say() {
+    let mut mixed = Mixed::new(&[Codec::Pcmu, Codec::G722]);
+    (0..4).for_each(|_| CODECS.into_iter().for_each(|codec| mixed.join(codec)));
+    let room = Some(RoomId(1));
+    for talker in 0..2 {
+        let few = (2..18).filter(|leg| leg / 4 % 2 == talker).map(LegId).collect();
+        let speaks = Speaks::Only(few);
+        let route = Route { room, speaks, hears: Hears::Everyone, ..Route::nowhere() };
+        mixed.command(Command::Route(LegId(talker), route));
+    }
+    for leg in 2..18 {
+        let (speaks, hears) = (Speaks::Nobody, Hears::Played);
+        mixed
+            .command(Command::Route(LegId(leg), Route { room, speaks, hears, ..Route::nowhere() }));
+    }
+    mixed.run(3_000);
+    let before = mixed.shard.stats().encoded;
+    for (leg, sound) in mixed.run(400).iter().enumerate().skip(2) {
+        let rate = mixed.phones[leg].codec.rate();
+        let heard = [0, 1].map(|talker| level_at(sound, TONES[talker], rate) > 1_500.0);
+        assert_eq!(heard, [leg / 4 % 2 == 0, leg / 4 % 2 == 1], "leg {leg}");
+    }
+    // Of each group one for each codec, and what the talkers hear: nothing.
+    assert!(mixed.shard.stats().encoded - before <= 20 * 10);
+}
+
+#[test]
+fn those_who_hear_the_same_few_share_one_encoding_for_each_codec() {
+    let mut mixed = with_a_sidebar();
+    // Each talker has one.
+    check_sidebar(&mut mixed, [true, false, false], 6.0);
+    let (player, to, pcm) = (PlayerId(9), PlayTo::Room(RoomId(1)), tone_of(ANNOUNCED));
+    mixed.command(Command::Play { player, to, pcm, loops: Some(1), paused: false });
+    mixed.run(100);
+    check_sidebar(&mut mixed, [true, false, true], 6.0);
+    mixed.run(2_000);
+    check_sidebar(&mut mixed, [true, false, false], 6.0);
+    // One leaves, and one is let out.
+    mixed.command(Command::RemoveLeg(LegId(13)));
+    mixed.route(12, Speaks::Nobody, true);
+    mixed.run(400);
+    mixed.phones.pop();
+    let heard = mixed.run(400);
+    let levels = [TONES[0], TONES[1]].map(|tone| level_at(&heard[12], tone, Rate::Wide));
+    assert!(levels.iter().all(|level| *level > 1_500.0), "{levels:?}");
+    for leg in 2..12 {
+        mixed.route(leg, Speaks::Nobody, true);
+    }
+    mixed.route(0, Speaks::Everyone, true);
+    mixed.run(3_000);
+    check_sidebar(&mut mixed, [true, true, false], 6.0);
+}
+
 #[test]
 fn each_phone_is_sent_packets_as_long_as_it_wants_and_hears_the_others() {
     let mut mixed = Mixed::new(&[Codec::Pcmu]);
