@@ -117,6 +117,25 @@ impl Room {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_more_than_twelve_who_talk_in_wide_band_the_softest_are_said_to_be_left_out() {
+    let soft = |number: usize| number == 3 || number == 7;
+    let calls = |server: &Server, number| {
+        let voice = e2e::tone(500, if soft(number) { 300.0 } else { 4_000.0 });
+        Phone::call_speaking(server.sip(), "seen", voice, &["g722"]).unwrap()
+    };
+    let mut room = Room::open_with(&[], 14, calls).await;
+    let pairs = (0..14).flat_map(|listener| [3, 7].map(|speaker| (listener, speaker)));
+    let others = pairs.filter(|(listener, speaker)| listener != speaker);
+    let lines = others.map(|(listener, speaker)| format!("{listener}<{speaker} speaker_limit"));
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort();
+    room.check(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    // There is room for all once two have gone.
+    room.phones.drain(12..).for_each(|phone| phone.hang_up());
+    room.check(&[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn audibility_says_for_each_pair_at_which_gain_or_why_not() {
     let origin = Origin::start().await;
     let long = sound::wav(&e2e::tone(440, 2_500.0).repeat(20));
