@@ -15,6 +15,8 @@ const AMPLITUDE: f64 = 3_000.0;
 /// What baresip says, and what bob says.
 const BARESIP: u32 = 500;
 const BOB: u32 = 700;
+/// What carol says, who is in the clear like bob.
+const CAROL: u32 = 900;
 /// What a stranger says, who is never heard.
 const STRANGER: u32 = 1_300;
 /// Phones that a stranger knows of, how many share a room, what it sends in a second to all of them, and for how long.
@@ -303,4 +305,81 @@ async fn a_stranger_at_the_ports_of_many_plain_calls_is_not_heard_and_is_sent_no
     let came = (0..sent).filter(|_| stranger.recv(&mut packet).is_ok()).count();
     assert_eq!(came, 0, "something was sent to the stranger");
     assert_eq!(listed(&server, "/Calls.json?Status=in-progress", "calls").await, PHONES);
+}
+
+/// What is thrown at one encrypted leg in a second, and for how long; with `SIDETONE_DEEP` as T9 has it.
+fn flood() -> (u32, Duration) {
+    match std::env::var_os("SIDETONE_DEEP") {
+        Some(_) => (20_000, Duration::from_secs(60)),
+        None => (2_000, Duration::from_secs(4)),
+    }
+}
+
+/// Throws so much garbage at ports in turn; returns how much that was.
+async fn throw(stranger: &UdpSocket, ports: &[u16], (per_second, lasts): (u32, Duration)) -> u64 {
+    let mut packet = [0xd5; 182];
+    packet[..12].copy_from_slice(&[0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7]);
+    let (began, mut sent) = (Instant::now(), 0);
+    while began.elapsed() < lasts {
+        let due = began.elapsed().as_millis() as u64 * u64::from(per_second) / 1_000;
+        for number in sent..due {
+            packet[2..4].copy_from_slice(&(number as u16).to_be_bytes());
+            let port = ports[number as usize % ports.len()];
+            let _ = stranger.send_to(&packet, (Ipv4Addr::LOCALHOST, port));
+        }
+        sent = due;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    sent
+}
+
+/// Counts the tenths of a second in which a tone is heard, and those in which it is not.
+fn tenths(heard: &[i16], hertz: u32) -> (usize, usize) {
+    let pieces = heard.chunks_exact(800).map(|piece| level(piece, hertz) > 500.0);
+    pieces.fold((0, 0), |(yes, no), heard| if heard { (yes + 1, no) } else { (yes, no + 1) })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_garbage_at_an_encrypted_leg_spoils_neither_the_room_nor_its_recording() {
+    let server = Server::start(&[]).await;
+    let before = udp_ports(&server);
+    let dial = format!("/dial sip:room@{}", server.sip());
+    let baresip = baresip(&server.sip().to_string(), "srtp-mand", "", &[dial]);
+    let calls = "/Calls.json?Status=in-progress";
+    until("baresip is in", async || listed(&server, calls, "calls").await == 1).await;
+    let call = server.get(calls).await.body["calls"][0]["sid"].as_str().unwrap().to_owned();
+    let mut ports = udp_ports(&server);
+    ports.retain(|port| !before.contains(port));
+    assert_eq!(ports.len(), 2, "sound and reports");
+    let [bob, carol] =
+        [BOB, CAROL].map(|hertz| Phone::call(server.sip(), "room", sim::tone(hertz)).unwrap());
+    hears(&bob, BARESIP, true).await;
+    hears(&carol, BOB, true).await;
+    baresip_hears(&baresip, CAROL).await;
+    let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let recordings = format!("/Calls/{call}/Recordings");
+    let form = [("RecordingChannels", "dual"), ("Trim", "do-not-trim")];
+    let recording = server.post(&format!("{recordings}.json"), &form).await.text("sid");
+    let before = metric(&server, "rtp_unproven_total").await;
+    [&bob, &carol].into_iter().for_each(Phone::forget);
+    let sent = throw(&stranger, &ports, flood()).await;
+    // A socket that is connected to the phone takes nothing of others: what is counted came to that of reports.
+    let found = metric(&server, "rtp_unproven_total").await - before;
+    assert!(found > 0, "nothing of {sent} came");
+    let heard = [(&bob, CAROL), (&carol, BOB)].map(|(phone, hertz)| tenths(&phone.heard(), hertz));
+    baresip_hears(&baresip, BOB).await;
+    hears(&bob, BARESIP, true).await;
+    let path = format!("{recordings}/{recording}.json");
+    let stopped = server.post(&path, &[("Status", "stopped")]).await;
+    assert_eq!(stopped.status, 200, "{}", stopped.body);
+    until("it is there", async || server.get(&path).await.text("status") == "completed").await;
+    let (_, file) = e2e::fetch(&server, &format!("/Recordings/{recording}.wav"), &[]).await;
+    let recorded = e2e::channels(&file);
+    let [said, answered] = [(0, BARESIP), (1, BOB)].map(|(at, hertz)| tenths(&recorded[at], hertz));
+    println!("{found} of {sent} refused; others {heard:?}, recorded {said:?} and {answered:?}");
+    // Where play-out gives delay back a piece cancels itself out.
+    for (yes, no) in heard.into_iter().chain([said, answered]) {
+        assert!(no * 20 < yes, "{yes} tenths of a second are heard and {no} are not");
+    }
+    assert_eq!(listed(&server, calls, "calls").await, 3);
 }
