@@ -24,9 +24,9 @@ const BEGINNING: u32 = 2;
 /// from what was before takes fewer bits.
 const APART_EVERY: u32 = 10;
 
-/// What some hear who are sent one encoding.
+/// A mix that some hear who are sent one encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum Mix {
     /// What all hear who add nothing themselves.
     All,
     /// What a few do, by its name in the room.
@@ -50,7 +50,7 @@ pub struct Own {
     pub shares: bool,
     pub shared: bool,
     /// Of what: what it was sent last, or is to be sent next.
-    pub source: Source,
+    pub mix: Mix,
     /// What it is sent that legs of other rooms are sent as well.
     pub follows: Follows,
 }
@@ -60,8 +60,8 @@ impl Own {
         let follows = Follows::new();
         let (near, leads, led) = (false, false, false);
         let (alike, apart, shares, shared) = (0, 0, false, false);
-        let source = Source::All;
-        Self { encoder: None, alike, apart, near, leads, led, shares, shared, source, follows }
+        let mix = Mix::All;
+        Self { encoder: None, alike, apart, near, leads, led, shares, shared, mix, follows }
     }
 
     /// Says whether the leg hears what all hear in this tick; returns whether it may be sent what

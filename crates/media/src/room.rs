@@ -4,7 +4,7 @@ use crate::bus::Buses;
 use crate::command::{LegId, TapId};
 use crate::desk::Desk;
 use crate::edge::Whispers;
-use crate::encoding::{Encodings, Source};
+use crate::encoding::{Encodings, Mix};
 use crate::fade::Fade;
 use crate::leg::Leg;
 use crate::level::{Dominant, Smoothed};
@@ -104,7 +104,7 @@ impl Room {
 
     /// Returns what a leg hears that others hear as well; nothing where it alone does. One alone is sent what those are
     /// sent who are alone elsewhere.
-    pub fn source(&mut self, leg: &mut Leg) -> Option<Source> {
+    pub fn mix_of(&mut self, leg: &mut Leg) -> Option<Mix> {
         if self.played.is_none() {
             // Nobody hears that it has come to where it is going.
             leg.played_fade = Fade::at(leg.played_fade.target());
@@ -115,34 +115,34 @@ impl Room {
         if !self.whispers.to(leg.id).is_empty() {
             let all = self.buses.get(leg.rate()).map(|bus| &bus.sums.mix[..]);
             let mixes = Mixes { whispers: &self.whispers, all, played: self.played.as_deref() };
-            return self.sidebars.join(leg, &mixes).map(Source::Few);
+            return self.sidebars.join(leg, &mixes).map(Mix::Few);
         }
         // The limiter holds the end of the last tick back.
         let hears_all = !leg.speaks_now && !leg.spoke && leg.hear_fade.is_unity();
-        hears_all.then_some(Source::All)
+        hears_all.then_some(Mix::All)
     }
 
     /// Returns the limiter of what some hear as it was before this tick.
-    pub fn limiter_before(&self, source: Source, rate: Rate) -> Option<&Limiter> {
-        match source {
-            Source::All => self.buses.get(rate).map(|bus| &bus.limiter_before),
-            Source::Few(id) => self.sidebars.get(id).map(Sidebar::limiter_before),
+    pub fn limiter_before(&self, mix: Mix, rate: Rate) -> Option<&Limiter> {
+        match mix {
+            Mix::All => self.buses.get(rate).map(|bus| &bus.limiter_before),
+            Mix::Few(id) => self.sidebars.get(id).map(Sidebar::limiter_before),
         }
     }
 
     /// Returns the encodings of what some hear.
-    pub fn encodings(&mut self, source: Source, rate: Rate) -> Option<&mut Encodings> {
-        self.shared(source, rate).map(|(_, encodings)| encodings)
+    pub fn encodings(&mut self, mix: Mix, rate: Rate) -> Option<&mut Encodings> {
+        self.shared(mix, rate).map(|(_, encodings)| encodings)
     }
 
     /// Returns what some hear in this tick, and the encodings of it.
-    pub fn shared(&mut self, source: Source, rate: Rate) -> Option<(&[i16], &mut Encodings)> {
-        match source {
-            Source::All => {
+    pub fn shared(&mut self, mix: Mix, rate: Rate) -> Option<(&[i16], &mut Encodings)> {
+        match mix {
+            Mix::All => {
                 let bus = self.buses.at(rate);
                 Some((&bus.sums.common, &mut bus.encodings))
             }
-            Source::Few(id) => {
+            Mix::Few(id) => {
                 let sidebar = self.sidebars.get_mut(id)?;
                 Some((&sidebar.common, &mut sidebar.encodings))
             }

@@ -65,7 +65,7 @@ impl Round<'_> {
                 shares_memory |= !leg.options.codec.is_stateless();
                 if !leg.own.shared {
                     documents.release(leg);
-                    if let Some(encodings) = room.encodings(leg.own.source, leg.rate()) {
+                    if let Some(encodings) = room.encodings(leg.own.mix, leg.rate()) {
                         encodings.join(leg.options.codec, &mut leg.own);
                     }
                 }
@@ -153,25 +153,25 @@ impl Round<'_> {
     /// Returns whether a leg is sent what others are sent who hear the same: all who add nothing themselves, or a few.
     fn shares(&self, room: &mut Room, leg: &mut Leg) -> bool {
         let codec = leg.options.codec;
-        let source = room.source(leg);
-        let is_like = |source| {
-            let limiter = room.limiter_before(source, leg.rate());
+        let mix = room.mix_of(leg);
+        let is_like = |mix| {
+            let limiter = room.limiter_before(mix, leg.rate());
             leg.own.shares || limiter.is_some_and(|limiter| leg.limiter.is_like(limiter))
         };
-        let same = source.filter(|&source| source == leg.own.source && is_like(source));
-        let encodings = same.and_then(|source| room.encodings(source, leg.rate()));
+        let same = mix.filter(|&mix| mix == leg.own.mix && is_like(mix));
+        let encodings = same.and_then(|mix| room.encodings(mix, leg.rate()));
         let encoding = encodings.and_then(|encodings| encodings.of(codec));
         let shares = leg.own.may_share(same.is_some(), codec, encoding);
         // Whoever goes remembers from where.
-        if let Some(source) = source.filter(|_| !leg.own.shared) {
-            leg.own.source = source;
+        if let Some(mix) = mix.filter(|_| !leg.own.shared) {
+            leg.own.mix = mix;
         }
         shares
     }
 
     fn send_shared(&mut self, room: &mut Room, leg: &mut Leg) {
         let (codec, loss) = (leg.options.codec, leg.reported_loss());
-        let Some((common, encodings)) = room.shared(leg.own.source, leg.rate()) else { return };
+        let Some((common, encodings)) = room.shared(leg.own.mix, leg.rate()) else { return };
         self.record(leg, common);
         let payload = encodings.encoded(codec, common, loss, self.encoded);
         self.transmit(leg, payload);
@@ -181,7 +181,7 @@ impl Round<'_> {
     fn send_mix(&mut self, room: &mut Room, leg: &mut Leg, documents: &mut Documents) {
         let mut heard = self.nothing_heard(leg.rate());
         if leg.own.shared
-            && let Some(limiter) = room.limiter_before(leg.own.source, leg.rate())
+            && let Some(limiter) = room.limiter_before(leg.own.mix, leg.rate())
         {
             leg.limiter = *limiter;
         }
@@ -251,8 +251,8 @@ impl Round<'_> {
         *self.encoded += 1;
         let mut payload = [0; PAYLOAD_MAX];
         let loss = leg.reported_loss();
-        let source = leg.own.source;
-        let shared = room.and_then(|room| room.encodings(source, rate)?.encoder(codec));
+        let mix = leg.own.mix;
+        let shared = room.and_then(|room| room.encodings(mix, rate)?.encoder(codec));
         let length = leg.own.encode(codec, shared, &frame, loss, &mut payload);
         self.desk.limited = frame;
         self.transmit(leg, &payload[..length]);
