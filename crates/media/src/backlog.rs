@@ -50,6 +50,8 @@ pub struct Backlog {
     cursor: Option<i64>,
     /// Steps in a row that were concealed.
     concealed: usize,
+    /// No more will come: what is made up after the last packet only fades out.
+    ends: bool,
     /// Whether a packet lately told of what was before it.
     looks_back: bool,
     /// Whether one did that holds it a second time.
@@ -66,6 +68,7 @@ impl Backlog {
             free: Vec::with_capacity(PACKETS_MAX),
             cursor: None,
             concealed: 0,
+            ends: false,
             looks_back: false,
             repeats: false,
             tick: codec.rate().samples(),
@@ -77,6 +80,11 @@ impl Backlog {
         self.free.extend(self.packets.drain(..).map(|packet| packet.payload));
         self.cursor = None;
         (self.looks_back, self.repeats) = (false, false);
+    }
+
+    /// Nothing more will come, by agreement; a packet that comes all the same lifts it.
+    pub fn end(&mut self) {
+        self.ends = true;
     }
 
     /// Whether it is of use to wait for a packet where the one before it is missing.
@@ -102,6 +110,7 @@ impl Backlog {
         if decoded || known || self.packets.len() >= PACKETS_MAX {
             return !decoded;
         }
+        self.ends = false;
         self.looks_back |= self.decoder.reach(payload) > 0;
         self.repeats |= self.decoder.repeats(payload);
         let mut room = self.free.pop().unwrap_or_default();
@@ -185,15 +194,26 @@ impl Backlog {
         let length = length.min(PCM_MAX);
         self.cursor = Some(cursor + length as i64);
         self.concealed += 1;
-        if self.concealed > CONCEALED_MAX {
+        let most = if self.ends { 1 } else { CONCEALED_MAX };
+        if self.concealed > most {
             pcm[..length].fill(0);
             return (cursor, length, Step::Silence);
         }
         self.decoder.conceal(&mut pcm[..length]);
+        if self.ends {
+            fade_out(&mut pcm[..length]);
+        }
         (cursor, length, Step::Concealed)
     }
 
     fn drop_front(&mut self) {
         self.free.extend(self.packets.pop_front().map(|packet| packet.payload));
+    }
+}
+
+fn fade_out(sound: &mut [i16]) {
+    let length = sound.len() as i32;
+    for (left, sample) in (0..length).rev().zip(sound) {
+        *sample = (i32::from(*sample) * left / length) as i16;
     }
 }

@@ -253,6 +253,14 @@ impl Jitter {
         self.silent = true;
     }
 
+    /// The far end stops sending by agreement: what came is played, and fades out.
+    pub fn end(&mut self) {
+        self.silence();
+        if let Some(backlog) = &mut self.backlog {
+            backlog.end();
+        }
+    }
+
     /// Fills one tick; returns how many of its samples were concealed, or nothing while there
     /// has been no sound at all.
     pub fn read(&mut self, frame: &mut [i16], at: Instant) -> Option<usize> {

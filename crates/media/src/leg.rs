@@ -231,7 +231,7 @@ impl Leg {
         }
         if !options.receives {
             // What came so far is still heard; after it nothing is missing.
-            self.jitter.silence();
+            self.jitter.end();
             self.comfort.stop();
         }
         self.options = options;

@@ -1,6 +1,6 @@
 //! A phone that does what none should: it is in a room with two others, and they hear each other as before.
 
-use media::{Channel, Codec, Header, PACKET_MAX, Rate, Suite};
+use media::{Channel, Codec, Command, Header, LegOptions, PACKET_MAX, Rate, Suite};
 use ropus::{Application, Channels};
 
 use crate::ears::{level, loudness};
@@ -78,6 +78,24 @@ fn noise(seed: u32, length: usize) -> Vec<u8> {
         (random >> 24) as u8
     };
     (0..length).map(|_| next()).collect()
+}
+
+#[test]
+fn of_a_phone_that_agreed_to_send_no_more_nothing_is_made_up() {
+    for (codec, ms) in CODECS.into_iter().flat_map(|codec| [(codec, 20), (codec, 60)]) {
+        let mut street = room(Phone::new(codec, tone(ODD, AMPLITUDE)).with_packets(ms));
+        let concealed = street.stats(STRANGE).concealed_samples;
+        street.phones[STRANGE].quiet = true;
+        let terms = street.phones[STRANGE].terms(leg(STRANGE));
+        let held = LegOptions { receives: false, ..terms };
+        street.command(Command::UpdateLeg(leg(STRANGE), Box::new(held)));
+        // Play-out has what came before, and what follows fades.
+        street.run(200);
+        street.run(400);
+        let heard = level(&street.phones[EAR].heard, ODD, Rate::Narrow);
+        assert!(heard < 0.01 * AMPLITUDE, "{codec:?} of {ms} ms is heard at {heard}");
+        assert_eq!(street.stats(STRANGE).concealed_samples, concealed);
+    }
 }
 
 #[test]
