@@ -278,10 +278,9 @@ impl Stream {
 }
 
 impl Offer {
-    /// Whether nobody asks that its tone be whole: what has pauses is not, and in packets of 10 ms the encoder takes a
-    /// tone for no voice at times, at the bitrate's full cost and with noise at -17 dB; the reference decodes that alike.
+    /// Whether nobody asks that its tone be whole: what has pauses is not.
     fn is_not_judged(&self) -> bool {
-        self.room == PAUSING || self.ptime_ms == 10
+        self.room == PAUSING
     }
 
     fn samples(&self, ms: usize) -> usize {

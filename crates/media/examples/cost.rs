@@ -28,6 +28,12 @@ fn main() {
             codec_rows(name, codec);
         }
     }
+    let options = OpusOptions { bitrate: 32_000, halves: true, ..OpusOptions::default() };
+    let (mut encoder, mut payload) = (Encoder::new(Codec::Opus(options)), [0; PAYLOAD_MAX]);
+    let said = voice(Rate::Full);
+    row("encode Opus, 32 kbit/s, in packets of 10 ms", &said, Rate::Full.samples(), |tick| {
+        black_box(encoder.encode(tick, &mut payload));
+    });
     if opus_alone {
         return;
     }

@@ -28,6 +28,8 @@ const FULL_BAND_MIN: u32 = 48_000;
 const WIDE_BAND_HZ: u32 = 16_000;
 /// The effort of an encoder, 0 to 10: above this, little is gained.
 const COMPLEXITY: u8 = 5;
+/// The same for packets of 10 ms, in which a tone is noise at times at less.
+const COMPLEXITY_HALVES: u8 = 8;
 /// The loss that is assumed where losses are to be repeated and none are known, in percent.
 const LOSS_ASSUMED: u8 = 10;
 /// The most that is assumed.
@@ -69,7 +71,7 @@ impl Settings {
         let bandwidth = if full { Rate::Full.hertz() } else { WIDE_BAND_HZ };
         Self {
             bitrate,
-            complexity: COMPLEXITY,
+            complexity: if options.halves { COMPLEXITY_HALVES } else { COMPLEXITY },
             bandwidth: bandwidth.min(options.playback_rate),
             fec: options.fec,
             loss,

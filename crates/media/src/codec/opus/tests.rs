@@ -1,7 +1,10 @@
 use super::*;
+use crate::SAMPLES;
 use crate::codec::tests::{decoded, encoded, likeness, power, voice};
 use crate::codec::{Decoder, Encoder, PAYLOAD_MAX};
 use crate::command::Codec;
+use crate::g711::{linear_to_ulaw, ulaw_to_linear};
+use crate::resample::Resampler;
 
 fn opus(change: impl FnOnce(&mut OpusOptions)) -> Codec {
     let mut options = OpusOptions::default();
@@ -147,6 +150,49 @@ fn a_clone_is_heard_without_a_seam() {
             assert!(clone > original - 1.5, "{bitrate}: {original:.1} and {clone:.1} dB");
         }
     }
+}
+
+/// Returns how many ticks of some seconds are noise for more than a hundredth of their power, where a telephone's tone,
+/// which begins after some ticks of silence and somewhere in its period, comes in packets of 10 ms.
+fn noisy(silence: usize, begin: usize) -> usize {
+    const TICKS: usize = 300;
+    let codec = opus(|options| options.halves = true);
+    let (mut encoder, mut decoder) = (Encoder::new(codec), Decoder::new(codec));
+    let turn = |rate: Rate| std::f64::consts::TAU * 700.0 / f64::from(rate.hertz());
+    let samples = Rate::Narrow.samples();
+    let mut up = Resampler::new(Rate::Narrow, Rate::Full);
+    let mut said = Vec::new();
+    for tick in 0..TICKS {
+        let mut narrow = [0; SAMPLES];
+        for (at, sample) in narrow.iter_mut().enumerate().filter(|_| tick >= silence) {
+            let tone = 8_000.0 * ((tick * samples + at + begin) as f64 * turn(Rate::Narrow)).sin();
+            *sample = i32::from(ulaw_to_linear(linear_to_ulaw(tone as i16)));
+        }
+        let mut full = [0; SAMPLES_MAX];
+        up.resample(&narrow, &mut full);
+        said.extend(full.map(|sample| sample as i16));
+    }
+    let mut heard = Vec::new();
+    for tick in encoded(&mut encoder, codec, &said) {
+        let (first, second) = framing::apart(&tick);
+        heard.extend(decoded(&mut decoder, first));
+        heard.extend(decoded(&mut decoder, second));
+    }
+    let is_noisy = |tick: &&[i16]| {
+        let part = |by: fn(f64) -> f64| {
+            let samples = tick.iter().enumerate();
+            samples.map(|(at, &s)| f64::from(s) * by(at as f64 * turn(Rate::Full))).sum::<f64>()
+        };
+        let tone = part(f64::sin).hypot(part(f64::cos)) / SAMPLES_MAX as f64;
+        power(tick) - 2.0 * tone * tone > 0.02 * tone * tone
+    };
+    heard.chunks_exact(SAMPLES_MAX).skip(TICKS / 2).filter(is_noisy).count()
+}
+
+#[test]
+fn packets_of_10_ms_hold_a_tone_without_noise() {
+    let noisy: Vec<usize> = (16..40).map(|trial| noisy(trial % 20, 7 * trial)).collect();
+    assert!(noisy.iter().all(|&ticks| ticks == 0), "{noisy:?} of 150 ticks");
 }
 
 #[test]
