@@ -26,7 +26,7 @@ const LEAVES: usize = 8;
 const COMES: usize = 9;
 /// Packets that phones send, and those that they want, in milliseconds.
 const PACKETS: [u8; 5] = [10, 20, 30, 40, 60];
-const OPUS_PACKETS: [u8; 3] = [20, 40, 60];
+const OPUS_PACKETS: [u8; 4] = [10, 20, 40, 60];
 const SUITES: [Suite; 4] = [
     Suite::AesCm128HmacSha1_80,
     Suite::AesCm128HmacSha1_32,
@@ -197,7 +197,7 @@ impl Room {
                 let is_wide = !codec.is_stateless();
                 let talks = place % 3 == 0 && (is_wide || place < 9);
                 let is_opus = matches!(codec, Codec::Opus(_));
-                let sent = if is_opus { OPUS_PACKETS[place % 3] } else { ms };
+                let sent = if is_opus { OPUS_PACKETS[place % 4] } else { ms };
                 let suite = is_protected.then_some(SUITES[(place + number) % 4]);
                 // No codec has packets of 30 ms in Opus.
                 let wanted = if is_opus && ms == 30 { 20 } else { ms };

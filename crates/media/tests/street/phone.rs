@@ -55,7 +55,7 @@ pub struct Phone {
     pub payload_type: u8,
     /// What it may send besides.
     pub also: Vec<(u8, Codec)>,
-    /// Microseconds of sound in the packets that it sends; of Opus multiples of 20 ms alone.
+    /// Microseconds of sound in the packets that it sends; of Opus 10 ms or multiples of 20.
     pub packet_us: u64,
     /// Milliseconds of sound in the packets that it wants.
     pub ptime_ms: u8,
@@ -67,6 +67,8 @@ pub struct Phone {
     pub quiet: bool,
     suite: Option<Suite>,
     encoder: Encoder,
+    /// Of two packets of 10 ms that were encoded together the second one, until it is sent.
+    second: Option<Vec<u8>>,
     decoder: Decoder,
     srtp: Option<(Srtp, Srtp)>,
     header: Header,
@@ -99,6 +101,7 @@ impl Phone {
             quiet: false,
             suite: None,
             encoder: Encoder::new(codec),
+            second: None,
             decoder: Decoder::new(codec),
             srtp: None,
             header: Header { marker: true, payload_type, sequence: 0, timestamp: 0, ssrc: 0 },
@@ -115,6 +118,7 @@ impl Phone {
     /// The same with packets of this length, both ways where that can be asked for.
     pub fn with_packets(mut self, ms: u8) -> Self {
         self.packet_us = u64::from(ms) * 1_000;
+        self.encoder = Encoder::new(self.sent());
         if !matches!(self.codec, Codec::Opus(_)) {
             self.ptime_ms = ms;
         }
@@ -148,7 +152,8 @@ impl Phone {
     pub fn agree_on(&mut self, leg: LegId, codec: Codec) -> LegOptions {
         self.codec = codec;
         self.payload_type = payload_type(codec);
-        self.encoder = Encoder::new(codec);
+        self.encoder = Encoder::new(self.sent());
+        self.second = None;
         self.decoder = Decoder::new(codec);
         self.samples = self.begins_us * u64::from(codec.rate().hertz()) / 1_000_000;
         self.terms(leg)
@@ -190,6 +195,7 @@ impl Phone {
             let sent =
                 Duration::from_micros((self.begins_us as f64 / (1.0 + self.ppm / 1e6)) as u64);
             if self.quiet {
+                self.second = None;
                 self.samples += self.packet_us * u64::from(self.rate().hertz()) / 1_000_000;
                 self.go_on();
                 self.header.marker = true;
@@ -209,28 +215,49 @@ impl Phone {
         self.on_its_way.drain(..come).collect()
     }
 
+    /// Returns its codec as it encodes.
+    fn sent(&self) -> Codec {
+        match self.codec {
+            Codec::Opus(options) => {
+                Codec::Opus(OpusOptions { halves: self.packet_us == 10_000, ..options })
+            }
+            codec => codec,
+        }
+    }
+
     /// Makes the next packet.
     fn packet(&mut self) -> Vec<u8> {
-        let rate = f64::from(self.rate().hertz());
-        let ticks = match self.codec {
-            Codec::Opus(_) => (self.packet_us / 20_000).max(1),
-            _ => 1,
+        let payload = match (self.sent(), self.second.take()) {
+            (_, Some(second)) => second,
+            (Codec::Opus(OpusOptions { halves: true, .. }), None) => {
+                let both = self.encoded(20_000);
+                let (length, both) = both.split_first_chunk().expect("the length of the first");
+                let (first, second) = both.split_at(u16::from_be_bytes(*length).into());
+                self.second = Some(second.to_vec());
+                first.to_vec()
+            }
+            (Codec::Opus(_), None) if self.packet_us > 20_000 => {
+                let ticks = self.packet_us / 20_000;
+                together(&(0..ticks).map(|_| self.encoded(20_000)).collect::<Vec<_>>())
+            }
+            _ => self.encoded(self.packet_us),
         };
-        let length = (self.packet_us * u64::from(self.rate().hertz()) / 1_000_000 / ticks) as usize;
-        let mut frames = Vec::new();
-        for _ in 0..ticks {
-            let frame: Vec<i16> = (self.samples..self.samples + length as u64)
-                .map(|at| (self.voice)(at as f64 / rate).clamp(-32_767.0, 32_767.0) as i16)
-                .collect();
-            self.samples += length as u64;
-            let mut payload = [0; PAYLOAD_MAX];
-            let octets = self.encoder.encode(&frame, &mut payload);
-            frames.push(payload[..octets].to_vec());
-        }
-        let payload = if frames.len() == 1 { frames.swap_remove(0) } else { together(&frames) };
         let packet = self.sealed(&payload);
         self.go_on();
         packet
+    }
+
+    /// Says so many microseconds more.
+    fn encoded(&mut self, length_us: u64) -> Vec<u8> {
+        let hertz = u64::from(self.rate().hertz());
+        let from = self.samples;
+        self.samples += length_us * hertz / 1_000_000;
+        let frame: Vec<i16> = (from..self.samples)
+            .map(|at| (self.voice)(at as f64 / hertz as f64).clamp(-32_767.0, 32_767.0) as i16)
+            .collect();
+        let mut payload = [0; PAYLOAD_MAX];
+        let octets = self.encoder.encode(&frame, &mut payload);
+        payload[..octets].to_vec()
     }
 
     /// Moves the timestamp on by a packet.
