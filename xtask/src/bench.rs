@@ -101,6 +101,10 @@ const CASES: &[Case] = &[
     carry("1,000 legs, rooms of 4", &["--legs", "1000", "--room-size", "4"]),
     carry("250 legs, one room", &["--legs", "250", "--room-size", "250"]),
     carry("400 legs, rooms of 4, SRTP", &["--legs", "400", "--room-size", "4", "--srtp"]),
+    carry(
+        "400 legs, rooms of 4, SRTP, signalled by TLS",
+        &["--legs", "400", "--room-size", "4", "--srtp", "--tls"],
+    ),
     carry("100 legs, rooms of 4, G.722", &["--legs", "100", "--room-size", "4", "--codec", "g722"]),
     carry("100 legs, rooms of 4, Opus", &["--legs", "100", "--room-size", "4", "--codec", "opus"]),
     carry(
@@ -134,6 +138,22 @@ const CASES: &[Case] = &[
     Case {
         name: "joins, 1,000 legs",
         flags: &["--legs", "1000", "--room-size", "4", "--joins", "500", "--for", "2s"],
+        kind: Kind::Join,
+    },
+    Case {
+        name: "joins by TLS with SRTP, 400 legs",
+        flags: &[
+            "--legs",
+            "400",
+            "--room-size",
+            "4",
+            "--joins",
+            "200",
+            "--for",
+            "2s",
+            "--tls",
+            "--srtp",
+        ],
         kind: Kind::Join,
     },
     Case {
