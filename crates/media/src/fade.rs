@@ -73,6 +73,11 @@ impl Fade {
         }
     }
 
+    /// Goes on by a tick, as if sound had been added in it.
+    pub fn pass(&mut self) {
+        self.step(1.0 / RAMP);
+    }
+
     fn step(&mut self, step: f32) {
         self.now += (self.target - self.now).clamp(-step, step);
         if (self.target - self.now).abs() < 1e-6 {
@@ -85,6 +90,24 @@ impl Fade {
 mod tests {
     use super::*;
     use crate::rate::Rate;
+
+    #[test]
+    fn a_tick_that_passes_is_one_in_which_sound_was_added() {
+        for (from, to) in [(0.0, 1.0), (1.0, 0.0), (0.3, 4.0), (4.0, 0.5), (0.7, 0.7)] {
+            for rate in Rate::ALL {
+                let [mut added, mut passed] = [Fade::at(from); 2];
+                added.to(to);
+                passed.to(to);
+                let mut sum = vec![0; rate.samples()];
+                for _ in 0..3 {
+                    added.add(&mut sum, &vec![1; rate.samples()]);
+                    passed.pass();
+                    assert!((added.now - passed.now).abs() < 1e-4, "{added:?}, {passed:?}");
+                }
+                assert!(added.is_settled() && passed.is_settled());
+            }
+        }
+    }
 
     #[test]
     fn a_mute_takes_eight_milliseconds_at_every_rate_and_ends_in_silence() {

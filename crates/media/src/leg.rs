@@ -13,7 +13,7 @@ use crate::command::{
 };
 use crate::desk::Sound;
 use crate::dtmf;
-use crate::edge::Edge;
+use crate::edge::{Edge, Edges};
 use crate::encoding::Own;
 use crate::fade::Fade;
 use crate::insert::Insert;
@@ -100,7 +100,7 @@ pub struct Leg {
     pub floor: Fade,
     pub loudness: Loudness,
     /// Those who hear this leg alone.
-    pub edges: Vec<Edge>,
+    pub edges: Edges,
     pub limiter: Limiter,
     pub route: Route,
     pub pending: Option<Pending>,
@@ -181,7 +181,7 @@ impl Leg {
             played_fade: Fade::at(0.0),
             floor: Fade::at(1.0),
             loudness: Loudness::default(),
-            edges: Vec::new(),
+            edges: Edges::default(),
             limiter: Limiter::new(),
             route: Route::nowhere(),
             pending: None,
@@ -252,7 +252,7 @@ impl Leg {
         self.narrow_heard = Narrowed::new();
         self.suppressor.change_rate(codec.rate());
         self.leveller.change_rate(codec.rate());
-        self.edges.iter_mut().for_each(Edge::change_rate);
+        self.edges.change_rate();
     }
 
     /// Follows the far end, which sends another codec of those that it may.
@@ -427,12 +427,12 @@ impl Leg {
         self.played_fade.to(when(route.hears == Hears::Played));
         let only: &[LegId] = if let Speaks::Only(legs) = &route.speaks { legs } else { &[] };
         let hears = |leg: &LegId| only.contains(leg) || route.besides.contains(leg);
-        for edge in &mut self.edges {
+        for edge in &mut self.edges.all {
             edge.fade.to(if hears(&edge.to) { gain } else { 0.0 });
         }
         for &to in only.iter().chain(&route.besides) {
-            if !self.edges.iter().any(|edge| edge.to == to) {
-                self.edges.push(Edge::new(to, gain));
+            if !self.edges.all.iter().any(|edge| edge.to == to) {
+                self.edges.all.push(Edge::new(to, gain));
             }
         }
         self.route = route;
@@ -443,7 +443,7 @@ impl Leg {
         self.voice_fade.to(0.0);
         self.hear_fade.to(0.0);
         self.played_fade.to(0.0);
-        for edge in &mut self.edges {
+        for edge in &mut self.edges.all {
             edge.fade.to(0.0);
         }
     }

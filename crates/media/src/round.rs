@@ -114,7 +114,7 @@ impl Round<'_> {
             if apart && leg.speaks_now {
                 leg.narrow_spoken.of(leg.options.codec.rate(), &leg.sound.spoken);
             }
-            if !leg.edges.is_empty() {
+            if !leg.edges.all.is_empty() {
                 whisper(room, legs, place);
             }
         }
@@ -403,14 +403,10 @@ fn whisper(room: &mut Room, legs: &mut Legs, place: usize) {
         return;
     };
     if let Some(leg) = legs.at(place) {
-        for edge in &mut edges {
-            if let Some(to) = legs.get(edge.to) {
-                let from = (leg.id, leg.rate());
-                room.whispers.add(edge, &leg.sound.voice, from, to.rate());
-            }
-        }
+        let from = (leg.id, leg.rate());
+        let rate_of = |to| legs.get(to).map(Leg::rate);
+        room.whispers.add(&mut edges, &leg.sound.voice, from, rate_of);
     }
-    edges.retain(|edge| !edge.fade.is_silent());
     if let Some(leg) = legs.at_mut(place) {
         leg.edges = edges;
     }

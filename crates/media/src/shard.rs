@@ -14,6 +14,7 @@ use crate::command::{
 };
 use crate::desk::Desk;
 use crate::document::Documents;
+use crate::edge::Edges;
 use crate::fade::Fade;
 use crate::leg::{Heard, Leg, Pending};
 use crate::legs::Legs;
@@ -368,7 +369,7 @@ impl Shard {
             for speaks in members.iter().filter(|leg| leg.id != listener) {
                 let spoken = speaks.voice_fade.target() * speaks.floor.target();
                 let common = spoken * hears.hear_fade.target();
-                let alone = speaks.edges.iter().filter(|edge| edge.to == listener);
+                let alone = speaks.edges.all.iter().filter(|edge| edge.to == listener);
                 let alone: f32 = alone.map(|edge| edge.fade.target()).sum();
                 let limited = speaks.voice_fade.target() > 0.0 && speaks.floor.target() == 0.0;
                 let (speaker, gain) = (speaks.id, common + alone);
@@ -513,7 +514,7 @@ impl Shard {
                 room.members.retain(|&member| member != place);
                 room.dominant.forget(id);
             }
-            leg.edges.clear();
+            leg.edges = Edges::default();
             leg.voice_fade = Fade::at(0.0);
             leg.hear_fade = Fade::at(0.0);
             leg.played_fade = Fade::at(0.0);

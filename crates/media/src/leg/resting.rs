@@ -33,7 +33,7 @@ impl Leg {
             && !self.speaking
             && self.voice_fade.is_settled()
             && self.floor.is_settled()
-            && self.edges.is_empty()
+            && self.edges.all.is_empty()
             && self.recorders.is_empty()
             && self.detector.is_none()
     }
