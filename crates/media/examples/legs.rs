@@ -1,5 +1,6 @@
-//! Prints what a tick of 20 ms costs for each leg of rooms of four of whom two talk, all in all but for the
-//! system calls, as rows of a table; and of that what the codec takes by itself, where it is dear.
+//! Prints what a tick of 20 ms costs for each leg of rooms of four of whom two talk, or of one in which each is heard
+//! by a way of its own by all others, all in all but for the system calls, as rows of a table; and of that what the
+//! codec takes by itself, where it is dear.
 //!
 //! `cargo run --release --package media --example legs`
 
@@ -27,17 +28,34 @@ fn main() {
         "| Legs | microseconds a tick and leg | of that encoding and decoding |\n|---|---|---|"
     );
     let opus = Codec::Opus(OpusOptions::default());
-    for (name, codec, legs, talkers) in [
-        ("40 PCMU, 2 of 4 talk", Codec::Pcmu, 40, 2),
-        ("400 PCMU, 2 of 4 talk", Codec::Pcmu, 400, 2),
-        ("3,600 PCMU, 2 of 4 talk", Codec::Pcmu, 3_600, 2),
-        ("40 G.722, all talk", Codec::G722, 40, 4),
-        ("20 Opus, all talk", opus, 20, 4),
+    for (name, codec, legs, talkers, route) in [
+        ("40 PCMU, 2 of 4 talk", Codec::Pcmu, 40, 2, in_fours as Routed),
+        ("400 PCMU, 2 of 4 talk", Codec::Pcmu, 400, 2, in_fours),
+        ("3,600 PCMU, 2 of 4 talk", Codec::Pcmu, 3_600, 2, in_fours),
+        ("40 G.722, all talk", Codec::G722, 40, 4, in_fours),
+        ("20 Opus, all talk", opus, 20, 4, in_fours),
+        ("250 PCMU, each by ways of its own to all", Codec::Pcmu, 250, 2, to_each),
     ] {
-        let cost = in_rooms(codec, legs, talkers).as_secs_f64() * 1e6;
+        let cost = in_rooms(codec, legs, talkers, route).as_secs_f64() * 1e6;
         let own = by_itself(codec).as_secs_f64() * 1e6;
         println!("| {name} | {cost:.2} | {own:.2} |");
     }
+}
+
+/// What becomes of one leg of so many.
+type Routed = fn(u64, u64) -> Route;
+
+/// Four hear each other.
+fn in_fours(leg: u64, _: u64) -> Route {
+    let (room, speaks, hears) = (Some(RoomId(leg / 4)), Speaks::Everyone, Hears::Everyone);
+    Route { room, speaks, hears, ..Route::nowhere() }
+}
+
+/// All hear each other, each by a way of its own.
+fn to_each(leg: u64, legs: u64) -> Route {
+    let others = (0..legs).filter(|&other| other != leg).map(LegId).collect();
+    let (room, speaks, hears) = (Some(RoomId(0)), Speaks::Only(others), Hears::Played);
+    Route { room, speaks, hears, ..Route::nowhere() }
 }
 
 fn address(leg: u64) -> SocketAddr {
@@ -64,13 +82,15 @@ fn payloads(codec: Codec, leg: u64, talks: bool) -> Vec<Vec<u8>> {
     (0..PACKETS).map(encode).collect()
 }
 
-fn in_rooms(codec: Codec, legs: u64, talkers: u64) -> Duration {
+fn in_rooms(codec: Codec, legs: u64, talkers: u64, route: Routed) -> Duration {
     let start = Instant::now();
     let mut shard = Shard::new(1);
     // All talkers of a kind say the same, so that what the phones hold does not fill the caches.
     let said: Vec<Vec<Vec<u8>>> = (0..4).map(|leg| payloads(codec, leg, leg < talkers)).collect();
     for leg in 0..legs {
-        join(&mut shard, leg, codec, start);
+        let options = LegOptions::plain(codec, PAYLOAD_TYPE, address(leg));
+        shard.handle_command(Command::AddLeg(LegId(leg), Box::new(options)), start);
+        shard.handle_command(Command::Route(LegId(leg), route(leg, legs)), start);
     }
     let mut best = Duration::MAX;
     let mut taken = Duration::ZERO;
@@ -119,18 +139,6 @@ fn next_legs(shard: &Shard, part: media::Part) -> Vec<LegId> {
     let mut legs = Vec::new();
     shard.legs_in(part, &mut legs);
     legs
-}
-
-fn join(shard: &mut Shard, leg: u64, codec: Codec, now: Instant) {
-    let options = LegOptions::plain(codec, PAYLOAD_TYPE, address(leg));
-    shard.handle_command(Command::AddLeg(LegId(leg), Box::new(options)), now);
-    let route = Route {
-        room: Some(RoomId(leg / 4)),
-        speaks: Speaks::Everyone,
-        hears: Hears::Everyone,
-        ..Route::nowhere()
-    };
-    shard.handle_command(Command::Route(LegId(leg), route), now);
 }
 
 /// Returns what a tick costs in the codec alone: encoded once, and decoded once.
