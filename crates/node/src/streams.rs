@@ -167,19 +167,19 @@ impl Streams {
         true
     }
 
-    /// Lets a connection read and write until it is over.
-    fn run<S>(&self, stream: S, key: Key, writer: Writer, waiting: Waiting)
+    /// Lets a connection read and write until either is over, and closes it then.
+    fn run<S>(&self, stream: S, key: Key, writer: Writer, mut waiting: Waiting)
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let (reads, writes) = split(stream);
-        let (streams, ours) = (self.clone(), (key.clone(), writer.clone()));
-        let writing = tokio::spawn(async move { streams.write(writes, ours, waiting).await });
         let streams = self.clone();
         tokio::spawn(async move {
-            streams.read(reads, key.0, writer.clone()).await;
-            streams.forget(&key, &writer);
-            writing.abort();
+            let why = tokio::select! {
+                () = streams.read(reads, key.0, writer.clone()) => "the connection ended".to_owned(),
+                why = streams.write(writes, key.0, &mut waiting) => why,
+            };
+            streams.give_up(&key, &writer, waiting, &why).await;
         });
     }
 
@@ -206,7 +206,8 @@ impl Streams {
         }
     }
 
-    async fn write<W>(&self, mut writes: W, (key, writer): (Key, Writer), mut waiting: Waiting)
+    /// Writes what waits until that cannot be done any more, and returns why.
+    async fn write<W>(&self, mut writes: W, to: SocketAddr, waiting: &mut Waiting) -> String
     where
         W: AsyncWrite + Unpin,
     {
@@ -220,9 +221,10 @@ impl Streams {
                 Ok(Err(error)) => reason(&error),
                 Err(_) => format!("it took nothing for {} s", WRITE_WITHIN.as_secs()),
             };
-            self.unsent(vec![octets], &format!("{}: {why}", key.0)).await;
-            return self.give_up(&key, &writer, waiting, &why).await;
+            self.unsent(vec![octets], &format!("{to}: {why}")).await;
+            return why;
         }
+        "nobody writes to it any more".to_owned()
     }
 
     /// Reads until the far end is done, silent for too long, or no longer makes sense.
