@@ -1,7 +1,7 @@
 //! What reaches the exchange from the wire, and what the world must do because of it.
 
 use model::{
-    AccountSid, AnsweredBy, CallSid, Change, ConferenceSid, MachineDetection, RecordingSid,
+    AccountSid, AnsweredBy, CallSid, Change, ConferenceSid, Level, MachineDetection, RecordingSid,
     RecordingTrack,
 };
 
@@ -81,6 +81,15 @@ pub enum Event {
         call: CallSid,
         /// The SIP status: 486 busy, 408 or 480 no answer, ...
         status: u16,
+    },
+    /// Something went wrong with a call that its status does not tell, for the debugger log.
+    CallRemarked {
+        /// Which call.
+        call: CallSid,
+        /// How bad that is.
+        level: Level,
+        /// What it is.
+        remark: Failure,
     },
     /// What the phone we dial said in its final answer, which is told next.
     CallReplied {

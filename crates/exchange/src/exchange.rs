@@ -151,6 +151,11 @@ impl Exchange {
                 }
             }
             Event::CallFailed { call, status } => world.failed(call, status, ctx),
+            Event::CallRemarked { call, level, remark } => {
+                if let Some(call) = world.calls.get(&call) {
+                    ctx.notify(call.client().about(""), level, &remark);
+                }
+            }
             Event::CallGone { call, why } => world.gone(call, why, ctx),
             Event::Digit { call, digit } => world.digit(call, digit, ctx),
             Event::Speech { call, speaking } => world.speech(call, speaking, ctx),

@@ -144,7 +144,8 @@ impl World {
         to: &str,
         caller: Caller<'_>,
     ) -> Result<Option<String>, Refusal> {
-        let sip = to.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"));
+        let scheme = to.split_once(':').map_or("", |(scheme, _)| scheme);
+        let sip = ["sip", "sips"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
         let user = to.strip_prefix("client:").unwrap_or(to);
         let user = user.split('?').next().unwrap_or(user);
         if sip || self.registered.contains(user) || self.numbers.contains(user) {

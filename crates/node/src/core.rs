@@ -30,7 +30,7 @@ use crate::hearing::Heard;
 use crate::parting::PARTING_LIMIT;
 use crate::recorder::Layout;
 use crate::signals::Signals;
-use crate::target::{Names, Target};
+use crate::target::Target;
 use crate::trunks::{Trunk, TrunkQuestion, Trunks};
 
 /// One command that waits for its answer, by the number that its maker gave it.
@@ -70,6 +70,8 @@ pub enum Input {
     Message(Peer, Vec<u8>),
     /// The head of a SIP message that is too long to be read.
     TooLarge(Peer, Vec<u8>),
+    /// A SIP message of ours that could not be sent, and why, with what to do about it.
+    Unsent(Vec<u8>, String),
     /// What the media thread noticed.
     Media(media::Event),
     /// A batch was committed, or could not be.
@@ -253,8 +255,6 @@ pub struct Core {
     pub(crate) refused: CallsRefused,
     pub(crate) directory: Directory,
     pub(crate) trunks: Trunks,
-    /// The names by which addresses were found that are reached by TLS.
-    pub(crate) proven: Names,
 }
 
 impl std::fmt::Debug for Core {
@@ -322,7 +322,6 @@ impl Core {
             refused: CallsRefused::default(),
             directory: Directory::default(),
             trunks: Trunks::default(),
-            proven: Names::default(),
         }
     }
 
@@ -332,6 +331,7 @@ impl Core {
             Input::Command(command, ticket) => self.command(*command, ticket, now),
             Input::Message(from, octets) => self.agent.handle_message(from, &octets, now.instant),
             Input::TooLarge(from, head) => self.agent.handle_too_large(from, &head),
+            Input::Unsent(octets, why) => self.unsent(&octets, why, now),
             Input::Media(event) => self.heard(event, now),
             Input::Committed(batch, written) => {
                 if !self.written_late(batch, written) {
@@ -426,11 +426,6 @@ impl Core {
     /// Returns the room in which a conference is mixed.
     pub fn room_of(&self, conference: ConferenceSid) -> Option<RoomId> {
         self.rooms.get(&Room::Conference(conference)).copied()
-    }
-
-    /// Returns the name that an address has to prove that is reached by TLS; none: its address.
-    pub fn name_of(&self, address: SocketAddr) -> Option<&str> {
-        self.proven.of(address)
     }
 
     /// Returns whose each leg is.
@@ -559,6 +554,7 @@ impl Core {
                     self.unwire(call);
                 }
             }
+            sip::Event::Unprotected(id) => self.unprotected(id, now),
             sip::Event::Digit(id, digit) => {
                 if let Some(call) = of(&id) {
                     self.event(Event::Digit { call, digit }, now);

@@ -8,7 +8,7 @@ use exchange::{
 };
 use media::{PlayTo, PlayerId, RoomId};
 use model::{AccountSid, CallSid, Callback, Change, ConferenceStatus, Now};
-use sip::Peer;
+use sip::{Callee, Peer};
 
 use crate::core::{BatchId, Core, Loading, Output, Ticket, Written};
 use crate::parameters;
@@ -356,8 +356,8 @@ impl Core {
         };
         match &target.host {
             Host::Ip(ip) => {
-                let peer = target.peer(&[*ip], self.settings.guard, self.settings.sip.ip());
-                self.invite_unless_trunk(effect, peer.map(|peer| (to, peer)), now);
+                let callee = target.callee(&[*ip], self.settings.guard, self.settings.sip.ip());
+                self.invite_unless_trunk(effect, callee.map(|callee| (to, callee)), now);
             }
             Host::Name(name) => {
                 self.outputs.push_back(Output::Resolve { call, name: name.clone() });
@@ -370,15 +370,15 @@ impl Core {
     pub(crate) fn resolved(&mut self, call: CallSid, addresses: &[IpAddr], now: Now) {
         let Some((effect, target)) = self.dialling.remove(&call) else { return };
         let Effect::Dial { to, .. } = &effect else { return };
-        let peer = target.peer(addresses, self.settings.guard, self.settings.sip.ip());
-        self.proven.note(&target, peer);
-        let found = peer.map(|peer| (to.clone(), peer));
+        let callee = target.callee(addresses, self.settings.guard, self.settings.sip.ip());
+        let found = callee.map(|callee| (to.clone(), callee));
         self.invite_unless_trunk(effect, found, now);
     }
 
     /// Calls an address unless a trunk is there, whose rules it would pass by.
-    fn invite_unless_trunk(&mut self, effect: Effect, target: Option<(String, Peer)>, now: Now) {
-        let at_trunk = target.as_ref().is_some_and(|(_, peer)| self.trunks.are_at(peer.address));
+    fn invite_unless_trunk(&mut self, effect: Effect, target: Option<(String, Callee)>, now: Now) {
+        let at_trunk =
+            target.as_ref().is_some_and(|(_, callee)| self.trunks.are_at(callee.peer.address));
         match effect {
             Effect::Dial { call, .. } if at_trunk => {
                 self.event(Event::CallFailed { call, status: 403 }, now);
@@ -388,7 +388,7 @@ impl Core {
     }
 
     /// Calls a Request-URI at an address, unless the call was taken back meanwhile.
-    fn invite(&mut self, effect: Effect, target: Option<(String, Peer)>, now: Now) {
+    fn invite<C: Into<Callee>>(&mut self, effect: Effect, target: Option<(String, C)>, now: Now) {
         let Effect::Dial { call, to, from, display_name, auth, parent, .. } = effect else {
             return;
         };
@@ -397,16 +397,17 @@ impl Core {
         }
         let id = self.agent.new_call();
         let fails = |status| Event::CallFailed { call, status };
-        let Some((uri, peer)) = target else { return self.event(fails(404), now) };
+        let Some((uri, callee)) = target else { return self.event(fails(404), now) };
+        let callee = callee.into();
         if !self.open(call, id) {
             return self.event(fails(UNAVAILABLE), now);
         }
         // The virtual phones are in this process, and speak in the clear.
-        let is_ours = self.settings.virtual_phones == Some(peer.address);
+        let is_ours = self.settings.virtual_phones == Some(callee.peer.address);
         let srtp = if is_ours { Some(sip::SrtpPolicy::Off) } else { self.srtp_for(&to) };
         let offered = self.offered_media(call, parent, srtp);
         let name = display_name.as_deref();
-        self.agent.invite(id, &uri, peer, (&from, name), offered, now.instant);
+        self.agent.invite(id, &uri, callee, (&from, name), offered, now.instant);
         if let Some(sip_call_id) = self.agent.call_id(id).map(str::to_owned) {
             self.event(Event::CallDialled { call, sip_call_id }, now);
         }

@@ -43,6 +43,8 @@ const EVENTS_MAX: usize = 4_096;
 /// How often the core looks when nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// Why nobody can be called by TLS where it is not spoken.
+const NO_TLS: &str = "SIP over TLS is not spoken here: set sip_tls.address (--sip-tls)";
 /// How long a host's name may take to be resolved.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -375,18 +377,20 @@ impl Driver {
         }
     }
 
-    fn transmit(&self, transmit: Transmit) {
+    fn transmit(&mut self, transmit: Transmit) {
         match transmit.transport {
             // A full buffer is loss; SIP repeats what matters.
             Transport::Udp => drop(self.socket.try_send_to(&transmit.octets, transmit.to)),
             Transport::Tcp => self.streams.send(transmit.to, None, transmit.octets),
-            // Without it, what is lost here is as lost as in a network.
-            Transport::Tls => {
-                let name = self.core.name_of(transmit.to);
-                if let Some(secured) = &self.secured {
-                    secured.send(transmit.to, name, transmit.octets);
+            Transport::Tls => match &self.secured {
+                Some(secured) => {
+                    secured.send(transmit.to, transmit.host.as_deref(), transmit.octets);
                 }
-            }
+                None => {
+                    let input = Input::Unsent(transmit.octets, NO_TLS.to_owned());
+                    self.core.handle(input, now());
+                }
+            },
         }
     }
 
@@ -472,6 +476,7 @@ fn input(arrived: Arrived) -> Input {
     match arrived {
         Arrived::Message(from, octets) => Input::Message(from, octets),
         Arrived::TooLarge(from, head) => Input::TooLarge(from, head),
+        Arrived::Unsent(octets, why) => Input::Unsent(octets, why),
     }
 }
 

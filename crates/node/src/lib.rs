@@ -32,6 +32,7 @@ mod machine;
 mod machine_tests;
 mod media_thread;
 mod media_threads;
+mod mishaps;
 mod narrator;
 mod offered;
 mod outbox;

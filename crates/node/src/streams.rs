@@ -1,6 +1,7 @@
 //! SIP over TCP and TLS: connections in and out, each with a task that reads and one that writes.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::tls::SipTls;
+use crate::tls::{SipTls, reason};
 
 /// Connections at the same time, by each transport; more are closed at once.
 pub const CONNECTIONS_MAX: usize = 1_000;
@@ -29,7 +30,9 @@ const MESSAGES_MAX: usize = 1_024;
 const IDLE_MAX: Duration = Duration::from_secs(3_600);
 /// How long a message may be on its way once it has begun, and a connection without any.
 const MESSAGE_WITHIN: Duration = Duration::from_secs(32);
-/// How long we try to connect and to write.
+/// How long it may take to connect, and to agree on TLS where that is spoken.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long we try to write.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a connection brought.
@@ -39,17 +42,21 @@ pub enum Arrived {
     Message(Peer, Vec<u8>),
     /// The head of one that is too long.
     TooLarge(Peer, Vec<u8>),
+    /// Nothing: a message of ours could not be sent, and why, with what to do about it.
+    Unsent(Vec<u8>, String),
 }
 
 /// A connection: the far end's address, and for one that we made by TLS the name that it proved.
 type Key = (SocketAddr, Option<String>);
-type Writers = Arc<Mutex<BTreeMap<Key, mpsc::Sender<Vec<u8>>>>>;
+type Writer = mpsc::Sender<Vec<u8>>;
+type Waiting = mpsc::Receiver<Vec<u8>>;
 
 /// The connections of one transport.
 #[derive(Debug, Clone)]
 pub struct Streams {
     transport: Transport,
-    writers: Writers,
+    /// Those of connections that are up, and of those that are being made.
+    writers: Arc<Mutex<BTreeMap<Key, Writer>>>,
     arrived: mpsc::Sender<Arrived>,
     tls: Option<SipTls>,
     handshakes: Arc<Semaphore>,
@@ -76,42 +83,49 @@ impl Streams {
 
     /// Sends by the connection to `to`, made where there is none; by TLS it must prove to be `name`, or, where it
     /// has none, its address, unless the far end made it, which has proven who it is to SIP.
+    ///
+    /// What cannot be sent comes back as [`Arrived::Unsent`].
     pub fn send(&self, to: SocketAddr, name: Option<&str>, octets: Vec<u8>) {
         let proven =
             self.tls.as_ref().map(|_| name.map_or_else(|| to.ip().to_string(), str::to_owned));
         let key = (to, proven);
-        let theirs = if name.is_none() { self.lock().get(&(to, None)).cloned() } else { None };
-        let known = theirs.or_else(|| self.lock().get(&key).cloned());
-        if let Some(writer) = known {
+        let mut writers = self.lock();
+        let theirs = if name.is_none() { writers.get(&(to, None)) } else { None };
+        if let Some(writer) = theirs.or_else(|| writers.get(&key)) {
             // A full queue is loss; SIP's transactions end by themselves.
             let _ = writer.try_send(octets);
             return;
         }
+        if writers.len() >= CONNECTIONS_MAX {
+            drop(writers);
+            tracing::warn!(%to, "too many SIP connections");
+            let streams = self.clone();
+            let why = format!("{to}: there are too many SIP connections");
+            tokio::spawn(async move { streams.unsent(vec![octets], &why).await });
+            return;
+        }
+        // What is sent while it is being made waits in the same queue, and makes no second one.
+        let (writer, waiting) = mpsc::channel(WRITES_MAX);
+        let _ = writer.try_send(octets);
+        writers.insert(key.clone(), writer.clone());
+        drop(writers);
         let streams = self.clone();
-        tokio::spawn(async move {
-            match timeout(WRITE_WITHIN, streams.connect(key, octets)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::info!(%to, %error, "no SIP connection"),
-                Err(_) => tracing::info!(%to, "no SIP connection in time"),
-            }
-        });
+        tokio::spawn(async move { streams.connect(key, writer, waiting).await });
     }
 
-    async fn connect(&self, key: Key, octets: Vec<u8>) -> std::io::Result<()> {
-        let stream = TcpStream::connect(key.0).await?;
-        let _ = stream.set_nodelay(true);
-        let writer = match (&self.tls, &key.1) {
-            (Some(tls), Some(name)) => {
-                let name = ServerName::try_from(name.clone()).map_err(std::io::Error::other)?;
-                let connector = TlsConnector::from(Arc::clone(&tls.client));
-                self.adopt(connector.connect(name, stream).await?, key)
-            }
-            _ => self.adopt(stream, key),
+    /// Makes a connection, for which messages wait already.
+    async fn connect(&self, key: Key, writer: Writer, waiting: Waiting) {
+        let made: Result<Box<dyn Wire>, String> = match (&self.tls, &key.1) {
+            (Some(tls), Some(name)) => in_time(proven(tls, name, key.0)).await,
+            _ => in_time(plain(key.0)).await,
         };
-        if let Some(writer) = writer {
-            let _ = writer.try_send(octets);
+        match made {
+            Ok(stream) => self.run(stream, key, writer, waiting),
+            Err(why) => {
+                tracing::info!(to = %key.0, why, "no SIP connection");
+                self.give_up(&key, &writer, waiting, &why).await;
+            }
         }
-        Ok(())
     }
 
     /// Lets a connection that came agree on TLS, where that is spoken, and takes it in.
@@ -131,13 +145,13 @@ impl Streams {
                 }
             }
         };
-        if taken.is_none() {
+        if !taken {
             tracing::warn!(%peer, "too many SIP connections");
         }
     }
 
-    /// Takes a connection in; nothing where there are too many.
-    fn adopt<S>(&self, stream: S, key: Key) -> Option<mpsc::Sender<Vec<u8>>>
+    /// Takes a connection in that came; says whether there was room for it.
+    fn adopt<S>(&self, stream: S, key: Key) -> bool
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
@@ -145,28 +159,76 @@ impl Streams {
         {
             let mut writers = self.lock();
             if writers.len() >= CONNECTIONS_MAX {
-                return None;
+                return false;
             }
             writers.insert(key.clone(), writer.clone());
         }
+        self.run(stream, key, writer, waiting);
+        true
+    }
+
+    /// Lets a connection read and write until either is over, and closes it then.
+    fn run<S>(&self, stream: S, key: Key, writer: Writer, mut waiting: Waiting)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
         let (reads, writes) = split(stream);
-        let (streams, own) = (self.clone(), writer.clone());
-        let writing = tokio::spawn(write(writes, waiting));
+        let streams = self.clone();
         tokio::spawn(async move {
-            streams.read(reads, key.0, own.clone()).await;
-            // Another one may have taken its place meanwhile.
-            let mut writers = streams.lock();
-            if writers.get(&key).is_some_and(|known| known.same_channel(&own)) {
-                writers.remove(&key);
-            }
-            drop(writers);
-            writing.abort();
+            let why = tokio::select! {
+                () = streams.read(reads, key.0, writer.clone()) => "the connection ended".to_owned(),
+                why = streams.write(writes, key.0, &mut waiting) => why,
+            };
+            streams.give_up(&key, &writer, waiting, &why).await;
         });
-        Some(writer)
+    }
+
+    /// Lets nobody write to a connection any more.
+    fn forget(&self, key: &Key, writer: &Writer) {
+        let mut writers = self.lock();
+        // Another one may have taken its place meanwhile.
+        if writers.get(key).is_some_and(|known| known.same_channel(writer)) {
+            writers.remove(key);
+        }
+    }
+
+    /// Lets go of a connection that does not write, and gives back what waits for it.
+    async fn give_up(&self, key: &Key, writer: &Writer, mut waiting: Waiting, why: &str) {
+        self.forget(key, writer);
+        let lost: Vec<_> = std::iter::from_fn(|| waiting.try_recv().ok()).collect();
+        self.unsent(lost, &format!("{}: {why}", key.0)).await;
+    }
+
+    async fn unsent(&self, messages: Vec<Vec<u8>>, why: &str) {
+        for octets in messages {
+            // Nobody asks once the core is gone.
+            let _ = self.arrived.send(Arrived::Unsent(octets, why.to_owned())).await;
+        }
+    }
+
+    /// Writes what waits until that cannot be done any more, and returns why.
+    async fn write<W>(&self, mut writes: W, to: SocketAddr, waiting: &mut Waiting) -> String
+    where
+        W: AsyncWrite + Unpin,
+    {
+        while let Some(octets) = waiting.recv().await {
+            let written = async {
+                writes.write_all(&octets).await?;
+                writes.flush().await
+            };
+            let why = match timeout(WRITE_WITHIN, written).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => reason(&error),
+                Err(_) => format!("it took nothing for {} s", WRITE_WITHIN.as_secs()),
+            };
+            self.unsent(vec![octets], &format!("{to}: {why}")).await;
+            return why;
+        }
+        "nobody writes to it any more".to_owned()
     }
 
     /// Reads until the far end is done, silent for too long, or no longer makes sense.
-    async fn read<R>(&self, mut reads: R, peer: SocketAddr, pongs: mpsc::Sender<Vec<u8>>)
+    async fn read<R>(&self, mut reads: R, peer: SocketAddr, pongs: Writer)
     where
         R: AsyncRead + Unpin,
     {
@@ -198,7 +260,7 @@ impl Streams {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, mpsc::Sender<Vec<u8>>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Writer>> {
         self.writers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -219,17 +281,31 @@ async fn accept(listener: TcpListener, streams: Streams) {
     }
 }
 
-async fn write<W>(mut writes: W, mut waiting: mpsc::Receiver<Vec<u8>>)
-where
-    W: AsyncWrite + Unpin,
-{
-    while let Some(octets) = waiting.recv().await {
-        let written = async {
-            writes.write_all(&octets).await?;
-            writes.flush().await
-        };
-        if !matches!(timeout(WRITE_WITHIN, written).await, Ok(Ok(()))) {
-            return;
-        }
+/// A connection, by whatever transport.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// Waits for a connection; else says why there is none, and what to do about it.
+async fn in_time(
+    made: impl Future<Output = io::Result<Box<dyn Wire>>>,
+) -> Result<Box<dyn Wire>, String> {
+    match timeout(CONNECT_WITHIN, made).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(reason(&error)),
+        Err(_) => Err(format!("no connection came up within {} s", CONNECT_WITHIN.as_secs())),
     }
+}
+
+async fn plain(to: SocketAddr) -> io::Result<Box<dyn Wire>> {
+    let stream = TcpStream::connect(to).await?;
+    let _ = stream.set_nodelay(true);
+    Ok(Box::new(stream))
+}
+
+/// Connects by TLS to who proves to be `name`.
+async fn proven(tls: &SipTls, name: &str, to: SocketAddr) -> io::Result<Box<dyn Wire>> {
+    let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+    let stream = plain(to).await?;
+    Ok(Box::new(TlsConnector::from(Arc::clone(&tls.client)).connect(name, stream).await?))
 }

@@ -3,18 +3,15 @@
 //! Source: RFC 3261 sections 18.1 and 19.1, RFC 3263 section 4.2: names have addresses; service
 //! records are not asked for.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use sip::{Peer, Transport};
+use sip::{Callee, Peer, Transport};
 use webhook::Guard;
 
 /// Where SIP listens when an address does not say.
 const PORT: u16 = 5_060;
 /// The same by TLS.
 const TLS_PORT: u16 = 5_061;
-/// Names of addresses that are remembered; the ones after that have to prove their addresses.
-const NAMES_MAX: usize = 10_000;
 
 /// A SIP address as far as it says where to send to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +36,8 @@ pub fn user_in(to: &str) -> &str {
 }
 
 impl Target {
-    /// Reads `sip:user@host:port;transport=tcp` or `sips:host`, of which only the host is needed.
+    /// Reads `sip:user@host:port;transport=tcp` or `sips:host`, of which only the host is needed. With `secure=true`
+    /// it is reached by TLS, as Twilio has it.
     pub fn parse(uri: &str) -> Option<Self> {
         let (scheme, rest) = uri.split_once(':')?;
         let is_sips = scheme.eq_ignore_ascii_case("sips");
@@ -51,7 +49,7 @@ impl Target {
         let (address, parameters) = host.split_once(';').unwrap_or((host, ""));
         let says = |wanted: &str| parameters.split(';').any(|one| one.eq_ignore_ascii_case(wanted));
         let transport = match () {
-            () if is_sips || says("transport=tls") => Transport::Tls,
+            () if is_sips || says("transport=tls") || says("secure=true") => Transport::Tls,
             () if says("transport=tcp") => Transport::Tcp,
             () => Transport::Udp,
         };
@@ -73,36 +71,20 @@ impl Target {
 
     /// Returns where to send, of the addresses that the host has: one that a socket of `ours`
     /// reaches. None may be reached where one of them may not, so that no name leads astray.
-    pub fn peer(&self, addresses: &[IpAddr], guard: Guard, ours: IpAddr) -> Option<Peer> {
+    pub fn callee(&self, addresses: &[IpAddr], guard: Guard, ours: IpAddr) -> Option<Callee> {
         let allowed = addresses.iter().all(|&ip| guard.allows(ip));
         self.reached(addresses, ours).filter(|_| allowed)
     }
 
     /// Returns where to send, of addresses that need no leave: one that a socket of `ours` reaches.
-    pub fn reached(&self, addresses: &[IpAddr], ours: IpAddr) -> Option<Peer> {
+    pub fn reached(&self, addresses: &[IpAddr], ours: IpAddr) -> Option<Callee> {
         let &ip = addresses.iter().find(|ip| ip.is_ipv4() == ours.is_ipv4())?;
-        Some(Peer { address: SocketAddr::new(ip, self.port), transport: self.transport })
-    }
-}
-
-/// By which names addresses were found that are reached by TLS.
-#[derive(Debug, Default)]
-pub(crate) struct Names(BTreeMap<SocketAddr, String>);
-
-impl Names {
-    /// Notes where a target was found.
-    pub fn note(&mut self, target: &Target, peer: Option<Peer>) {
-        if let (Host::Name(name), Some(peer)) = (&target.host, peer)
-            && peer.transport == Transport::Tls
-            && (self.0.len() < NAMES_MAX || self.0.contains_key(&peer.address))
-        {
-            self.0.insert(peer.address, name.clone());
-        }
-    }
-
-    /// Returns the name of an address.
-    pub fn of(&self, address: SocketAddr) -> Option<&str> {
-        self.0.get(&address).map(String::as_str)
+        let peer = Peer { address: SocketAddr::new(ip, self.port), transport: self.transport };
+        let host = match &self.host {
+            Host::Name(name) if self.transport == Transport::Tls => Some(name.as_str().into()),
+            Host::Name(_) | Host::Ip(_) => None,
+        };
+        Some(Callee { peer, host })
     }
 }
 
@@ -131,6 +113,7 @@ mod tests {
         check("sips:a@pbx.example.org", "pbx.example.org", 5_061, Transport::Tls);
         check("sips:a@127.0.0.1:5080;transport=tcp", "127.0.0.1", 5_080, Transport::Tls);
         check("sip:a@127.0.0.1;transport=tls", "127.0.0.1", 5_061, Transport::Tls);
+        check("sip:a@127.0.0.1;secure=true", "127.0.0.1", 5_061, Transport::Tls);
         check("sip:a@pbx.example.org:5080", "pbx.example.org", 5_080, Transport::Udp);
     }
 
@@ -157,8 +140,8 @@ mod tests {
         let target = Target::parse("sip:a@localhost").unwrap();
         let to = |addresses: &[&str], ours: &str| {
             let addresses: Vec<IpAddr> = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
-            let peer = target.peer(&addresses, guard, ours.parse().unwrap());
-            peer.map(|peer| peer.address.to_string())
+            let callee = target.callee(&addresses, guard, ours.parse().unwrap());
+            callee.map(|callee| callee.peer.address.to_string())
         };
         assert_eq!(to(&["::1", "127.0.0.1"], "127.0.0.1").as_deref(), Some("127.0.0.1:5060"));
         assert_eq!(to(&["127.0.0.1", "::1"], "::1").as_deref(), Some("[::1]:5060"));
@@ -166,6 +149,18 @@ mod tests {
         assert_eq!(to(&[], "127.0.0.1"), None);
         assert_eq!(to(&["10.0.0.1"], "127.0.0.1"), None);
         assert_eq!(to(&["127.0.0.1", "169.254.169.254"], "127.0.0.1"), None);
+    }
+
+    #[test]
+    fn by_tls_a_name_that_was_looked_up_is_to_be_proven() {
+        let ours = "127.0.0.1".parse().unwrap();
+        let proves = |uri: &str| {
+            let callee = Target::parse(uri).unwrap().reached(&[ours], ours).unwrap();
+            callee.host.map(|host| host.to_string())
+        };
+        assert_eq!(proves("sips:a@localhost").as_deref(), Some("localhost"));
+        assert_eq!(proves("sips:a@127.0.0.1"), None);
+        assert_eq!(proves("sip:a@localhost"), None);
     }
 
     fn check(uri: &str, host: &str, port: u16, transport: Transport) {

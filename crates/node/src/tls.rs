@@ -1,10 +1,11 @@
 //! What is shown to those who speak TLS, and whom we believe when we speak it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::{ClientConfig, ServerConfig};
+use tokio_rustls::rustls::{CertificateError, ClientConfig, Error, ServerConfig};
 
 /// What a server shows to those who speak TLS; another can be put in its place while it runs.
 #[derive(Debug, Clone)]
@@ -36,4 +37,37 @@ pub struct SipTls {
     pub server: Tls,
     /// Whom it believes where it connects itself.
     pub client: Arc<ClientConfig>,
+}
+
+/// Says why no connection came up, or no longer is, and what to do about it.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let inside = error.get_ref().and_then(|inside| inside.downcast_ref::<Error>());
+    match inside {
+        Some(Error::InvalidCertificate(fault)) => {
+            format!("its certificate is not taken: {fault}; {}", remedy(fault))
+        }
+        Some(other) => format!("no TLS came about: {other}"),
+        None if error.kind() == io::ErrorKind::ConnectionRefused => {
+            "nobody listens there".to_owned()
+        }
+        None => error.to_string(),
+    }
+}
+
+fn remedy(fault: &CertificateError) -> &'static str {
+    use CertificateError as Fault;
+    match fault {
+        // Of two authorities of one name the wrong one may be known.
+        Fault::UnknownIssuer | Fault::BadSignature => {
+            "name the authority that signed it in sip_tls.ca_file (--sip-tls-ca-file)"
+        }
+        Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
+            "call it by a name that is in its certificate"
+        }
+        Fault::Expired | Fault::ExpiredContext { .. } => "it has to be renewed there",
+        Fault::NotValidYet | Fault::NotValidYetContext { .. } => {
+            "look at the clocks here and there"
+        }
+        _ => "it has to be replaced there",
+    }
 }

@@ -68,7 +68,7 @@ impl Core {
         }
         let media = self.offered_media(call, parent, chosen.srtp);
         let from = (chosen.from.as_str(), display_name.as_deref());
-        self.agent.invite(id, &chosen.uri, chosen.peer, from, media, now.instant);
+        self.agent.invite(id, &chosen.uri, chosen.callee, from, media, now.instant);
         if let Some(proof) = chosen.proof {
             self.agent.set_proof(id, proof);
         }
@@ -129,9 +129,6 @@ impl Core {
         now: Now,
     ) {
         let found = self.trunks.found(trunk, addresses, self.settings.sip.ip());
-        if let Some((target, peer)) = self.trunks.place(trunk) {
-            self.proven.note(target, peer);
-        }
         let id = self.agent.new_call();
         match self.trunks.question(trunk, asked, id).filter(|_| found) {
             Some(question) => self.agent.ask(id, question, now.instant),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use exchange::{Effect, Outside, TrunkRules};
 use model::{AccountSid, CallSid, Now, TrunkDay};
-use sip::{CallId, Network, Peer, Proof, SrtpPolicy, Transport};
+use sip::{CallId, Callee, Network, Proof, SrtpPolicy, Transport};
 
 use crate::target::{Host, Target};
 
@@ -80,7 +80,7 @@ impl Trunk {
 struct Line {
     trunk: Trunk,
     target: Option<Target>,
-    peer: Option<Peer>,
+    callee: Option<Callee>,
     down_until: Option<Instant>,
     registered_until: Option<Instant>,
     /// When it is asked next, and whether an answer is waited for.
@@ -149,7 +149,7 @@ pub(crate) struct Chosen {
     pub(crate) trunk: usize,
     pub(crate) uri: String,
     pub(crate) from: String,
-    pub(crate) peer: Peer,
+    pub(crate) callee: Callee,
     pub(crate) proof: Option<Proof>,
     pub(crate) srtp: Option<SrtpPolicy>,
 }
@@ -187,12 +187,12 @@ impl Line {
         let at = target.as_ref().map(|_| now);
         let asking = |wanted: bool| Asking { at: at.filter(|_| wanted), open: None };
         let named = target.as_ref().is_some_and(|target| matches!(target.host, Host::Name(_)));
-        let peer = target.as_ref().and_then(|target| match target.host {
+        let callee = target.as_ref().and_then(|target| match target.host {
             Host::Ip(ip) => target.reached(&[ip], ours),
             Host::Name(_) => None,
         });
         Self {
-            peer,
+            callee,
             down_until: None,
             registered_until: None,
             // One with a name is looked up in any case.
@@ -236,7 +236,9 @@ impl Line {
         let uri = self.trunk.uri.as_deref()?;
         let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
         let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-        let scheme = if uri.starts_with("sips:") { "sips" } else { "sip" };
+        let is_sips =
+            uri.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("sips"));
+        let scheme = if is_sips { "sips" } else { "sip" };
         Some(format!("{scheme}:{user}@{host}"))
     }
 
@@ -307,10 +309,11 @@ impl Trunks {
 
     /// Whether a trunk is at this address: it is reached by its rules alone.
     pub(crate) fn are_at(&self, address: SocketAddr) -> bool {
-        self.lines.iter().filter_map(|line| line.peer).any(|peer| {
-            let same = peer.address.ip() == address.ip();
+        self.lines.iter().filter_map(|line| line.callee.as_ref()).any(|callee| {
+            let there = callee.peer.address;
             // A machine's own address is many's.
-            same && (!address.ip().is_loopback() || peer.address.port() == address.port())
+            let same_port = !address.ip().is_loopback() || there.port() == address.port();
+            there.ip() == address.ip() && same_port
         })
     }
 
@@ -338,7 +341,7 @@ impl Trunks {
                 let from = line.digits(shown);
                 status = UNAVAILABLE;
                 let has_room = line.has_room(calls_today(&self.days, &line.trunk.name, now));
-                let Some(peer) = line.peer.filter(|_| has_room) else { continue };
+                let Some(callee) = line.callee.clone().filter(|_| has_room) else { continue };
                 let Some(uri) = line.uri_of(&line.digits(to)) else { continue };
                 // Nobody overtakes those who wait.
                 let is_next = line.waiting.is_empty() || turn == Some(index);
@@ -347,7 +350,7 @@ impl Trunks {
                     continue;
                 }
                 let (proof, srtp) = (line.trunk.proof.clone(), line.trunk.srtp);
-                return Ok(Choice::Goes(Chosen { trunk: index, uri, from, peer, proof, srtp }));
+                return Ok(Choice::Goes(Chosen { trunk: index, uri, from, callee, proof, srtp }));
             }
             if let Some(trunk) = waits {
                 return Ok(Choice::Waits(trunk));
@@ -472,16 +475,10 @@ impl Trunks {
         let Some(line) = self.lines.get_mut(trunk) else { return false };
         let Some(target) = &line.target else { return false };
         // Whoever configured it has said that it may be reached, wherever it is.
-        if let (Host::Name(_), Some(peer)) = (&target.host, target.reached(addresses, ours)) {
-            line.peer = Some(peer);
+        if let (Host::Name(_), Some(callee)) = (&target.host, target.reached(addresses, ours)) {
+            line.callee = Some(callee);
         }
-        line.peer.is_some()
-    }
-
-    /// Returns a trunk's target, and where it was found.
-    pub(crate) fn place(&self, trunk: usize) -> Option<(&Target, Option<Peer>)> {
-        let line = self.lines.get(trunk)?;
-        Some((line.target.as_ref()?, line.peer))
+        line.callee.is_some()
     }
 
     /// Makes a question to a trunk whose answer is expected under this number.
@@ -492,7 +489,7 @@ impl Trunks {
         id: CallId,
     ) -> Option<sip::Question> {
         let line = self.lines.get_mut(trunk)?;
-        let peer = line.peer?;
+        let callee = line.callee.clone()?;
         let user = line.trunk.proof.as_ref().map_or("sidetone", |proof| &proof.credentials.user);
         let (user, expires_s) = match asked {
             // It was looked up, and that is all.
@@ -512,7 +509,7 @@ impl Trunks {
         let identity = line.uri_of(&user)?;
         let uri = line.uri_of("")?.replacen(":@", ":", 1);
         let proof = line.trunk.proof.clone();
-        Some(sip::Question { uri, peer, identity, expires_s, user, call_id, cseq, proof })
+        Some(sip::Question { uri, callee, identity, expires_s, user, call_id, cseq, proof })
     }
 
     /// Takes the answer to a question.

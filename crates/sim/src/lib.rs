@@ -541,6 +541,7 @@ impl Line {
             | Event::Parted(_)
             | Event::Registered(_)
             | Event::Unregistered(_)
+            | Event::Unprotected(_)
             | Event::Replied(..) => return,
         };
         self.lock().state = state;

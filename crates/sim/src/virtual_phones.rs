@@ -207,6 +207,7 @@ impl Switchboard {
             | Event::Parted(_)
             | Event::Registered(_)
             | Event::Unregistered(_)
+            | Event::Unprotected(_)
             | Event::Replied(..) => {}
         }
     }

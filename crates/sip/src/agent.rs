@@ -91,6 +91,21 @@ impl From<SocketAddr> for Peer {
     }
 }
 
+/// Whom we ask: where that is, and who is to be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Callee {
+    /// Where.
+    pub peer: Peer,
+    /// The name by which it was looked up, and which it proves by TLS; none: its address, or it connected to us.
+    pub host: Option<Arc<str>>,
+}
+
+impl<P: Into<Peer>> From<P> for Callee {
+    fn from(peer: P) -> Self {
+        Self { peer: peer.into(), host: None }
+    }
+}
+
 /// Who must prove who they are before they register or call.
 #[derive(Debug, Clone)]
 pub struct Access {
@@ -131,6 +146,8 @@ pub struct Transmit {
     pub to: SocketAddr,
     /// By what.
     pub transport: Transport,
+    /// The name that the far end proves by TLS, as [`Callee::host`] has it.
+    pub host: Option<Arc<str>>,
     /// What.
     pub octets: Vec<u8>,
 }
@@ -204,6 +221,8 @@ pub enum Event {
     Answered(CallId, Option<Box<Session>>),
     /// The phone that we call will not answer.
     Failed(CallId, u16),
+    /// The phone that we call answered in the clear where encryption is demanded; that it failed is told next.
+    Unprotected(CallId),
     /// The phone that called us knows that we answered; it may have answered our offer.
     Acknowledged(CallId, Option<Box<Session>>),
     /// The far end changed its address, codec or direction.
@@ -440,12 +459,16 @@ impl Agent {
     }
 
     pub(crate) fn transmit(&mut self, to: Peer, octets: Vec<u8>) {
+        self.transmit_to(Callee::from(to), octets);
+    }
+
+    pub(crate) fn transmit_to(&mut self, to: Callee, octets: Vec<u8>) {
         if self.transmits.len() >= TRANSMITS_MAX {
             self.stats.dropped += 1;
             return;
         }
-        let Peer { address, transport } = to;
-        self.transmits.push_back(Transmit { to: address, transport, octets });
+        let Callee { peer: Peer { address, transport }, host } = to;
+        self.transmits.push_back(Transmit { to: address, transport, host, octets });
     }
 
     /// Returns the address that who speaks by this transport is to use.

@@ -144,6 +144,12 @@ impl Call {
         (session.audio.protection.is_some() || !demanded).then_some(session)
     }
 
+    /// Whether an answer that cannot be taken fails to protect what is to be protected, and could be taken otherwise.
+    pub fn is_answered_in_the_clear(&self, body: &[u8]) -> bool {
+        let is_demanded = self.terms.srtp == SrtpPolicy::Mandatory && !self.cryptos.is_empty();
+        is_demanded && Session::parse(body, &self.terms.with(SrtpPolicy::Off)).is_some()
+    }
+
     /// Takes what the far end answered finally: of our keys, that one stays.
     pub fn keep(&mut self, session: &Session) {
         let ours = session.audio.protection.map(|protection| protection.ours);

@@ -44,12 +44,20 @@ pub struct Dialog {
     /// Whether each hop is to be TLS.
     #[serde(default)]
     pub(crate) sips: bool,
+    /// The name that its far end proves by TLS, as [`Callee::host`] has it.
+    #[serde(default)]
+    pub(crate) host: Option<String>,
 }
 
 impl Dialog {
     /// Returns what all its messages have in common.
     pub fn call_id(&self) -> &str {
         &self.call_id
+    }
+
+    /// Returns to whom its requests go.
+    pub(crate) fn callee(&self) -> Callee {
+        Callee { peer: self.peer, host: self.host.as_deref().map(Into::into) }
     }
 
     /// Takes over what a request or a response says of where its sender is and what it speaks.

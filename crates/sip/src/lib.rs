@@ -32,8 +32,8 @@ mod within;
 mod tests;
 
 pub use agent::{
-    Access, Agent, CALLS_MAX, CallId, Config, EVENTS_MAX, Ended, Event, Invitation, Offered,
-    Offers, Peer, TRANSACTIONS_MAX, TRANSMITS_MAX, Transmit, Transport,
+    Access, Agent, CALLS_MAX, CallId, Callee, Config, EVENTS_MAX, Ended, Event, Invitation,
+    Offered, Offers, Peer, TRANSACTIONS_MAX, TRANSMITS_MAX, Transmit, Transport,
 };
 pub use call::{host_of, user_of};
 pub use dialog::Dialog;

@@ -25,7 +25,7 @@ impl Agent {
     /// Asks again with what answers a challenge; says whether it could.
     pub(crate) fn authenticate(
         &mut self,
-        (id, kind, to): (CallId, Kind, Peer),
+        (id, kind, to): (CallId, Kind, Callee),
         request: &Message,
         message: &Message,
         proof: &Proof,

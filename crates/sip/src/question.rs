@@ -16,7 +16,7 @@ pub struct Question {
     /// The Request-URI.
     pub uri: String,
     /// Where to send it.
-    pub peer: Peer,
+    pub callee: Callee,
     /// The name that we go by there, as an address.
     pub identity: String,
     /// For how many seconds calls to us are wanted, by REGISTER; none: OPTIONS.
@@ -35,7 +35,8 @@ impl Agent {
     /// Asks; `id` is a new number of [`Self::new_call`].
     pub fn ask(&mut self, id: CallId, question: Question, now: Instant) {
         let method = if question.expires_s.is_some() { "REGISTER" } else { "OPTIONS" };
-        let transport = question.peer.transport;
+        let peer = question.callee.peer;
+        let transport = peer.transport;
         let (us, by) = (self.address(transport), transport.name());
         let (branch, tag) = (self.branch(), self.token());
         let start = Start::Request { method: method.to_owned(), uri: question.uri.clone() };
@@ -50,13 +51,14 @@ impl Agent {
         request.push("User-Agent", "Sidetone");
         match question.expires_s {
             Some(expires_s) => {
-                let contact = self.contact(question.peer, scheme_is_sips(&question.uri));
+                let contact = self.contact(peer, scheme_is_sips(&question.uri));
                 request.push("Contact", contact.replacen("sidetone", &question.user, 1));
                 request.push("Expires", expires_s.to_string());
             }
             None => request.push("Accept", "application/sdp"),
         }
-        let Some(key) = self.send_request(&request, question.peer, id, Kind::Question, now) else {
+        let Some(key) = self.send_request(&request, question.callee, id, Kind::Question, now)
+        else {
             return self.tell(Event::Replied(id, 503, None));
         };
         if let Some(client) = self.clients.get_mut(&key) {

@@ -180,7 +180,7 @@ impl Agent {
         dialog.target = uri_of(message.header("Contact").unwrap_or(&dialog.target)).to_owned();
         let mut prack = self.make_request(&dialog, "PRACK", cseq);
         prack.push("RAck", format!("{rseq} {invited} INVITE"));
-        self.send_request(&prack, dialog.peer, id, Kind::Prack, now);
+        self.send_request(&prack, dialog.callee(), id, Kind::Prack, now);
         true
     }
 }

@@ -94,7 +94,7 @@ impl Kind {
 #[derive(Debug)]
 pub struct Client {
     pub octets: Vec<u8>,
-    pub to: Peer,
+    pub to: Callee,
     pub repeat: Option<Repeat>,
     pub expires: Instant,
     pub call: CallId,
@@ -253,7 +253,7 @@ impl Agent {
     pub(crate) fn send_request(
         &mut self,
         request: &Message,
-        to: Peer,
+        to: Callee,
         call: CallId,
         kind: Kind,
         now: Instant,
@@ -266,9 +266,9 @@ impl Agent {
         let key = Self::key(request.branch().unwrap_or_default(), method);
         let octets = request.write();
         self.stats.request_tx(method);
-        self.transmit(to, octets.clone());
+        self.transmit_to(to.clone(), octets.clone());
         let longest = if kind.is_invite() { LIFETIME } else { T2 };
-        let repeat = (to.transport == Transport::Udp).then(|| Repeat::doubling(now, longest));
+        let repeat = (to.peer.transport == Transport::Udp).then(|| Repeat::doubling(now, longest));
         let proof = self.calls.get(&call).and_then(|call| call.proof.clone());
         let expires = now + LIFETIME;
         let client = Client { octets, to, repeat, expires, call, kind, proof, done: None };
@@ -296,16 +296,16 @@ impl Agent {
                 && repeat.at <= now
             {
                 repeat.advance(now);
-                let (to, octets) = (client.to, client.octets.clone());
+                let (to, octets) = (client.to.clone(), client.octets.clone());
                 self.stats.retransmissions += 1;
-                self.transmit(to, octets);
+                self.transmit_to(to, octets);
             }
             return self.arm_client(key);
         }
         if let Some(client) = self.close_client(key)
             && client.done.is_none()
         {
-            self.unanswered(key, &client, now);
+            self.unanswered(key, &client, 408, now);
         }
     }
 }

@@ -17,12 +17,12 @@ use crate::session_timer::{self, SESSION_EXPIRES_S};
 use crate::transaction::{Client, Done, Key, Kind};
 
 impl Agent {
-    /// Calls `uri` at `peer`, offering our media at `media`; headers `X-` that the address carries go along.
+    /// Calls `uri` at `callee`, offering our media at `media`; headers `X-` that the address carries go along.
     pub fn invite(
         &mut self,
         id: CallId,
         uri: &str,
-        peer: impl Into<Peer>,
+        callee: impl Into<Callee>,
         from: (&str, Option<&str>),
         media: impl Into<Offered>,
         now: Instant,
@@ -42,6 +42,7 @@ impl Agent {
         } else {
             format!("sip:{}@{}", from.0, self.config.address)
         };
+        let Callee { peer, host } = callee.into();
         let dialog = Dialog {
             call_id,
             local: format!("{name}<{from_uri}>"),
@@ -52,13 +53,14 @@ impl Agent {
             route: Vec::new(),
             cseq: 1,
             remote_cseq: 0,
-            peer: peer.into(),
+            peer,
             caller: true,
             takes_update: false,
             origin: self.random.next_u64() >> 1,
             version: 0,
             timer: None,
             sips: scheme_is_sips(uri),
+            host: host.as_deref().map(str::to_owned),
         };
         let mut invite = self.make_request(&dialog, "INVITE", dialog.cseq);
         session_timer::ask(&mut invite, SESSION_EXPIRES_S, "");
@@ -90,8 +92,8 @@ impl Agent {
     /// Sends a call's INVITE as it stands.
     pub(crate) fn send_invite(&mut self, id: CallId, now: Instant) -> Option<Key> {
         let call = self.calls.get(&id)?;
-        let (invite, peer) = (call.invite.clone(), call.dialog.peer);
-        let key = self.send_request(&invite, peer, id, Kind::Invite, now);
+        let (invite, callee) = (call.invite.clone(), call.dialog.callee());
+        let key = self.send_request(&invite, callee, id, Kind::Invite, now);
         match self.calls.get_mut(&id) {
             Some(call) if key.is_some() => call.client.clone_from(&key),
             _ => self.fail(id, 503),
@@ -136,7 +138,7 @@ impl Agent {
         let dialog = call.dialog.clone();
         let mut request = self.make_request(&dialog, method, dialog.cseq);
         fill(&mut request, self.calls.get_mut(&id)?);
-        self.send_request(&request, dialog.peer, id, kind, now)
+        self.send_request(&request, dialog.callee(), id, kind, now)
     }
 
     /// Refreshes the session without speaking of media. Source: RFC 3311.
@@ -179,13 +181,13 @@ impl Agent {
 
     pub(crate) fn cancel(&mut self, id: CallId, now: Instant) {
         let Some(call) = self.calls.get(&id) else { return };
-        let (peer, pending) = (call.dialog.peer, call.client.clone());
+        let (callee, pending) = (call.dialog.callee(), call.client.clone());
         let mut cancel = call.invite.clone();
         rename(&mut cancel, "CANCEL");
         let kept = ["Via", "Max-Forwards", "From", "To", "Call-ID", "CSeq", "Route", "User-Agent"];
         cancel.headers.retain(|(name, _)| kept.contains(&name.as_str()));
         cancel.body.clear();
-        self.send_request(&cancel, peer, id, Kind::Cancel, now);
+        self.send_request(&cancel, callee, id, Kind::Cancel, now);
         // Section 9.1: one that does not even refuse then is taken as gone.
         if let Some(key) = pending
             && let Some(client) = self.clients.get_mut(&key)
@@ -241,7 +243,7 @@ impl Agent {
         }
         let request = self.clients.get(&key).and_then(|client| {
             let request = Message::parse(&client.octets).ok()?;
-            Some((request, client.proof.clone(), client.to))
+            Some((request, client.proof.clone(), client.to.clone()))
         });
         if !kind.is_invite() {
             self.close_client(&key);
@@ -249,7 +251,7 @@ impl Agent {
         let Some((request, proof, to)) = request else { return };
         // Section 18.1.2 leaves open who answers; a secret is proven to nobody but whom we asked.
         if matches!(status, 401 | 407)
-            && from.address.ip() == to.address.ip()
+            && from.address.ip() == to.peer.address.ip()
             && let Some(proof) = proof
             && self.authenticate((id, kind, to), &request, message, &proof, now)
         {
@@ -294,12 +296,29 @@ impl Agent {
         }
     }
 
+    /// Returns the call, or the question, for which a request of ours was made that nobody has answered.
+    pub fn asked_by(&self, octets: &[u8]) -> Option<CallId> {
+        let client = self.clients.get(&client_key(octets)?)?;
+        client.done.is_none().then_some(client.call)
+    }
+
+    /// Takes back a request that could not be sent: it ends as one that is answered by 503.
+    /// Source: RFC 3261 section 8.1.3.1.
+    pub fn unsent(&mut self, octets: &[u8], now: Instant) {
+        if self.asked_by(octets).is_some()
+            && let Some(key) = client_key(octets)
+            && let Some(client) = self.close_client(&key)
+        {
+            self.unanswered(&key, &client, 503, now);
+        }
+    }
+
     /// What comes of a request that got no answer.
-    pub(crate) fn unanswered(&mut self, key: &Key, client: &Client, now: Instant) {
+    pub(crate) fn unanswered(&mut self, key: &Key, client: &Client, status: u16, now: Instant) {
         let id = client.call;
         match client.kind {
             Kind::Bye => self.parted(id),
-            Kind::Question => self.tell(Event::Replied(id, 408, None)),
+            Kind::Question => self.tell(Event::Replied(id, status, None)),
             _ => {}
         }
         let Some(call) = self.calls.get_mut(&id) else { return };
@@ -311,7 +330,7 @@ impl Agent {
                 if provisional && !canceled {
                     self.cancel(id, now);
                 }
-                self.fail(id, if canceled { 487 } else { 408 });
+                self.fail(id, if canceled { 487 } else { status });
             }
             (Kind::Reinvite | Kind::Update, _) => self.lose(id, now),
             (Kind::Invite | Kind::Prack | Kind::Bye | Kind::Cancel | Kind::Question, _) => {}
@@ -374,7 +393,11 @@ impl Agent {
             call.keep(session);
         }
         if canceled || session.is_none() {
+            let unprotected = !canceled && call.is_answered_in_the_clear(&message.body);
             self.end(id, now);
+            if unprotected {
+                self.tell(Event::Unprotected(id));
+            }
             self.tell(Event::Failed(id, if canceled { 487 } else { 488 }));
             return;
         }
@@ -401,7 +424,7 @@ impl Agent {
     fn acknowledge(&mut self, key: &Key, message: &Message, status: u16, now: Instant) {
         let Some(client) = self.clients.get(key) else { return };
         let Ok(invite) = Message::parse(&client.octets) else { return };
-        let (to, id, kind) = (client.to, client.call, client.kind);
+        let (to, id, kind) = (client.to.clone(), client.call, client.kind);
         let tag = message.tag("To").unwrap_or_default().to_owned();
         let (ack, dialog) = if status < 300 {
             let mut dialog = self.calls.get(&id).map(|call| call.dialog.clone());
@@ -428,7 +451,7 @@ impl Agent {
             (refuse(invite, message), None)
         };
         self.stats.request_tx("ACK");
-        self.transmit(to, ack.clone());
+        self.transmit_to(to, ack.clone());
         if let Some(client) = self.clients.get_mut(key) {
             client.repeat = None;
             client.expires = now + LIFETIME;
@@ -441,7 +464,7 @@ impl Agent {
     /// acknowledged and ended. Source: RFC 3261 section 13.2.2.4.
     fn answered_again(&mut self, key: &Key, message: &Message, status: u16, now: Instant) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        let (to, id, kind) = (client.to, client.call, client.kind);
+        let (to, id, kind) = (client.to.clone(), client.call, client.kind);
         let Some(done) = &mut client.done else { return };
         let tag = message.tag("To").unwrap_or_default().to_owned();
         if status < 200 {
@@ -450,7 +473,7 @@ impl Agent {
         if let Some((_, ack)) = done.acks.iter().find(|(known, _)| *known == tag) {
             let ack = ack.clone();
             self.stats.retransmissions += 1;
-            return self.transmit(to, ack);
+            return self.transmit_to(to, ack);
         }
         let another = kind == Kind::Invite && status < 300 && done.acks.len() < FORKS_MAX;
         let Some(mut dialog) = done.dialog.clone().filter(|_| another) else {
@@ -467,7 +490,7 @@ impl Agent {
             done.acks.push((tag, ack.clone()));
         }
         self.stats.request_tx("ACK");
-        self.transmit(to, ack);
+        self.transmit_to(to.clone(), ack);
         self.send_request(&bye, to, id, Kind::Bye, now);
     }
 
@@ -504,6 +527,13 @@ impl Agent {
         }
         request
     }
+}
+
+/// Returns the key of the transaction of a request of ours.
+fn client_key(octets: &[u8]) -> Option<Key> {
+    let request = Message::parse(octets).ok()?;
+    let Start::Request { method, .. } = &request.start else { return None };
+    Some(Agent::key(request.branch()?, method))
 }
 
 /// Gives a request another method.

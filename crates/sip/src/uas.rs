@@ -23,7 +23,7 @@ use crate::session_timer::{self, Judged, MIN_SE_S};
 use crate::transaction::{Key, mark_source, merged, server_key};
 
 /// Says why a domain that is reached by TLS alone refuses the others.
-const TLS_DEMANDED: &str = "399 sidetone \"TLS is demanded: sips, or transport=tls\"";
+pub(crate) const TLS_DEMANDED: &str = "399 sidetone \"TLS is demanded: sips, or transport=tls\"";
 
 impl Agent {
     /// Tells a caller that it rings here.
@@ -150,7 +150,13 @@ impl Agent {
     }
 
     /// Answers without keeping anything.
-    fn reply_with(&mut self, to: Peer, request: &Message, status: u16, more: &[(&str, &str)]) {
+    pub(crate) fn reply_with(
+        &mut self,
+        to: Peer,
+        request: &Message,
+        status: u16,
+        more: &[(&str, &str)],
+    ) {
         let tag = self.stateless_tag(request);
         let mut response = request.response(status, Some(&tag));
         for (name, value) in more {
@@ -377,6 +383,7 @@ impl Agent {
             version: 0,
             timer: None,
             sips: is_sips(message),
+            host: None,
         }
     }
 

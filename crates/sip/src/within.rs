@@ -12,7 +12,7 @@ use crate::call::{Call, State};
 use crate::message::Message;
 use crate::session_timer::{self, Judged, MIN_SE_S};
 use crate::transaction::Key;
-use crate::uas::accept;
+use crate::uas::{TLS_DEMANDED, accept};
 
 impl Agent {
     /// Returns the call whose dialog a request is in.
@@ -43,6 +43,12 @@ impl Agent {
         let Some((id, call)) = self.call_of(message) else {
             return self.reply(from, &message.response(481, None));
         };
+        // What began by TLS stays there, as RFC 3261 section 26.2 has it: keys would be read along elsewhere. An end
+        // gives nothing away.
+        let began = call.dialog.peer.transport;
+        if began == Transport::Tls && from.transport != began && method != "BYE" {
+            return self.reply_with(from, message, 403, &[("Warning", TLS_DEMANDED)]);
+        }
         let cseq = message.cseq().map_or(0, |(number, _)| number);
         if cseq <= call.dialog.remote_cseq && call.dialog.remote_cseq != 0 {
             return self.reply(from, &message.response(500, None));
@@ -153,7 +159,10 @@ impl Agent {
         let ours = self.config.address;
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.dialog.refresh(message);
-        call.dialog.peer = from;
+        // Who has proven a name is asked where it did, whatever connection brings its own requests.
+        if call.dialog.host.is_none() {
+            call.dialog.peer = from;
+        }
         let media = call.media.unwrap_or(ours);
         let mut response = message.response(200, None);
         let mut offer = call.read_offer(&message.body);

@@ -368,5 +368,5 @@ fn is_sip(uri: &str) -> bool {
     let scheme =
         |scheme: &str| uri.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme));
     let plain = !uri.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c));
-    plain && scheme("sip:") && uri.contains('@')
+    plain && (scheme("sip:") || scheme("sips:")) && uri.contains('@')
 }

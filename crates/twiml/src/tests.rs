@@ -462,13 +462,13 @@ fn phones_are_dialled_by_number_address_and_name() {
     assert_eq!(callees("<Dial>+1 (415) 555-1212</Dial>", &[]), number("+14155551212"));
     assert_eq!(callees("<Dial> bob </Dial>", &[]), number("bob"));
     assert_eq!(callees("<Dial/>", &[]), []);
-    let all = "<Dial><Number>415.555.1212</Number><Sip>sip:a@b;transport=tcp?X-A=1</Sip>
+    let all = "<Dial><Number>415.555.1212</Number><Sip>sips:a@b;transport=tcp?X-A=1</Sip>
                <Client>carol</Client><Client><Identity>dave</Identity></Client>
                <Application><ApplicationSid>AP1</ApplicationSid><Parameter name='a' value='b'/>
                </Application></Dial>";
     let kinds = [
         at(CalleeKind::Number, "4155551212"),
-        at(CalleeKind::Sip, "sip:a@b;transport=tcp?X-A=1"),
+        at(CalleeKind::Sip, "sips:a@b;transport=tcp?X-A=1"),
         at(CalleeKind::Client, "client:carol"),
         at(CalleeKind::Client, "client:dave"),
         Callee {

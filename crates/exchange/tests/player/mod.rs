@@ -363,6 +363,10 @@ impl Player {
             [who, "fails", status] if !who.contains(':') => {
                 Event::CallFailed { call: self.call(who), status: status.parse().unwrap() }
             }
+            [who, "cannot", "be", "reached"] => {
+                let (level, remark) = (model::Level::Warning, failure(32011));
+                Event::CallRemarked { call: self.call(who), level, remark }
+            }
             [who, "hangs", "up"] => Event::CallGone { call: self.call(who), why: Gone::HungUp },
             [who, "is", "lost"] => Event::CallGone { call: self.call(who), why: Gone::Lost },
             [who, "is", "silent"] => Event::CallGone { call: self.call(who), why: Gone::NoAudio },

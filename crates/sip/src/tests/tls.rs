@@ -115,3 +115,79 @@ fn a_phone_registers_by_tls_and_is_called_where_it_came_from() {
     let (_, peer) = world.agent.binding("alice").unwrap();
     assert_eq!(peer, by_tls(9));
 }
+
+/// Calls a phone by TLS under a name that was looked up; returns the call and our INVITE.
+fn calls_by_name(world: &mut World) -> (CallId, Vec<u8>) {
+    let id = world.agent.new_call();
+    let callee = Callee { peer: by_tls(9), host: Some("pbx.test".into()) };
+    world.agent.invite(id, "sips:bob@pbx.test", callee, ("us", None), at(5_000), world.now);
+    (id, proven(world))
+}
+
+/// Takes what is sent next, which its far end must prove a name for.
+fn proven(world: &mut World) -> Vec<u8> {
+    let transmit = world.agent.poll_transmit().unwrap();
+    assert_eq!((transmit.to, transmit.transport), (at(9), Transport::Tls));
+    assert_eq!(transmit.host.as_deref(), Some("pbx.test"));
+    transmit.octets
+}
+
+#[test]
+fn who_was_called_by_name_proves_it_for_each_request_also_after_a_restart() {
+    let mut world = world();
+    let (id, invite) = calls_by_name(&mut world);
+    let answer = reply(&Message::parse(&invite).unwrap(), "200 OK", "bob", "", SDP);
+    world.agent.handle_message(by_tls(9), answer.as_bytes(), world.now);
+    assert!(proven(&mut world).starts_with(b"ACK"));
+    let kept = serde_json::to_string(&world.agent.dialog(id).unwrap()).unwrap();
+    // Its own requests may come by another connection of its.
+    let invite = Message::parse(&invite).unwrap();
+    let (ours, call_id) = (invite.tag("From").unwrap(), invite.header("Call-ID").unwrap());
+    let mut again = Message::parse(request("INVITE", 1, ours, "", SDP).as_bytes()).unwrap();
+    again.set("Call-ID", call_id);
+    again.set("From", "<sips:bob@pbx.test>;tag=bob");
+    world.agent.handle_message(by_tls(10), &again.write(), world.now);
+    while world.agent.poll_transmit().is_some() {}
+    world.agent.hang_up(id, world.now);
+    assert!(proven(&mut world).starts_with(b"BYE"));
+    let mut next = super::tls::world();
+    next.agent.end_dialog(serde_json::from_str(&kept).unwrap(), next.now);
+    assert!(proven(&mut next).starts_with(b"BYE"));
+}
+
+#[test]
+fn what_cannot_be_sent_fails_at_once_and_only_once() {
+    let mut world = world();
+    let (id, invite) = calls_by_name(&mut world);
+    assert_eq!(world.agent.asked_by(&invite), Some(id));
+    world.agent.unsent(&invite, world.now);
+    assert_eq!(world.event(), Some(Event::Failed(id, 503)));
+    assert_eq!(world.agent.asked_by(&invite), None);
+    world.agent.unsent(&invite, world.now);
+    assert_eq!(world.event(), None);
+    // One that was taken back meanwhile ends as such.
+    let (id, invite) = calls_by_name(&mut world);
+    world.agent.hang_up(id, world.now);
+    world.agent.unsent(&invite, world.now);
+    assert_eq!(world.event(), Some(Event::Failed(id, 487)));
+    assert_eq!(world.agent.stats().transactions, 0);
+    // Neither is an answer of ours that nobody takes a call.
+    world.agent.unsent(request("OPTIONS", 3, "", "", "").as_bytes(), world.now);
+    assert_eq!(world.event(), None);
+}
+
+#[test]
+fn what_began_by_tls_does_not_go_on_in_the_clear() {
+    let mut world = world();
+    assert_eq!(lines(&says(&mut world, &request("INVITE", 1, "", "", SDP))), ["100"]);
+    let Some(Event::Invite(invitation)) = world.event() else { panic!("no invitation") };
+    world.agent.answer(invitation.call, at(5_000), world.now);
+    let answer = Message::parse(&world.agent.poll_transmit().unwrap().octets).unwrap();
+    let tag = answer.tag("To").unwrap().to_owned();
+    says(&mut world, &request("ACK", 1, &tag, "", ""));
+    let by_udp = world.says(&request("INVITE", 2, &tag, "", SDP));
+    assert_eq!(lines(&by_udp), ["403"]);
+    assert!(by_udp[0].header("Warning").unwrap().contains("TLS is demanded"));
+    assert_eq!(lines(&says(&mut world, &request("INVITE", 3, &tag, "", SDP))), ["200"]);
+    assert_eq!(lines(&world.says(&request("BYE", 4, &tag, "", ""))), ["200"]);
+}
