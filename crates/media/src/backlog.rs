@@ -5,8 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::codec::{Decoder, PCM_MAX};
-use crate::command::Codec;
+use crate::codec::{Codec, Decoder, PCM_MAX};
 
 /// Most packets that wait: 512 ms of the shortest.
 const PACKETS_MAX: usize = 64;

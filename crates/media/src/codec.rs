@@ -2,20 +2,16 @@
 
 use std::fmt;
 
-use crate::command::Codec;
 use crate::conceal::Concealer;
 use crate::g711;
 
+mod format;
 mod g722;
 mod opus;
 
+pub use format::{Codec, OpusOptions, PAYLOAD_MAX, PCM_MAX};
 pub use opus::OPUS;
 pub(crate) use opus::framing;
-
-/// Octets of the longest payload that an [`Encoder`] makes of one tick.
-pub const PAYLOAD_MAX: usize = 1_275;
-/// Samples of the longest packet that is taken: 120 ms at 48 kHz.
-pub const PCM_MAX: usize = 5_760;
 
 /// How near two encoders are that may take each other's place: 75 dB below overload.
 const NEAR: f32 = 6.0;

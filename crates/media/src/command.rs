@@ -1,109 +1,15 @@
 //! The whole vocabulary of a shard.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use crate::audio_level::AudioLevel;
+use crate::codec::Codec;
+use crate::ids::{LegId, PlayerId, RoomId, TapId};
 use crate::jitter::Bounds;
 use crate::machine::{Answerer, Detection};
-use crate::rate::Rate;
+use crate::player::Pcm;
 use crate::recording::{Pause, RecordingId, Source};
-use crate::shard::Channel;
 use crate::srtp::Protection;
-
-/// One call's media.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LegId(pub u64);
-
-/// One conference's mix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoomId(pub u64);
-
-/// One sound that plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PlayerId(pub u64);
-
-/// One listener without a leg.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TapId(pub u64);
-
-/// A voice codec.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Codec {
-    /// μ-law.
-    Pcmu,
-    /// A-law.
-    Pcma,
-    /// G.722 at 64 kbit/s.
-    G722,
-    /// Opus, and how the far end wants it.
-    Opus(OpusOptions),
-}
-
-impl Codec {
-    /// Returns the rate of the sound in it.
-    pub const fn rate(self) -> Rate {
-        match self {
-            Self::Pcmu | Self::Pcma => Rate::Narrow,
-            Self::G722 => Rate::Wide,
-            Self::Opus(_) => Rate::Full,
-        }
-    }
-
-    /// Returns by how much RTP timestamps grow in a second.
-    ///
-    /// That of G.722 is half its rate, by an old mistake that is kept. Source: RFC 3551 section 4.5.2.
-    pub const fn clock(self) -> u32 {
-        match self {
-            Self::Pcmu | Self::Pcma | Self::G722 => 8_000,
-            Self::Opus(_) => 48_000,
-        }
-    }
-
-    /// Returns the codec as it is encoded for packets of so many milliseconds.
-    pub(crate) const fn in_packets(self, ptime_ms: u8) -> Self {
-        match self {
-            Self::Pcmu | Self::Pcma | Self::G722 => self,
-            Self::Opus(options) => Self::Opus(OpusOptions { halves: ptime_ms == 10, ..options }),
-        }
-    }
-
-    /// Whether each octet stands for itself: any encoder or decoder can go on with another's stream.
-    pub const fn is_stateless(self) -> bool {
-        matches!(self, Self::Pcmu | Self::Pcma)
-    }
-}
-
-/// What the far end wants to be sent in Opus. Source: RFC 7587 section 6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct OpusOptions {
-    /// Bits in a second, on average, at most: `maxaveragebitrate`; 0 where nothing was said.
-    pub bitrate: u32,
-    /// Whether lost packets are to be repeated within later ones: `useinbandfec`.
-    pub fec: bool,
-    /// Whether silence need not be sent: `usedtx`.
-    pub dtx: bool,
-    /// Whether it prefers two channels: `stereo`. Ours has one in any case.
-    pub stereo: bool,
-    /// The highest rate in Hz that it plays: `maxplaybackrate`.
-    pub playback_rate: u32,
-    /// Whether packets are of 10 ms, so that a tick has two: a leg sets it by its [`LegOptions::ptime_ms`].
-    pub halves: bool,
-}
-
-impl Default for OpusOptions {
-    /// What holds where nothing is said.
-    fn default() -> Self {
-        Self {
-            bitrate: 0,
-            fec: false,
-            dtx: false,
-            stereo: false,
-            playback_rate: 48_000,
-            halves: false,
-        }
-    }
-}
 
 /// What was agreed on with the far end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,9 +133,6 @@ impl Route {
     }
 }
 
-/// Sound in memory: 8 kHz mono.
-pub type Pcm = Arc<[i16]>;
-
 /// Who hears a player.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlayTo {
@@ -303,6 +206,15 @@ pub enum Event {
     Answerer(LegId, Answerer),
     /// A leg that should be sending has sent nothing for [`crate::SILENT_AFTER`].
     Silent(LegId),
+}
+
+/// On which of a leg's two ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Sound.
+    Rtp,
+    /// Reports.
+    Rtcp,
 }
 
 /// One datagram to send.

@@ -4,44 +4,25 @@
 //! Codecs without a memory have theirs in [`samples`], the others in [`passes`].
 
 use crate::SAMPLES;
-use crate::command::{Codec, Pcm};
+use crate::codec::Codec;
 use crate::leg::Leg;
+use crate::player::Pcm;
 use crate::player::Player;
 
 mod heard;
 mod passes;
 mod samples;
+mod tick;
 
-use passes::{Listener, Passes, Place, Tick};
+use passes::Passes;
 use samples::Samples;
+use tick::{Listener, Tick};
 
 /// Whoever loses more than this, of what can be repeated, is encoded for alone: the others need not pay for it.
 const LOSS_SHARED: f32 = 0.1;
 /// What those are taken to lose whose far ends lose less, or do not say, in percent; and from where on.
 const LOSS_USUAL: u8 = 10;
 const LOSS_LITTLE: f32 = 0.01;
-
-/// How a leg hears what others hear.
-#[derive(Debug, Default)]
-pub struct Follows {
-    /// Where it is in what is remembered.
-    place: Option<Place>,
-    /// Ticks in a row in which it heard one document alone.
-    ticks: u32,
-    /// Where that was found, of those in codecs without a memory.
-    hint: usize,
-}
-
-impl Follows {
-    pub const fn new() -> Self {
-        Self { place: None, ticks: 0, hint: 0 }
-    }
-
-    /// Whether the far end remembers what others remember.
-    pub fn is_one(&self) -> bool {
-        self.place.is_some()
-    }
-}
 
 /// What legs of one thread hear alike.
 #[derive(Debug)]

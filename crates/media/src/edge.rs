@@ -1,7 +1,7 @@
 //! What one leg alone hears of another.
 
-use crate::command::LegId;
 use crate::fade::Fade;
+use crate::ids::LegId;
 use crate::rate::{Rate, SAMPLES_MAX};
 use crate::resample::Resampler;
 

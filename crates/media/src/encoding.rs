@@ -5,9 +5,8 @@
 //! only when its own encoder has encoded the same for a while and both remember alike. Two encoders of Opus
 //! never do, so that both lead over to what stands by itself first, in the same tick.
 
-use crate::codec::{Encoder, Memory, PAYLOAD_MAX};
-use crate::command::Codec;
-use crate::document::Follows;
+use crate::codec::{Codec, Encoder, Memory, PAYLOAD_MAX};
+use crate::follows::Follows;
 
 /// Ticks of the same sound after which two encoders remember alike: 200 ms.
 pub const ALIKE_AFTER: u32 = 10;

@@ -13,8 +13,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::backlog::{Backlog, Step};
-use crate::codec::PCM_MAX;
-use crate::command::Codec;
+use crate::codec::{Codec, PCM_MAX};
 use crate::conceal::{AHEAD, Concealer, GAP_MAX, between};
 use crate::g711;
 use crate::rate::{Rate, SAMPLES_MAX};

@@ -7,26 +7,28 @@ use std::time::{Duration, Instant};
 
 use crate::activity::{Activity, Known};
 use crate::audio_level::Told;
+use crate::codec::Codec;
 use crate::comfort::ComfortNoise;
-use crate::command::{
-    Cleaning, Codec, Hears, LegId, LegOptions, LegStats, Pcm, PlayerId, Route, Speaks,
-};
+use crate::command::{Cleaning, Hears, LegOptions, LegStats, Route, Speaks};
 use crate::desk::Sound;
 use crate::dtmf;
 use crate::edge::{Edge, Edges};
 use crate::encoding::Own;
 use crate::fade::Fade;
+use crate::ids::{LegId, PlayerId};
 use crate::insert::Insert;
 use crate::jitter::Jitter;
 use crate::latch::Latch;
 use crate::level::{SILENCE, Smoothed};
 use crate::leveller::Leveller;
 use crate::limiter::Limiter;
+use crate::loudness::Loudness;
 use crate::machine::{Answerer, Detector};
 use crate::mos::Concealed;
 use crate::narrowed::Narrowed;
 use crate::offset::Offset;
 use crate::pacer::Pacer;
+use crate::player::Pcm;
 use crate::player::Player;
 use crate::protected::Protected;
 use crate::rate::{Rate, SAMPLES_MAX};
@@ -35,7 +37,6 @@ use crate::resample::Resampler;
 use crate::rtcp;
 use crate::source::Source;
 use crate::suppressor::Suppressor;
-use crate::talkers::Loudness;
 use resting::Rest;
 
 /// A leg that should be sending and has not for this long is reported.

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::command::LegId;
+use crate::ids::LegId;
 use crate::leg::Leg;
 use crate::turn::SLOTS;
 

@@ -2,7 +2,7 @@
 //!
 //! Source: RFC 6464 section 3 for the scale.
 
-use crate::command::LegId;
+use crate::ids::LegId;
 
 /// The level of silence, in dB below overload; the scale ends there.
 pub const SILENCE: u8 = 127;

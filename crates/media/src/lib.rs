@@ -21,7 +21,9 @@ mod dtmf;
 mod edge;
 mod encoding;
 mod fade;
+mod follows;
 mod g711;
+mod ids;
 mod insert;
 mod jitter;
 mod latch;
@@ -30,6 +32,7 @@ mod legs;
 mod level;
 mod leveller;
 mod limiter;
+mod loudness;
 mod machine;
 mod mos;
 mod narrowed;
@@ -61,14 +64,14 @@ pub use activity::{
     Activity, STARTS_AFTER as SPEECH_STARTS_AFTER, STOPS_AFTER as SPEECH_STOPS_AFTER,
 };
 pub use audio_level::AudioLevel;
-pub use codec::{Decoder, Encoder, OPUS, PAYLOAD_MAX, PCM_MAX};
+pub use codec::{Codec, Decoder, Encoder, OPUS, OpusOptions, PAYLOAD_MAX, PCM_MAX};
 pub use comfort::ComfortNoise;
 pub use command::{
-    Audible, Cleaning, Codec, Command, Event, Hears, JITTER_BOUNDS_MS, LOSS_BOUNDS, LegId,
-    LegOptions, LegStats, LiveStats, MOS_BOUNDS, OpusOptions, Pcm, PlayTo, PlayerId, RoomId, Route,
-    ShardStats, Speaks, TapId, Transmit, Voiced,
+    Audible, Channel, Cleaning, Command, Event, Hears, JITTER_BOUNDS_MS, LOSS_BOUNDS, LegOptions,
+    LegStats, LiveStats, MOS_BOUNDS, PlayTo, Route, ShardStats, Speaks, Transmit, Voiced,
 };
 pub use g711::{alaw_to_linear, linear_to_alaw, linear_to_ulaw, ulaw_to_linear};
+pub use ids::{LegId, PlayerId, RoomId, TapId};
 pub use insert::Process;
 pub use jitter::{Bounds, DELAY_MAX};
 pub use leg::SILENT_AFTER;
@@ -77,12 +80,13 @@ pub use leveller::Leveller;
 pub use limiter::{LOOK_AHEAD, Limiter, look_ahead};
 pub use machine::{Answerer, Detection};
 pub use offset::Offset;
+pub use player::Pcm;
 pub use rate::{Rate, SAMPLES_MAX};
 pub use recording::{Pause, Recorded, RecordingId, Sound, Source, TRACKS_MAX, Track};
 pub use resample::{Resampler, delay as resampling_delay};
-pub use rtp::{Header, PACKET_MAX};
-pub use shard::{Channel, Departed, LEGS_MAX, Part, Shard};
-pub use srtp::{KEY_MAX, MasterKey, OVERHEAD_MAX, Protection, SALT_MAX, Srtp, Suite};
+pub use rtp::{Header, OVERHEAD_MAX, PACKET_MAX};
+pub use shard::{Departed, LEGS_MAX, Part, Shard};
+pub use srtp::{KEY_MAX, MasterKey, Protection, SALT_MAX, Srtp, Suite};
 pub use suppressor::{Suppressor, delay as suppression_delay};
 pub use turn::{SLOT, SLOTS};
 

@@ -3,7 +3,7 @@
 //! Source: ITU-T G.107 (the rating and what becomes of it), G.113 appendix I (what loss does to codecs
 //! that conceal it).
 
-use crate::command::Codec;
+use crate::codec::Codec;
 
 /// The rating of a call over which nothing can be said against.
 const BEST: f32 = 93.2;

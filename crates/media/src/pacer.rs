@@ -2,30 +2,18 @@
 
 mod frames;
 mod octets;
-
-use std::time::Duration;
+mod paced;
 
 use self::frames::Frames;
 use self::octets::Octets;
-use crate::codec::PAYLOAD_MAX;
-use crate::command::Codec;
+pub use self::paced::Paced;
+use crate::codec::{Codec, PAYLOAD_MAX};
 
 /// One leg's packets in the making.
 #[derive(Debug)]
 pub enum Pacer {
     Octets(Octets),
     Frames(Frames),
-}
-
-/// One packet's sound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Paced {
-    /// Octets; where there are none, nothing is sent.
-    pub length: usize,
-    /// By how much the RTP clock goes on in it.
-    pub steps: u32,
-    /// How long after this tick it is to leave.
-    pub late: Duration,
 }
 
 impl Pacer {

@@ -1,8 +1,13 @@
 //! Sound from memory.
 
+use std::sync::Arc;
+
 use crate::SAMPLES;
-use crate::command::{Pcm, PlayerId};
 use crate::fade::Fade;
+use crate::ids::PlayerId;
+
+/// Sound in memory: 8 kHz mono.
+pub type Pcm = Arc<[i16]>;
 
 /// One sound that plays.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::srtp::{OVERHEAD_MAX, Protection, Srtp};
+use crate::rtp::OVERHEAD_MAX;
+use crate::srtp::{Protection, Srtp};
 
 /// Longest datagram that is opened: one of Ethernet.
 const DATAGRAM_MAX: usize = 1_500;

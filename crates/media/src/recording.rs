@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::command::{LegId, RoomId};
+use crate::ids::{LegId, RoomId};
 use crate::limiter::Limiter;
 use crate::{Frame, SAMPLES};
 

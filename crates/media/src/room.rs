@@ -1,11 +1,11 @@
 //! One conference's mix: everyone hears the sum of the others.
 
 use crate::bus::Buses;
-use crate::command::{LegId, TapId};
 use crate::desk::Desk;
 use crate::edge::Whispers;
 use crate::encoding::{Encodings, Mix};
 use crate::fade::Fade;
+use crate::ids::{LegId, TapId};
 use crate::leg::Leg;
 use crate::level::{Dominant, Smoothed};
 use crate::limiter::Limiter;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use crate::command::RoomId;
+use crate::ids::RoomId;
 use crate::room::Room;
 use crate::turn::SLOTS;
 

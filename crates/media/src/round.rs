@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::SAMPLES;
 use crate::bus::Buses;
-use crate::codec::PAYLOAD_MAX;
-use crate::command::{Codec, Event, LegId, PlayTo, PlayerId};
+use crate::codec::{Codec, PAYLOAD_MAX};
+use crate::command::{Channel, Event, PlayTo};
 use crate::desk::Desk;
 use crate::document::Documents;
 use crate::dtmf::{Sending, Step};
+use crate::ids::{LegId, PlayerId};
 use crate::leg::Leg;
 use crate::legs::Legs;
 use crate::player::{Player, Progress};
@@ -19,10 +20,12 @@ use crate::recording::Waiting;
 use crate::room::Room;
 use crate::rtcp;
 use crate::rtp::Header;
-use crate::shard::{Channel, EVENTS_MAX};
 use crate::sidebar::add_narrow;
 use crate::talkers;
 use crate::transmits::{Envelope, Transmits};
+
+/// Most events that wait to be polled; digits and speech beyond are lost, ends of players never.
+pub const EVENTS_MAX: usize = 65_536;
 
 /// What one tick works with.
 pub struct Round<'a> {

@@ -4,27 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-pub use crate::source::Source;
+pub use crate::source::{Block, Source};
 
 /// How often a leg reports.
 pub const INTERVAL: Duration = Duration::from_secs(5);
-
-/// What a report says of the packets that we received.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Block {
-    /// Who sent them.
-    pub ssrc: u32,
-    /// What was lost since the last report, in 256ths.
-    pub fraction_lost: u8,
-    /// What was lost altogether.
-    pub lost: u32,
-    /// The highest number, with how often numbers began anew above it.
-    pub highest: u32,
-    /// The interarrival jitter, in steps of the RTP clock.
-    pub jitter: u32,
-    /// Middle of the NTP time of the last sender report, and when it came.
-    pub last_report: Option<(u32, Instant)>,
-}
 
 /// What we say of the packets that we sent.
 #[derive(Debug, Clone, Copy)]

@@ -3,12 +3,13 @@
 //! Source: RFC 3550 section 5.1 and appendix A.1, RFC 8285 section 4.
 
 use crate::codec::PAYLOAD_MAX;
-use crate::srtp::OVERHEAD_MAX;
 
 /// What announces header extensions whose elements have one octet of header, and two.
 const ONE_OCTET: u16 = 0xbede;
 const TWO_OCTETS: std::ops::RangeInclusive<u16> = 0x1000..=0x100f;
 
+/// Octets by which a packet may grow where it is protected: a tag of AES-GCM and the index of SRTCP.
+pub const OVERHEAD_MAX: usize = 16 + 4;
 /// Longest packet that we send: a header and the longest payload, protected.
 pub const PACKET_MAX: usize = 12 + PAYLOAD_MAX + OVERHEAD_MAX;
 /// Longest packet that we send between two ticks: 60 ms of G.711, or 10 ms of Opus.

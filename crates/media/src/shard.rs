@@ -9,13 +9,14 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::command::{
-    Audible, Command, Event, LegId, LegOptions, LegStats, LiveStats, PlayTo, PlayerId, RoomId,
-    Route, ShardStats, TapId, Transmit, Voiced,
+    Audible, Channel, Command, Event, LegOptions, LegStats, LiveStats, PlayTo, Route, ShardStats,
+    Transmit, Voiced,
 };
 use crate::desk::Desk;
 use crate::document::Documents;
 use crate::edge::Edges;
 use crate::fade::Fade;
+use crate::ids::{LegId, PlayerId, RoomId, TapId};
 use crate::leg::{Heard, Leg, Pending};
 use crate::legs::Legs;
 use crate::machine::Detector;
@@ -23,7 +24,7 @@ use crate::player::Player;
 use crate::recording::{RECORDERS_MAX, Recorded, Recorder, RecordingId, Source, Waiting};
 use crate::room::Tap;
 use crate::rooms::Rooms;
-use crate::round::Round;
+use crate::round::{EVENTS_MAX, Round};
 use crate::rtp;
 use crate::transmits::Transmits;
 use crate::turn::{SLOTS, Waits, emptiest};
@@ -32,9 +33,6 @@ use crate::turn::{SLOTS, Waits, emptiest};
 pub const LEGS_MAX: usize = 4_000;
 /// Most players in one room, and most taps.
 const ROOM_PLAYERS_MAX: usize = 16;
-/// Most events that wait to be polled; digits and speech beyond are lost, ends of players never.
-pub(crate) const EVENTS_MAX: usize = 65_536;
-
 /// Legs without a room that are handled at once.
 const LOOSE_AT_ONCE: usize = 16;
 
@@ -50,15 +48,6 @@ enum What {
     Room(RoomId),
     /// Those at so many places from this one on.
     Loose(usize),
-}
-
-/// On which of a leg's two ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Channel {
-    /// Sound.
-    Rtp,
-    /// Reports.
-    Rtcp,
 }
 
 /// The legs and rooms of one thread. A room is never split between shards.

@@ -1,10 +1,10 @@
 //! Those of a room who hear the same few by ways of their own: one mix and one encoding for all of them.
 
 use crate::SAMPLES;
-use crate::command::LegId;
 use crate::edge::{Whisper, Whispers};
 use crate::encoding::Encodings;
 use crate::fade::Fade;
+use crate::ids::LegId;
 use crate::leg::Leg;
 use crate::limiter::Limiter;
 use crate::rate::{Rate, SAMPLES_MAX};

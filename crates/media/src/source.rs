@@ -2,8 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use crate::rtcp::Block;
 use crate::rtp::Header;
+
+/// What a report says of the packets that we received.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Block {
+    /// Who sent them.
+    pub ssrc: u32,
+    /// What was lost since the last report, in 256ths.
+    pub fraction_lost: u8,
+    /// What was lost altogether.
+    pub lost: u32,
+    /// The highest number, with how often numbers began anew above it.
+    pub highest: u32,
+    /// The interarrival jitter, in steps of the RTP clock.
+    pub jitter: u32,
+    /// Middle of the NTP time of the last sender report, and when it came.
+    pub last_report: Option<(u32, Instant)>,
+}
 
 /// One source of packets.
 #[derive(Debug, Default)]

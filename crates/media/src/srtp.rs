@@ -3,8 +3,9 @@
 //! A packet is believed before anything is learnt from it: index, replay window and source change only
 //! when its tag fits. It is protected and opened where it lies, and nothing is allocated for it.
 //!
-//! Source: RFC 3711, RFC 7714; RFC 4568 section 6 for the suites.
+//! Source: RFC 3711, RFC 7714.
 
+mod key;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -12,90 +13,15 @@ mod window;
 
 use std::fmt;
 
+pub use self::key::{KEY_MAX, MasterKey, Protection, SALT_MAX, Suite};
 use self::session::Session;
 use self::window::Window;
 use crate::rtp::header_length;
 
-/// Octets by which a packet may grow: a tag of AES-GCM and the index of SRTCP.
-pub const OVERHEAD_MAX: usize = 16 + 4;
-/// Octets of the longest master key.
-pub const KEY_MAX: usize = 32;
-/// Octets of the longest master salt.
-pub const SALT_MAX: usize = 14;
 /// Sources that send under one key whose windows are kept; a new one takes the place of who was silent longest.
 const SOURCES_MAX: usize = 8;
-/// Octets of an RTCP packet that stay readable.
-const RTCP_HEAD: usize = 8;
 /// Says in the word after an SRTCP packet that it is encrypted.
 const ENCRYPTED: u32 = 1 << 31;
-
-/// How packets are encrypted and authenticated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Suite {
-    /// `AES_CM_128_HMAC_SHA1_80`
-    AesCm128HmacSha1_80,
-    /// `AES_CM_128_HMAC_SHA1_32`: tags of SRTP have four octets; those of SRTCP have ten all the same.
-    AesCm128HmacSha1_32,
-    /// `AEAD_AES_128_GCM`
-    AeadAes128Gcm,
-    /// `AEAD_AES_256_GCM`
-    AeadAes256Gcm,
-}
-
-impl Suite {
-    /// Returns the octets of its master key.
-    pub fn key_length(self) -> usize {
-        match self {
-            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 | Self::AeadAes128Gcm => 16,
-            Self::AeadAes256Gcm => 32,
-        }
-    }
-
-    /// Returns the octets of its master salt.
-    pub fn salt_length(self) -> usize {
-        match self {
-            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 14,
-            Self::AeadAes128Gcm | Self::AeadAes256Gcm => 12,
-        }
-    }
-}
-
-/// A master key and its salt, for one direction. It shows neither.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct MasterKey {
-    suite: Suite,
-    key: [u8; KEY_MAX],
-    salt: [u8; SALT_MAX],
-}
-
-impl MasterKey {
-    /// Takes a key and a salt; nothing where one has not the suite's length.
-    pub fn new(suite: Suite, key: &[u8], salt: &[u8]) -> Option<Self> {
-        if key.len() != suite.key_length() || salt.len() != suite.salt_length() {
-            return None;
-        }
-        let mut master = Self { suite, key: [0; KEY_MAX], salt: [0; SALT_MAX] };
-        master.key[..key.len()].copy_from_slice(key);
-        // A shorter salt is filled up with zeros behind: RFC 7714 section 11.
-        master.salt[..salt.len()].copy_from_slice(salt);
-        Some(master)
-    }
-}
-
-impl fmt::Debug for MasterKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MasterKey").field("suite", &self.suite).finish_non_exhaustive()
-    }
-}
-
-/// What protects a leg: a key for each direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Protection {
-    /// Under which we send.
-    pub ours: MasterKey,
-    /// Under which the far end sends.
-    pub theirs: MasterKey,
-}
 
 /// Who sends under a key, and what came of it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -138,8 +64,8 @@ impl Srtp {
     }
 
     /// Protects the RTP packet that fills the first `length` octets of `packet`, of one source whose sequence
-    /// numbers rise; returns the new length, which is up to [`OVERHEAD_MAX`] more, or 0 where there is no
-    /// room or no packet.
+    /// numbers rise; returns the new length, which is up to [`OVERHEAD_MAX`](crate::OVERHEAD_MAX) more, or 0 where
+    /// there is no room or no packet.
     pub fn protect(&mut self, packet: &mut [u8], length: usize) -> usize {
         let read =
             packet.get(..length).and_then(|whole| Some((header_length(whole)?, head(whole)?)));

@@ -11,31 +11,6 @@ use crate::room::Room;
 pub const TALKERS_MAX: usize = 12;
 /// By how much somebody has to be louder than one who is mixed to take its place: 3 dB.
 const LOUDER: f32 = 1.41;
-/// What is left of a leg's loudness after a tick of silence: half after 400 ms.
-const FADES: f32 = 0.966;
-
-/// What is fainter is nothing.
-const FAINTEST: f32 = 1.0;
-
-/// How loud a leg is, and was of late.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Loudness(f32);
-
-impl Loudness {
-    /// Takes a tick of sound.
-    pub fn observe(&mut self, sound: &[i16]) {
-        let power: f32 = sound.iter().map(|&sample| f32::from(sample) * f32::from(sample)).sum();
-        let now = (power / sound.len().max(1) as f32).sqrt();
-        let late = self.0 * FADES;
-        self.0 = now.max(if late < FAINTEST { 0.0 } else { late });
-    }
-
-    /// Whether anything was heard of late.
-    pub fn is_some(self) -> bool {
-        self.0 > 0.0
-    }
-}
-
 /// Chooses who of a room is mixed in this tick, after how loud each was in the ticks before; returns
 /// how many are not.
 pub fn choose(room: &mut Room, legs: &mut Legs) -> usize {
@@ -76,5 +51,5 @@ pub fn choose(room: &mut Room, legs: &mut Legs) -> usize {
 
 fn score(leg: &Leg) -> f32 {
     let has_floor = leg.floor.target() > 0.0;
-    leg.loudness.0 * if has_floor { LOUDER } else { 1.0 }
+    leg.loudness.value() * if has_floor { LOUDER } else { 1.0 }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::command::{LegId, Transmit};
+use crate::command::{Channel, Transmit};
+use crate::ids::LegId;
 use crate::rtp::PACED_MAX;
-use crate::shard::Channel;
 
 /// Datagrams that wait to be polled.
 #[derive(Debug, Default)]

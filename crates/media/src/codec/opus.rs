@@ -4,8 +4,7 @@
 
 use std::fmt;
 
-use super::PCM_MAX;
-use crate::command::OpusOptions;
+use super::format::{OpusOptions, PCM_MAX};
 use crate::rate::{Rate, SAMPLES_MAX};
 
 pub(crate) mod framing;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::command::OpusOptions;
+use crate::codec::OpusOptions;
 
 const OPTIONS: OpusOptions = OpusOptions {
     bitrate: 32_000,

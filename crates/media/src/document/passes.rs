@@ -10,11 +10,13 @@ mod segment;
 use std::sync::Arc;
 
 use super::heard::{Heard, back};
+use super::tick::{Listener, Tick};
 use crate::SAMPLES;
-use crate::codec::{Encoder, Memory, PAYLOAD_MAX};
-use crate::command::{Codec, Pcm};
-use crate::encoding::{ALIKE_AFTER, BEGUN_AFTER, Own};
-use crate::limiter::{Gain, Limiter};
+use crate::codec::{Codec, Encoder, Memory, PAYLOAD_MAX};
+use crate::encoding::{ALIKE_AFTER, BEGUN_AFTER};
+use crate::follows::Place;
+use crate::limiter::Gain;
+use crate::player::Pcm;
 use crate::rate::{Rate, SAMPLES_MAX};
 use crate::resample::Resampler;
 use segment::{Front, Segment, State};
@@ -50,35 +52,6 @@ fn alike_after(codec: Codec) -> u32 {
         Codec::Opus(options) if !options.dtx => BEGUN_AFTER,
         _ => ALIKE_AFTER,
     }
-}
-
-/// One tick of a document, for one leg.
-#[derive(Debug, Clone, Copy)]
-pub struct Tick<'a> {
-    pub codec: Codec,
-    /// The loss that it is encoded for, in percent.
-    pub loss: u8,
-    pub pcm: &'a Pcm,
-    /// Where in the document it begins, which is as long as a tick or longer.
-    pub at: usize,
-}
-
-/// What of a leg changes when it comes and goes.
-#[derive(Debug)]
-pub struct Listener<'a> {
-    pub own: &'a mut Own,
-    pub limiter: &'a mut Limiter,
-    pub resampler: &'a mut Option<Box<Resampler>>,
-}
-
-/// Where a leg is: before that tick of a segment.
-#[derive(Debug, Clone, Copy)]
-pub struct Place {
-    pass: usize,
-    /// Of the pass.
-    number: u64,
-    segment: usize,
-    tick: usize,
 }
 
 /// Where a segment begins: in which pass, and which it is of that.

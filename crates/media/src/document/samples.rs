@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::SAMPLES;
-use crate::codec::{Encoder, PAYLOAD_MAX};
-use crate::command::{Codec, Pcm};
+use crate::codec::{Codec, Encoder, PAYLOAD_MAX};
 use crate::limiter::{Limiter, look_ahead};
+use crate::player::Pcm;
 use crate::rate::Rate;
 
 /// Most documents that are kept, and octets of all of them: half an hour of sound.

@@ -124,8 +124,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::codec::{Codec, OpusOptions};
     use crate::codec::{Encoder, PAYLOAD_MAX};
-    use crate::command::{Codec, OpusOptions};
     use crate::g711;
     use crate::jitter::Bounds;
 

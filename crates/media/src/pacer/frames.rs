@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Paced;
+use super::paced::Paced;
 use crate::codec::{PAYLOAD_MAX, framing};
 use crate::rate::SAMPLES_MAX;
 

@@ -1,6 +1,7 @@
+use std::time::Duration;
+
 use super::*;
-use crate::codec::framing;
-use crate::command::OpusOptions;
+use crate::codec::{OpusOptions, framing};
 
 const OPUS: Codec = Codec::Opus(OpusOptions {
     bitrate: 0,

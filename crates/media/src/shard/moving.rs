@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::Shard;
-use crate::command::{LegId, PlayTo};
+use crate::command::PlayTo;
+use crate::ids::LegId;
 use crate::leg::{Leg, Pending};
 use crate::recording::{RecordingId, Source};
 use crate::transmits::Late;

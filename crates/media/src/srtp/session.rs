@@ -7,8 +7,10 @@ use aws_lc_rs::cipher::{AES_128, AES_256, EncryptingKey, EncryptionContext, Unbo
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac::{Context, HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key};
 
-use super::{MasterKey, RTCP_HEAD, SALT_MAX, Suite};
+use super::key::{MasterKey, SALT_MAX, Suite};
 
+/// Octets of an RTCP packet that stay readable.
+const RTCP_HEAD: usize = 8;
 /// Octets of a key for HMAC-SHA1.
 const HMAC_KEY: usize = 20;
 /// Octets of an AES-GCM tag.

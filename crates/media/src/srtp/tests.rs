@@ -1,4 +1,5 @@
 use super::*;
+use crate::rtp::OVERHEAD_MAX;
 
 const SUITES: [Suite; 4] = [
     Suite::AesCm128HmacSha1_80,

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::codec::PAYLOAD_MAX;
+use crate::codec::format::PAYLOAD_MAX;
 
 /// Packets that are joined at most: 60 ms of 20 ms each.
 pub const JOINED_MAX: usize = 3;
@@ -100,9 +100,9 @@ pub fn apart(tick: &[u8]) -> (&[u8], &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::format::{Codec, OpusOptions};
     use crate::codec::tests::{decoded, encoded, voice};
     use crate::codec::{Decoder, Encoder};
-    use crate::command::{Codec, OpusOptions};
 
     #[track_caller]
     fn check(packets: &[&[u8]], expected: &[u8]) {

@@ -1,5 +1,6 @@
 //! Opus in Rust: a library's encoder, and a decoder upon the parts of the same.
 
+mod coding;
 mod frames;
 mod speech;
 

@@ -10,7 +10,7 @@ use ropus::silk::decoder::{
 };
 
 use super::super::UNIT;
-use super::frames::Coding;
+use super::coding::Coding;
 use crate::rate::Rate;
 use crate::{rounded, saturate};
 

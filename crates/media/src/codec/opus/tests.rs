@@ -1,8 +1,7 @@
 use super::*;
 use crate::SAMPLES;
 use crate::codec::tests::{decoded, encoded, likeness, power, voice};
-use crate::codec::{Decoder, Encoder, PAYLOAD_MAX};
-use crate::command::Codec;
+use crate::codec::{Codec, Decoder, Encoder, PAYLOAD_MAX};
 use crate::g711::{linear_to_ulaw, ulaw_to_linear};
 use crate::resample::Resampler;
 

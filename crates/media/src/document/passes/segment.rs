@@ -1,7 +1,7 @@
 //! Some ticks of a document that were encoded one after the other, and what goes on with them.
 
 use super::super::heard::Heard;
-use super::{Listener, Tick};
+use super::super::tick::{Listener, Tick};
 use crate::codec::{Encoder, Memory};
 use crate::encoding::{ALIKE_AFTER, WAIT_MAX};
 use crate::limiter::Gain;

@@ -1,5 +1,7 @@
 use super::*;
-use crate::command::OpusOptions;
+use crate::codec::OpusOptions;
+use crate::encoding::Own;
+use crate::limiter::Limiter;
 
 const OPUS: Codec = Codec::Opus(OpusOptions {
     bitrate: 0,

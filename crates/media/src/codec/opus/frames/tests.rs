@@ -6,8 +6,7 @@ use ropus::{
 
 use super::*;
 use crate::codec::tests::{likeness, power, voice};
-use crate::codec::{PAYLOAD_MAX, PCM_MAX};
-use crate::command::{Codec, OpusOptions};
+use crate::codec::{Codec, OpusOptions, PAYLOAD_MAX, PCM_MAX};
 
 /// What an encoder is told before a packet: its mode and bandwidth.
 type Setting = (i32, i32);
