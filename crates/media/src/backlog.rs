@@ -51,6 +51,8 @@ pub struct Backlog {
     concealed: usize,
     /// No more will come: what is made up after the last packet only fades out.
     ends: bool,
+    /// It has faded out: nothing is made up until a packet is heard again.
+    faded: bool,
     /// Whether a packet lately told of what was before it.
     looks_back: bool,
     /// Whether one did that holds it a second time.
@@ -68,6 +70,7 @@ impl Backlog {
             cursor: None,
             concealed: 0,
             ends: false,
+            faded: false,
             looks_back: false,
             repeats: false,
             tick: codec.rate().samples(),
@@ -161,7 +164,7 @@ impl Backlog {
         let Some((position, Some(length))) = decoded else {
             return self.conceal(cursor, self.tick, pcm);
         };
-        self.concealed = 0;
+        (self.concealed, self.faded) = (0, false);
         self.cursor = Some(cursor.max(position + length as i64));
         (position, length, Step::Heard)
     }
@@ -193,14 +196,17 @@ impl Backlog {
         let length = length.min(PCM_MAX);
         self.cursor = Some(cursor + length as i64);
         self.concealed += 1;
-        let most = if self.ends { 1 } else { CONCEALED_MAX };
-        if self.concealed > most {
+        if self.concealed <= CONCEALED_MAX {
+            // Also where it is not heard, so that what comes then leads over from silence.
+            self.decoder.conceal(&mut pcm[..length]);
+        }
+        if self.faded || self.concealed > CONCEALED_MAX {
             pcm[..length].fill(0);
             return (cursor, length, Step::Silence);
         }
-        self.decoder.conceal(&mut pcm[..length]);
-        if self.ends {
+        if self.ends && self.packets.is_empty() {
             fade_out(&mut pcm[..length]);
+            self.faded = true;
         }
         (cursor, length, Step::Concealed)
     }
@@ -214,5 +220,118 @@ fn fade_out(sound: &mut [i16]) {
     let length = sound.len() as i32;
     for (left, sample) in (0..length).rev().zip(sound) {
         *sample = (i32::from(*sample) * left / length) as i16;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::TAU;
+
+    use super::*;
+    use crate::codec::{Encoder, PAYLOAD_MAX};
+
+    /// Samples of a tick of G.722.
+    const TICK: usize = 320;
+    const AMPLITUDE: f64 = 10_000.0;
+    /// A tone of which no sample is further than this from the one before.
+    const STEP_MAX: i32 = 2_000;
+    const HERTZ: f64 = 300.0;
+
+    /// A far end that speaks G.722, and what was played of it.
+    struct Call {
+        backlog: Backlog,
+        encoder: Encoder,
+        sent: usize,
+        heard: Vec<i16>,
+    }
+
+    impl Call {
+        /// Has spoken for 200 ms.
+        fn new() -> Self {
+            let (backlog, encoder) = (Backlog::new(Codec::G722), Encoder::new(Codec::G722));
+            let mut call = Self { backlog, encoder, sent: 0, heard: Vec::new() };
+            for _ in 0..10 {
+                assert!(call.send(0));
+                call.play(1);
+            }
+            call
+        }
+
+        /// Sends the next packet, after a pause of so many ticks.
+        fn send(&mut self, pause: usize) -> bool {
+            let from = self.sent + pause * TICK;
+            let tone = |at: usize| AMPLITUDE * (TAU * HERTZ * (from + at) as f64 / 16_000.0).sin();
+            let frame: Vec<i16> = (0..TICK).map(|at| tone(at) as i16).collect();
+            let mut payload = [0; PAYLOAD_MAX];
+            let length = self.encoder.encode(&frame, &mut payload);
+            self.sent = from + TICK;
+            self.backlog.keep(from as i64, TICK, &payload[..length])
+        }
+
+        /// Plays ticks; returns the loudest sample of them.
+        fn play(&mut self, ticks: usize) -> u16 {
+            let from = self.heard.len();
+            let end = (from + ticks * TICK) as i64;
+            let mut pcm = [0; PCM_MAX];
+            while let Some((_, length, _)) =
+                self.backlog.step(self.heard.len() as i64, end, &mut pcm)
+            {
+                self.heard.extend(&pcm[..length]);
+            }
+            self.heard[from..].iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0)
+        }
+
+        fn steps_most(&self) -> i32 {
+            let step = |pair: &[i16]| (i32::from(pair[1]) - i32::from(pair[0])).abs();
+            self.heard[TICK..].windows(2).map(step).max().unwrap_or(0)
+        }
+    }
+
+    #[test]
+    fn who_ends_fades_out_whatever_was_made_up_before() {
+        for lost in 0..3 {
+            let mut call = Call::new();
+            call.play(lost);
+            call.backlog.end();
+            assert!(call.play(1) > 1_000, "after {lost} lost packets nothing fades");
+            for again in 0..3 {
+                call.backlog.end();
+                assert_eq!(call.play(2), 0, "after {lost} lost packets, told {again} times");
+            }
+            let step = call.steps_most();
+            assert!(step <= STEP_MAX, "a step of {step} after {lost} lost packets");
+        }
+    }
+
+    #[test]
+    fn who_ends_is_heard_to_the_last_packet_and_fades_after_it() {
+        let mut call = Call::new();
+        call.send(0);
+        // One is missing before the last.
+        call.send(1);
+        call.backlog.end();
+        assert!(call.play(1) > 9_000);
+        assert!(call.play(1) > 5_000, "what is missing before a packet does not fade");
+        assert!(call.play(1) > 9_000);
+        assert!(call.play(1) > 1_000);
+        assert_eq!(call.play(3), 0);
+        assert!(call.steps_most() <= STEP_MAX);
+    }
+
+    #[test]
+    fn who_comes_back_is_heard_when_a_packet_is_due_and_not_before() {
+        let mut call = Call::new();
+        call.backlog.end();
+        call.play(3);
+        assert!(call.send(12));
+        assert_eq!(call.play(7), 0);
+        for _ in 0..3 {
+            assert!(call.send(0));
+        }
+        // The first two lead there, and so does the first packet: the decoder was elsewhere.
+        call.play(3);
+        assert!(call.play(3) > 9_000);
+        assert!(call.play(1) > 5_000, "what is missing now is made up as ever");
+        assert!(call.steps_most() <= STEP_MAX);
     }
 }
