@@ -134,6 +134,11 @@ impl Concealer {
         self.concealed >= (FADED + PAST) * self.scale
     }
 
+    /// Reads something of each line of memory that every tick reads; returns anything that depends on it.
+    pub fn prefetch(&self) -> u64 {
+        (self.concealed | self.oldest) as u64
+    }
+
     /// Whether a gap is being filled.
     pub fn conceals(&self) -> bool {
         self.concealed > 0

@@ -197,6 +197,12 @@ impl Jitter {
         if self.silent { 0 } else { samples }
     }
 
+    /// Reads something of each line of memory that a tick reads; returns anything that depends on it.
+    pub fn prefetch(&self) -> u64 {
+        let own = self.play as u64 | u64::from(self.missing);
+        own | self.transits.prefetch() | self.concealer.prefetch()
+    }
+
     /// Takes a packet that came at `at`.
     pub fn insert(&mut self, timestamp: u32, payload: &[u8], codec: Codec, at: Instant) -> Taken {
         let length = match &self.backlog {

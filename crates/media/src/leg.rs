@@ -1,5 +1,6 @@
 //! One call's media: what came from it, what it may say and hear, what goes to it.
 
+mod prefetch;
 mod receiving;
 mod resting;
 

@@ -71,6 +71,11 @@ impl Limiter {
         self.gain == 1.0 && self.needed == 1.0
     }
 
+    /// Reads something of each line of memory that every tick reads; returns anything that depends on it.
+    pub(crate) fn prefetch(&self) -> u64 {
+        u64::from(self.gain.to_bits() | self.held[0] as u32)
+    }
+
     /// Whether it is transparent and holds this sound back.
     pub(crate) fn holds(&self, rate: Rate, sound: &[i32]) -> bool {
         self.is_transparent() && self.rate == rate && self.held[..look_ahead(rate)] == *sound

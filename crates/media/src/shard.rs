@@ -259,6 +259,13 @@ impl Shard {
         }
     }
 
+    /// Brings legs into the processor's caches, together.
+    pub fn prefetch(&self, legs: &[LegId]) {
+        for leg in legs.iter().filter_map(|&leg| self.legs.get(leg)) {
+            leg.prefetch();
+        }
+    }
+
     /// Mixes and sends a part of the slot that was due at `due`.
     pub fn handle_part(&mut self, part: Part, due: Instant, now: Instant) {
         let mut round = Round {

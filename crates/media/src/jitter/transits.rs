@@ -54,6 +54,13 @@ impl Transits {
         *self = Self { window: self.window, ..Self::new() };
     }
 
+    /// Reads something of each line of memory that a packet's transit is compared with; returns anything that depends
+    /// on it.
+    pub fn prefetch(&self) -> u64 {
+        let window = self.windows[slot(self.window)].least;
+        (self.window | window) as u64 | u64::from(self.gaps[0])
+    }
+
     /// Takes the transit of a packet that came in that window.
     pub fn observe(&mut self, window: i64, transit: i64) {
         // What was on its way for longer than a window counts in this one.
