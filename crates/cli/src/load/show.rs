@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sim::load::{Plan, Report, Times};
 
 use super::requests::{OWN_SHARE_MAX, Outcome};
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, Ticks};
 use super::{Run, Served};
 
 /// Milliseconds in which it is judged whether somebody is missing.
@@ -54,8 +54,8 @@ pub fn json(run: &Run) -> Value {
         "first_sound_ms": times(&run.first_sound),
     });
     value["server"]["ticks"] = served.watched.as_ref().map_or(Value::Null, |watched| {
-        let (all, late) = watched.ticks();
-        json!({ "all": all, "late_20_ms": late })
+        let Ticks { all, late_5_ms, late_20_ms } = watched.ticks();
+        json!({ "all": all, "late_5_ms": late_5_ms, "late_20_ms": late_20_ms })
     });
     value["server"]["churn"] = if plan.churn > 0 { churn(served) } else { Value::Null };
     value["server"]["updates"] = served.updates.as_ref().map_or(Value::Null, |updates| {
@@ -316,8 +316,10 @@ pub fn text(Run { plan, served, floor }: &Run) -> String {
         lines.push(format!("         {} calls ended by themselves", run.lost_calls));
     }
     if let Some(watched) = &served.watched {
-        let (all, late) = watched.ticks();
-        lines.push(format!("ticks    {late} of {all} were later than 20 ms"));
+        let Ticks { all, late_5_ms, late_20_ms } = watched.ticks();
+        lines.push(format!(
+            "ticks    {late_20_ms} of {all} were later than 20 ms, {late_5_ms} than 5"
+        ));
     }
     if plan.churn > 0 {
         lines.extend(churned(served));

@@ -4,8 +4,15 @@ use sim::load::{Phase, Usage, sockets};
 use tokio::sync::watch;
 
 /// What is read of the metrics.
-const METRICS: [&str; 6] =
-    ["calls", "legs", "rooms", "sip_dialogs", "ticks_total", "ticks_late_total"];
+const METRICS: [&str; 7] = [
+    "calls",
+    "legs",
+    "rooms",
+    "sip_dialogs",
+    "ticks_total",
+    "ticks_late_total",
+    "tick_lateness_seconds_bucket{le=\"0.005\"}",
+];
 
 /// The server at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +51,16 @@ fn read(text: &str) -> Option<[u64; METRICS.len()]> {
     Some(metrics)
 }
 
+/// How the server's ticks began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticks {
+    pub all: u64,
+    /// Of these, late by more than 5 ms, and by more than their length.
+    pub late_5_ms: u64,
+    /// See above.
+    pub late_20_ms: u64,
+}
+
 /// The server at both moments.
 #[derive(Debug, Clone)]
 pub struct Watched {
@@ -68,11 +85,12 @@ impl Watched {
         Some(Self { before, after })
     }
 
-    /// Returns the ticks between both, and those that were late by more than their length.
-    pub fn ticks(&self) -> (u64, u64) {
+    /// Returns the ticks between both.
+    pub fn ticks(&self) -> Ticks {
         let between =
             |place: usize| self.after.metrics[place].saturating_sub(self.before.metrics[place]);
-        (between(4), between(5))
+        let (all, late) = (between(4), between(5));
+        Ticks { all, late_5_ms: all.saturating_sub(between(6)), late_20_ms: late }
     }
 }
 
@@ -85,8 +103,10 @@ mod tests {
         let text = "# HELP sidetone_calls Calls.\nsidetone_calls 3\nsidetone_calls_queued 9\n\
                     sidetone_legs_by_jitter_milliseconds{le=\"5\"} 7\nsidetone_legs 4\n\
                     sidetone_rooms 1\nsidetone_sip_dialogs 5\nsidetone_ticks_late_total 2\n\
-                    sidetone_ticks_total 100\n";
-        assert_eq!(read(text), Some([3, 4, 1, 5, 100, 2]));
+                    sidetone_ticks_total 100\n\
+                    sidetone_tick_lateness_seconds_bucket{le=\"0.0025\"} 90\n\
+                    sidetone_tick_lateness_seconds_bucket{le=\"0.005\"} 97\n";
+        assert_eq!(read(text), Some([3, 4, 1, 5, 100, 2, 97]));
         assert_eq!(read(&text.replace("sidetone_rooms", "x")), None);
     }
 }
