@@ -125,3 +125,33 @@ async fn a_call_that_is_recorded_and_sent_from_room_to_room_is_heard_in_each_and
     let levels: Vec<f64> = seconds.map(|second| second.level_near(1_500, 12)).collect();
     assert!(levels.iter().all(|level| *level > 2_000.0), "{levels:?}");
 }
+
+/// Returns the cores of each media thread of a process, as the kernel lists them.
+#[cfg(target_os = "linux")]
+fn cores_of_media_threads(pid: u32) -> Vec<String> {
+    let mut cores = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        let thread = thread.unwrap().path();
+        let read = |file: &str| std::fs::read_to_string(thread.join(file)).unwrap_or_default();
+        if read("comm").starts_with("media ") {
+            let status = read("status");
+            let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+            cores.push(line.unwrap().trim().to_owned());
+        }
+    }
+    cores
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn media_threads_run_on_the_cores_that_they_are_given_and_nowhere_else() {
+    let all = std::fs::read_to_string("/proc/self/status").unwrap();
+    let all = all.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+    let core = all.split(['-', ',']).next_back().unwrap();
+    let flags = ["--media-threads", "2", "--media-cores", core];
+    let server = Server::start(&flags).await;
+    assert_eq!(cores_of_media_threads(server.pid()), [core, core]);
+    drop(server);
+    let server = Server::start(&["--media-threads", "2"]).await;
+    assert_eq!(cores_of_media_threads(server.pid()), [all, all]);
+}
