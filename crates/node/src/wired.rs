@@ -83,7 +83,6 @@ pub fn mixed(codec: Codec) -> media::Codec {
                 bitrate: parameters.average_bitrate.unwrap_or(ours.bitrate),
                 fec: parameters.fec,
                 dtx: parameters.dtx,
-                stereo: parameters.stereo,
                 playback_rate: parameters.playback_rate,
                 ..ours
             })

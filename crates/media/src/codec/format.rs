@@ -63,8 +63,6 @@ pub struct OpusOptions {
     pub fec: bool,
     /// Whether silence need not be sent: `usedtx`.
     pub dtx: bool,
-    /// Whether it prefers two channels: `stereo`. Ours has one in any case.
-    pub stereo: bool,
     /// The highest rate in Hz that it plays: `maxplaybackrate`.
     pub playback_rate: u32,
     /// Whether packets are of 10 ms, so that a tick has two: a leg sets it by its [`LegOptions::ptime_ms`](crate::LegOptions::ptime_ms).
@@ -74,13 +72,6 @@ pub struct OpusOptions {
 impl Default for OpusOptions {
     /// What holds where nothing is said.
     fn default() -> Self {
-        Self {
-            bitrate: 0,
-            fec: false,
-            dtx: false,
-            stereo: false,
-            playback_rate: 48_000,
-            halves: false,
-        }
+        Self { bitrate: 0, fec: false, dtx: false, playback_rate: 48_000, halves: false }
     }
 }

@@ -1,14 +1,8 @@
 use super::*;
 use crate::codec::OpusOptions;
 
-const OPTIONS: OpusOptions = OpusOptions {
-    bitrate: 32_000,
-    fec: false,
-    dtx: false,
-    stereo: false,
-    playback_rate: 48_000,
-    halves: false,
-};
+const OPTIONS: OpusOptions =
+    OpusOptions { bitrate: 32_000, fec: false, dtx: false, playback_rate: 48_000, halves: false };
 const OPUS: Codec = Codec::Opus(OPTIONS);
 const CODECS: [Codec; 4] = [Codec::Pcmu, Codec::Pcma, Codec::G722, OPUS];
 

@@ -9,7 +9,6 @@ const OPUS: Codec = Codec::Opus(OpusOptions {
     bitrate: 32_000,
     fec: false,
     dtx: false,
-    stereo: false,
     playback_rate: 48_000,
     halves: false,
 });
@@ -25,6 +24,7 @@ struct Phone {
     /// When each packet left that it heard, in milliseconds of the room, and its timestamp.
     packets: Vec<(u32, u32)>,
     silent: bool,
+    amplitude: f32,
 }
 
 /// Phones of all kinds around one shard.
@@ -61,6 +61,7 @@ impl Mixed {
             heard: Vec::new(),
             packets: Vec::new(),
             silent: false,
+            amplitude: 3_000.0,
         });
         let number = if codec.is_stateless() { 0 } else { 96 };
         let options =
@@ -122,10 +123,11 @@ impl Mixed {
     fn speak(&mut self, leg: usize, now: Instant) {
         let phone = &mut self.phones[leg];
         let samples = phone.codec.rate().samples();
-        let (start, silent) = (phone.sent as usize * samples, phone.silent);
+        let start = phone.sent as usize * samples;
+        let amplitude = if phone.silent { 0.0 } else { phone.amplitude };
         let step = phone.tone / phone.codec.rate().hertz() as f32 * std::f32::consts::TAU;
         let frame: Vec<i16> = (start..start + samples)
-            .map(|at| if silent { 0 } else { ((at as f32 * step).sin() * 3_000.0) as i16 })
+            .map(|at| ((at as f32 * step).sin() * amplitude) as i16)
             .collect();
         let mut payload = [0; PAYLOAD_MAX];
         let length = phone.encoder.encode(&frame, &mut payload);
@@ -536,4 +538,34 @@ fn of_many_who_speak_at_once_the_loudest_are_mixed_and_the_rest_is_counted() {
     let before = mixed.shard.stats().unmixed;
     mixed.run(400);
     assert_eq!(mixed.shard.stats().unmixed, before);
+}
+
+#[test]
+fn who_is_mixed_gives_way_to_who_is_clearly_louder_alone() {
+    let mut mixed = Mixed::new(&[]);
+    (0..13).for_each(|_| mixed.join(Codec::G722));
+    mixed.run(1_000);
+    let unmixed = |mixed: &Mixed| {
+        let heard = mixed.shard.audibility(RoomId(1));
+        // Whom none of two listeners hears.
+        let silent = |speaker: u64| {
+            let of = |pair: &&Audible| pair.speaker == LegId(speaker) && pair.gain == 0.0;
+            heard.iter().filter(of).count() > 1
+        };
+        (0..13).filter(|&speaker| silent(speaker)).collect::<Vec<u64>>()
+    };
+    let before = unmixed(&mixed);
+    assert_eq!(before.len(), 1);
+    let waits = before[0] as usize;
+    // Two dB louder than all others now and then: nobody changes places.
+    for turn in 0..20 {
+        mixed.phones[waits].amplitude = if turn % 2 == 0 { 3_750.0 } else { 3_000.0 };
+        mixed.run(200);
+        assert_eq!(unmixed(&mixed), before, "turn {turn}");
+    }
+    // Four dB louder: one does.
+    mixed.phones[waits].amplitude = 4_750.0;
+    mixed.run(1_000);
+    let after = unmixed(&mixed);
+    assert!(after.len() == 1 && after != before, "{after:?}");
 }

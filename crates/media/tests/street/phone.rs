@@ -14,7 +14,6 @@ pub const OPUS: Codec = Codec::Opus(OpusOptions {
     bitrate: 32_000,
     fec: false,
     dtx: false,
-    stereo: false,
     playback_rate: 48_000,
     halves: false,
 });

@@ -7,7 +7,6 @@ const OPUS: Codec = Codec::Opus(OpusOptions {
     bitrate: 0,
     fec: false,
     dtx: false,
-    stereo: false,
     playback_rate: 48_000,
     halves: false,
 });
