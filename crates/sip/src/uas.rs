@@ -209,7 +209,8 @@ impl Agent {
         let source = source_of(from.address);
         let named = if method == "REGISTER" { message.header("To").map(uri_of) } else { Some(uri) };
         let domain = named.and_then(|named| self.domains.get(&host_of(named)));
-        if domain.is_some_and(|domain| domain.secure) && from.transport != Transport::Tls {
+        let secured = scheme_is_sips(uri) || domain.is_some_and(|domain| domain.secure);
+        if secured && from.transport != Transport::Tls {
             self.reply_with(from, message, 403, &[("Warning", TLS_DEMANDED)]);
             return true;
         }

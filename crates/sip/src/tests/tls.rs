@@ -116,6 +116,18 @@ fn a_phone_registers_by_tls_and_is_called_where_it_came_from() {
     assert_eq!(peer, by_tls(9));
 }
 
+#[test]
+fn who_asks_for_tls_by_another_way_is_refused() {
+    let mut world = world();
+    let to = |text: String| text.replace("sip:room@127.0.0.1:1", "sips:alice@127.0.0.1");
+    for request in [to(request("INVITE", 1, "", "", SDP)), to(request("REGISTER", 2, "", "", ""))] {
+        let refused = world.says(&request).pop().unwrap();
+        assert_eq!(refused.status(), 403);
+        assert!(refused.header("Warning").unwrap().contains("TLS is demanded"));
+    }
+    assert!(world.agent.binding("alice").is_none());
+}
+
 /// Calls a phone by TLS under a name that was looked up; returns the call and our INVITE.
 fn calls_by_name(world: &mut World) -> (CallId, Vec<u8>) {
     let id = world.agent.new_call();
