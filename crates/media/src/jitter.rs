@@ -4,6 +4,7 @@
 //! allocation; those of a codec that is decoded in order wait before it as they came. Delay follows the network: the play-out point stays behind the fastest packet by
 //! as much as the slowest one of the last seconds was later.
 
+mod pauses;
 mod pitch;
 #[cfg(test)]
 mod tests;
@@ -106,8 +107,9 @@ pub struct Jitter {
     /// The next tick may leave out what makes it late.
     catches_up: bool,
     transits: Transits,
-    /// Whether something is missing.
+    /// Whether something is missing; whether something began to be since the last packet came.
     missing: bool,
+    missed: bool,
     /// Play-out waits for the packet after one that was lost.
     patient: bool,
     /// Where the last packet begins, and its samples.
@@ -115,6 +117,8 @@ pub struct Jitter {
     packet: i64,
     /// The far end said that it is silent: a gap is silence, not loss.
     silent: bool,
+    /// So is what is missing before this place.
+    paused: i64,
     /// Play-out is on its way to where it should be.
     moving: bool,
     /// Ticks until it may be moved by a period again.
@@ -151,10 +155,12 @@ impl Jitter {
             catches_up: false,
             transits: Transits::new(),
             missing: true,
+            missed: false,
             patient: false,
             position: 0,
             packet: 0,
             silent: false,
+            paused: i64::MIN,
             moving: false,
             rests: 0,
         }
@@ -177,7 +183,9 @@ impl Jitter {
         self.transits.reset();
         self.patient = false;
         self.missing = true; // At first nothing is there, and nothing is lost by that.
+        self.missed = false;
         self.silent = false;
+        self.paused = i64::MIN;
         self.moving = false;
         self.rests = 0;
     }
@@ -185,16 +193,6 @@ impl Jitter {
     /// Gives play-out its place anew with the next tick, where it is too late: nobody hears the step.
     pub fn catch_up(&mut self) {
         self.catches_up = true;
-    }
-
-    /// Goes on by so much time in which nothing came, and nothing was left to be heard; returns how many samples are
-    /// missing for it.
-    pub fn pass(&mut self, samples: usize) -> usize {
-        if self.began.is_none() {
-            return 0;
-        }
-        self.play += samples as i64;
-        if self.silent { 0 } else { samples }
     }
 
     /// Reads something of each line of memory that a tick reads; returns anything that depends on it.
@@ -225,6 +223,7 @@ impl Jitter {
             self.play = position;
         }
         self.silent = false;
+        self.missed = false;
         if position < self.play {
             self.transits.found();
         }
@@ -251,19 +250,6 @@ impl Jitter {
         };
         self.newest = self.newest.max(end);
         if in_time { Taken::InTime } else { Taken::Late }
-    }
-
-    /// The far end stops sending because nobody speaks.
-    pub fn silence(&mut self) {
-        self.silent = true;
-    }
-
-    /// The far end stops sending by agreement: what came is played, and fades out.
-    pub fn end(&mut self) {
-        self.silence();
-        if let Some(backlog) = &mut self.backlog {
-            backlog.end();
-        }
     }
 
     /// Fills one tick; returns how many of its samples were concealed, or nothing while there
@@ -373,7 +359,7 @@ impl Jitter {
         let Some(mut backlog) = self.backlog.take() else { return 0 };
         let mut pcm = [0; PCM_MAX];
         while let Some((position, length, step)) = backlog.step(self.play, end, &mut pcm) {
-            if step == Step::Concealed && !self.silent {
+            if step == Step::Concealed && !self.is_silent() {
                 concealed += length;
             }
             self.write(position, &pcm[..length], |&sample| sample.max(-i16::MAX));
@@ -388,7 +374,7 @@ impl Jitter {
             // Nobody sends: there is nothing to look for, and nothing to make up.
             out.fill(0);
             self.play += out.len() as i64;
-            return if self.silent { 0 } else { out.len() };
+            return if self.is_silent() { 0 } else { out.len() };
         }
         let made_up = self.decode_until(self.play + out.len() as i64);
         let (first, second) = halves(self.ring.len(), self.play, out.len());
@@ -424,7 +410,7 @@ impl Jitter {
                 let mut ahead = [0; AHEAD_MAX];
                 let (rest, known) = self.ahead(play + end as i64, &mut ahead);
                 self.concealer.conceal(&mut out[start..end], rest, &ahead[..known]);
-                concealed += if self.silent { 0 } else { end - start };
+                concealed += if self.is_silent() { 0 } else { end - start };
             }
             start = end;
         }
@@ -520,6 +506,7 @@ impl Jitter {
         let missing = concealed > 0;
         if missing && !std::mem::replace(&mut self.missing, missing) {
             self.transits.missed();
+            self.missed = true;
         }
         self.missing = missing;
         // What is sent a second time need not be missing: there one that was lost is enough, for a long while.

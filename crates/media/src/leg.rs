@@ -69,6 +69,8 @@ pub struct Leg {
     /// From the rate of that to the leg's own, where they differ.
     resampler_in: Option<Box<Resampler>>,
     concealed: Concealed,
+    /// What was counted before something began to be missing, until the next packet comes.
+    before_gap: Option<(u64, Concealed)>,
     activity: Activity,
     told: Told,
     /// What is known of this tick's sound.
@@ -158,6 +160,7 @@ impl Leg {
             jitter: Jitter::new(options.codec, options.bounds),
             resampler_in: None,
             concealed: Concealed::default(),
+            before_gap: None,
             activity: Activity::new(),
             told: Told::default(),
             known: Known::Nothing,
@@ -345,6 +348,14 @@ impl Leg {
         self.known = known;
         self.rest.observe(level == SILENCE && known == Known::Nothing);
         self.leveller.apply(&mut self.sound.voice, self.speaking);
+        self.count_concealed(concealed, samples);
+    }
+
+    /// Counts what was made up of a tick; nothing was while there has been no sound at all.
+    fn count_concealed(&mut self, concealed: Option<usize>, samples: usize) {
+        if concealed.unwrap_or(0) > 0 && self.before_gap.is_none() {
+            self.before_gap = Some((self.stats.concealed_samples, self.concealed));
+        }
         let scale = samples as u64 / Rate::Narrow.samples() as u64;
         self.stats.concealed_samples += concealed.unwrap_or(0) as u64 / scale;
         self.stats.delay_ms = self.jitter.delay_ms();

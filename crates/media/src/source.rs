@@ -46,6 +46,11 @@ impl Source {
         Self { ssrc: header.ssrc, base: start, highest: start, ..Self::default() }
     }
 
+    /// Whether a packet, not counted yet, was sent right after the last one that came.
+    pub fn is_next(&self, header: &Header) -> bool {
+        self.ssrc == header.ssrc && header.sequence == self.highest.wrapping_add(1)
+    }
+
     /// Counts a packet that came so long after the leg's epoch; `clock` is in steps a second.
     pub fn count(&mut self, header: &Header, clock: u32, since: Duration) {
         let ahead = header.sequence.wrapping_sub(self.highest);

@@ -104,6 +104,11 @@ impl Transits {
     /// Takes one of those back: it had not been lost, but was late.
     pub fn found(&mut self) {
         self.late = (self.late + 1).min(LATE_KEPT);
+        self.take_back();
+    }
+
+    /// Takes back the last thing that began to be missing: it had not been sent.
+    pub fn take_back(&mut self) {
         for window in [self.window, self.window - 1] {
             if let Some(less) = self.gaps[slot(window)].checked_sub(1) {
                 self.gaps[slot(window)] = less;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::{COMFORT_NOISE, Heard, Leg};
 use crate::audio_level::Said;
 use crate::jitter::Taken;
+use crate::mos::Concealed;
 use crate::rtcp;
 use crate::rtp::{self, Header};
 use crate::source::Source;
@@ -33,6 +34,7 @@ impl Leg {
         {
             return self.drop_packet();
         }
+        let follows = self.source.as_ref().is_some_and(|source| source.is_next(&header));
         self.count(&header, at);
         if !self.options.receives {
             return self.drop_packet();
@@ -61,12 +63,24 @@ impl Leg {
         if codec != self.codec_in {
             self.hear_codec(codec);
         }
+        let before_gap = self.before_gap.take();
+        if follows && self.jitter.resume(header.timestamp) {
+            self.forgive(before_gap);
+        }
         match self.jitter.insert(header.timestamp, payload, codec, at) {
             Taken::InTime => {}
             Taken::Late => self.stats.rx_late += 1,
             Taken::Malformed => return self.drop_packet(),
         }
         Heard::Sound
+    }
+
+    /// Takes back what was counted as made up since something began to be missing.
+    fn forgive(&mut self, before_gap: Option<(u64, Concealed)>) {
+        if let Some((concealed_samples, concealed)) = before_gap {
+            self.stats.concealed_samples = concealed_samples;
+            self.concealed = concealed;
+        }
     }
 
     /// Whether a packet is the far end's. One that says that it sends nothing is still sent to, and found by what keeps

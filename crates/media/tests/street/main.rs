@@ -11,6 +11,7 @@ mod ears;
 mod exact;
 mod mixed;
 mod odd;
+mod pauses;
 mod phone;
 mod regression;
 mod rooms;
