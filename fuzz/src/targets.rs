@@ -326,6 +326,7 @@ fn shard() -> (Shard, LegId) {
             telephone_event: Some(101),
             ptime_ms: 20,
             remote: here(port),
+            signals_from: None,
             remote_rtcp: here(port + 1),
             sends: true,
             receives: true,

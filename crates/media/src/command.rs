@@ -1,6 +1,6 @@
 //! The whole vocabulary of a shard.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::audio_level::AudioLevel;
 use crate::codec::Codec;
@@ -26,6 +26,8 @@ pub struct LegOptions {
     pub ptime_ms: u8,
     /// Where the far end asked to be sent RTP.
     pub remote: SocketAddr,
+    /// The host from which the far end signals; none: it is not known.
+    pub signals_from: Option<IpAddr>,
     /// Where the far end asked to be sent RTCP.
     pub remote_rtcp: SocketAddr,
     /// Whether we send; false while the far end has us on hold.
@@ -50,6 +52,7 @@ impl LegOptions {
             telephone_event: None,
             ptime_ms: 20,
             remote,
+            signals_from: None,
             remote_rtcp: remote,
             sends: true,
             receives: true,

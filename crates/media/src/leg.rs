@@ -152,7 +152,7 @@ impl Leg {
         Self {
             id,
             protected: Protected::of(options.protection, None),
-            latch: Latch::new(options.remote),
+            latch: Latch::new(options.remote, options.signals_from),
             latch_rtcp: None,
             source: None,
             reports: false,
@@ -217,7 +217,7 @@ impl Leg {
             // The hold of RFC 2543 names no address: whoever was there still is.
             (options.remote, options.remote_rtcp) = (self.options.remote, self.options.remote_rtcp);
         }
-        self.latch.signal(options.remote);
+        self.latch.signal(options.remote, options.signals_from);
         if options.remote != self.options.remote {
             self.latch_rtcp = None;
         }

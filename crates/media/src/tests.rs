@@ -138,6 +138,7 @@ fn options(leg: u64, ptime_ms: u8) -> LegOptions {
         telephone_event: Some(101),
         ptime_ms,
         remote: address(leg),
+        signals_from: None,
         remote_rtcp: address(leg),
         sends: true,
         receives: true,

@@ -114,6 +114,7 @@ impl Core {
     pub(crate) fn wire(&mut self, call: CallSid, session: &sip::Session) {
         let Some(wired) = self.calls.get_mut(&call) else { return };
         let audio = &session.audio;
+        let signals_from = self.agent.signals_from(wired.sip);
         wired.codec = audio.codecs.first().map(|&(_, codec)| codec);
         let mut codecs = audio.codecs.iter().map(|&(number, codec)| (number, mixed(codec)));
         let Some((payload_type, codec)) = codecs.next() else { return };
@@ -124,6 +125,7 @@ impl Core {
             telephone_event: audio.telephone_event,
             ptime_ms: audio.ptime_ms,
             remote: audio.address,
+            signals_from,
             remote_rtcp: audio.rtcp,
             sends: audio.receives,
             receives: audio.sends,

@@ -2,7 +2,7 @@
 //!
 //! Source: RFC 3261 section 12.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,11 @@ impl Dialog {
 }
 
 impl Agent {
+    /// Returns from where a call's far end signals, as far as we see.
+    pub fn signals_from(&self, id: CallId) -> Option<IpAddr> {
+        Some(self.calls.get(&id)?.dialog.peer.address.ip())
+    }
+
     /// Returns a call's dialog, once both sides know of it.
     pub fn dialog(&self, id: CallId) -> Option<Dialog> {
         let call = self.calls.get(&id).filter(|call| call.state == State::Up)?;

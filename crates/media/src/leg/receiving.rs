@@ -15,22 +15,29 @@ impl Leg {
     /// Takes one RTP datagram. Where packets are protected, nothing is learnt from one before it has been opened.
     pub fn receive(&mut self, from: SocketAddr, packet: &[u8], at: Instant) -> Heard {
         let Some(mut protected) = self.protected.take() else {
-            return self.receive_open(from, packet, at);
+            return self.receive_open(from, packet, at, false);
         };
         let heard = match protected.open(packet, false) {
-            Some(packet) => self.receive_open(from, packet, at),
+            Some(packet) => self.receive_open(from, packet, at, true),
             None => self.drop_unproven(),
         };
         self.protected = Some(protected);
         heard
     }
 
-    fn receive_open(&mut self, from: SocketAddr, packet: &[u8], at: Instant) -> Heard {
+    /// Takes one that is readable; `proven` is whether only the far end can have made it.
+    fn receive_open(
+        &mut self,
+        from: SocketAddr,
+        packet: &[u8],
+        at: Instant,
+        proven: bool,
+    ) -> Heard {
         let Some((header, payload)) = Header::parse(packet) else { return self.drop_packet() };
         let codec = self.options.codec_of(header.payload_type);
         let event = self.options.telephone_event == Some(header.payload_type);
         if codec.is_none() && !event && header.payload_type != COMFORT_NOISE
-            || !self.admits(from, header.ssrc, at)
+            || !self.admits(from, header.ssrc, at, proven)
         {
             return self.drop_packet();
         }
@@ -85,9 +92,9 @@ impl Leg {
 
     /// Whether a packet is the far end's. One that says that it sends nothing is still sent to, and found by what keeps
     /// its NAT open; where nothing goes either way, nobody has a reason to be found.
-    fn admits(&mut self, from: SocketAddr, ssrc: u32, at: Instant) -> bool {
+    fn admits(&mut self, from: SocketAddr, ssrc: u32, at: Instant, proven: bool) -> bool {
         if self.options.receives || self.options.sends {
-            return self.latch.admits(from, ssrc, at);
+            return self.latch.admits(from, ssrc, at, proven);
         }
         self.latch.is_at(from)
     }
