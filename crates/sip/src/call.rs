@@ -129,6 +129,15 @@ impl Call {
 
     /// Reads the far end's answer to our last offer, with the keys that it settles on.
     pub fn read_answer(&self, body: &[u8]) -> Option<Session> {
+        let mut answer = self.read_settled(body)?;
+        if let Some(offer) = Session::parse(&self.described, &self.terms.with(SrtpPolicy::Optional))
+        {
+            answer.know(&offer);
+        }
+        Some(answer)
+    }
+
+    fn read_settled(&self, body: &[u8]) -> Option<Session> {
         if self.cryptos.is_empty() {
             return Session::parse(body, &self.terms.with(SrtpPolicy::Off));
         }

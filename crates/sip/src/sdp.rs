@@ -169,6 +169,19 @@ impl Session {
         found.map(|found| Self { streams, ..found })
     }
 
+    /// Adds to an answer the numbers that our `offer` has for its codecs, where it gives others: whoever answers is sent
+    /// its own, and sends ours. Source: RFC 3264 section 6.1.
+    pub(crate) fn know(&mut self, offer: &Self) {
+        for &(number, codec) in &offer.audio.codecs {
+            let is_taken = self.audio.codecs.iter().any(|(known, _)| *known == number)
+                || self.events.iter().any(|(known, _)| *known == number);
+            let spoken = self.audio.codecs.iter().find(|(_, spoken)| spoken.is(codec));
+            if let Some(&(_, spoken)) = spoken.filter(|_| !is_taken) {
+                self.audio.codecs.push((number, spoken));
+            }
+        }
+    }
+
     /// Returns the payload types under which codecs and telephone events are spoken of, or would be.
     fn formats(&self, codecs: &[Codec]) -> Formats {
         let mut given = Vec::new();

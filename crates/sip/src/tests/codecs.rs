@@ -135,6 +135,29 @@ fn our_offer_lists_ours_and_the_answer_decides() {
 }
 
 #[test]
+fn who_answers_under_numbers_of_its_own_may_send_under_ours() {
+    for (formats, lines, expected) in [
+        ("111", "a=rtpmap:111 opus/48000/2\r\n", &[111, 96][..]),
+        ("96", "a=rtpmap:96 opus/48000/2\r\n", &[96]),
+        // Ours means something else to it.
+        ("111 96", "a=rtpmap:111 opus/48000/2\r\na=rtpmap:96 telephone-event/48000\r\n", &[111]),
+        ("98", "a=rtpmap:98 PCMU/8000\r\n", &[98, 0]),
+    ] {
+        let mut world = world(&["opus", "g722", "pcmu", "pcma"]);
+        let id = world.agent.new_call();
+        world.agent.invite(id, "sip:bob@127.0.0.1:9", at(9), ("us", None), at(5_000), world.now);
+        let invite = world.sent().pop().unwrap();
+        world.says(&reply(&invite, "200 OK", "bob", "", &offer(formats, lines)));
+        let Some(Event::Answered(_, Some(session))) = world.event() else { panic!("no answer") };
+        let numbers: Vec<u8> = session.audio.codecs.iter().map(|&(number, _)| number).collect();
+        assert_eq!(numbers, expected, "{formats}");
+        let kinds = session.audio.codecs.iter().map(|(_, codec)| std::mem::discriminant(codec));
+        let alike = kinds.collect::<std::collections::HashSet<_>>().len() == 1;
+        assert!(alike, "{session:?}");
+    }
+}
+
+#[test]
 fn a_call_can_be_offered_one_codec_alone() {
     let mut world = world(&["opus", "g722", "pcmu", "pcma"]);
     let id = world.agent.new_call();
