@@ -2,7 +2,9 @@
 
 use std::f64::consts::TAU;
 
-use media::Rate;
+use media::{Codec, Rate};
+
+use crate::phone::{AMPLITUDE, Phone};
 
 /// Returns the amplitude of a tone in a sound, by Goertzel's recurrence.
 pub fn level(sound: &[i16], hertz: f64, rate: Rate) -> f64 {
@@ -52,4 +54,30 @@ pub fn loudness(sound: &[i16]) -> f64 {
 /// Returns the loudest sample.
 pub fn peak(sound: &[i16]) -> u16 {
     sound.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0)
+}
+
+/// By how much a sample may be off where a tone goes on, after each codec's noise.
+pub fn rough_max(codec: Codec) -> f64 {
+    match codec {
+        Codec::Pcmu | Codec::Pcma => 500.0,
+        Codec::G722 => 600.0,
+        Codec::Opus(_) => 250.0,
+    }
+}
+
+/// Returns where a tone that a phone should hear all the time breaks: the piece of 20 ms, how loud it is and how rough.
+pub fn breaks(phone: &Phone, hertz: f64) -> Vec<(usize, u32, u32)> {
+    let rate = phone.rate();
+    let pieces = phone.heard.chunks(rate.samples()).enumerate();
+    let judged =
+        pieces.map(|(number, piece)| (number, loudness(piece), roughness(piece, hertz, rate)));
+    let is_broken = |&(_, loud, rough): &(usize, f64, f64)| {
+        // Opus moves a tone's loudness a little, from frame to frame.
+        let off = if matches!(phone.codec, Codec::Opus(_)) { 0.25 } else { 0.1 };
+        (loud - AMPLITUDE).abs() > off * AMPLITUDE || rough > rough_max(phone.codec)
+    };
+    judged
+        .filter(is_broken)
+        .map(|(number, loud, rough)| (number, loud as u32, rough as u32))
+        .collect()
 }

@@ -13,6 +13,7 @@ mod mixed;
 mod odd;
 mod pauses;
 mod phone;
+mod playout;
 mod regression;
 mod rooms;
 mod waiting;

@@ -46,6 +46,8 @@ pub enum Delivery {
     Bursts(u64),
     /// Not until then, and then all at once.
     NotBefore(u64),
+    /// Each by itself, up to so many milliseconds late.
+    UpTo(u64),
 }
 
 /// One phone.
@@ -207,6 +209,10 @@ impl Phone {
                     Duration::from_millis((sent.as_millis() as u64).next_multiple_of(ms))
                 }
                 Delivery::NotBefore(ms) => sent.max(Duration::from_millis(ms)),
+                Delivery::UpTo(ms) => {
+                    let drawn = u64::from(self.header.sequence).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    sent + Duration::from_millis(((drawn >> 32) * ms) >> 32)
+                }
             };
             self.on_its_way.push_back((comes, packet));
         }

@@ -2,7 +2,7 @@
 
 use media::{Codec, Command, Hears, Pcm, PlayTo, Rate, RoomId, Route, SLOTS, Speaks};
 
-use crate::ears::{level, loudness, peak, roughness};
+use crate::ears::{breaks, level, loudness, peak, rough_max, roughness};
 use crate::phone::{AMPLITUDE, CODECS, Delivery, OPUS, Phone, silence, tone};
 use crate::rooms::{ROOM, Street, leg};
 
@@ -88,32 +88,6 @@ fn a_tone_of_ten_minutes_has_no_break() {
         assert_eq!(street.stats(0).concealed_samples, before);
         assert_eq!(street.stats(0).rx_late, 0);
     }
-}
-
-/// By how much a sample may be off where a tone goes on, after each codec's noise.
-fn rough_max(codec: Codec) -> f64 {
-    match codec {
-        Codec::Pcmu | Codec::Pcma => 500.0,
-        Codec::G722 => 600.0,
-        Codec::Opus(_) => 250.0,
-    }
-}
-
-/// Returns where a tone that a phone should hear all the time breaks: the piece of 20 ms, how loud it is and how rough.
-fn breaks(phone: &Phone, hertz: f64) -> Vec<(usize, u32, u32)> {
-    let rate = phone.rate();
-    let pieces = phone.heard.chunks(rate.samples()).enumerate();
-    let judged =
-        pieces.map(|(number, piece)| (number, loudness(piece), roughness(piece, hertz, rate)));
-    let is_broken = |&(_, loud, rough): &(usize, f64, f64)| {
-        // Opus moves a tone's loudness a little, from frame to frame.
-        let off = if matches!(phone.codec, Codec::Opus(_)) { 0.25 } else { 0.1 };
-        (loud - AMPLITUDE).abs() > off * AMPLITUDE || rough > rough_max(phone.codec)
-    };
-    judged
-        .filter(is_broken)
-        .map(|(number, loud, rough)| (number, loud as u32, rough as u32))
-        .collect()
 }
 
 #[test]
