@@ -13,6 +13,27 @@ const BUSY_FROM: f32 = 0.75;
 const BUSY_UNTIL: f32 = 0.65;
 /// The same, of what it will need soon: who comes costs more at first than later.
 const BUSY_SOON: f32 = 0.9;
+/// The same, of what the busiest needs: a room cannot go to another thread, and whoever calls may be for that one.
+const BUSIEST_FROM: f32 = 0.9;
+const BUSIEST_UNTIL: f32 = 0.8;
+
+/// How much of each tick the media threads need of late, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Busy {
+    /// The one that needs least.
+    pub least: f32,
+    /// The least that one will need soon.
+    pub soon: f32,
+    /// The one that needs most.
+    pub most: f32,
+}
+
+impl Busy {
+    /// Makes that of one thread.
+    pub fn alone(busy: f32, soon: f32) -> Self {
+        Self { least: busy, soon, most: busy }
+    }
+}
 
 /// Calls that were not let in or not made, by what there was too little of; what SIP itself refuses is not among them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,11 +78,14 @@ fn begins_call(command: &Command) -> bool {
 }
 
 impl Core {
-    /// Says how much of each tick the media thread needs that needs least, 0 to 1, and soon will; the calls that are
-    /// there keep their sound, and new ones are refused while that is too much.
-    pub fn set_busy(&mut self, busy: f32, soon: f32) {
-        let limit = if self.overloaded { BUSY_UNTIL } else { BUSY_FROM };
-        self.overloaded = busy > limit || soon > BUSY_SOON;
+    /// Says how much of each tick the media threads need; the calls that are there keep their sound, and new ones are
+    /// refused while that is too much.
+    pub fn set_busy(&mut self, Busy { least, soon, most }: Busy) {
+        let (limit, limit_of_busiest) = match self.overloaded {
+            true => (BUSY_UNTIL, BUSIEST_UNTIL),
+            false => (BUSY_FROM, BUSIEST_FROM),
+        };
+        self.overloaded = least > limit || soon > BUSY_SOON || most > limit_of_busiest;
     }
 
     /// Returns how many calls were refused so far.
@@ -112,7 +136,7 @@ impl Core {
 mod tests {
     use exchange::{Refusal, StatusCallback};
 
-    use super::CallsRefused;
+    use super::{Busy, CallsRefused};
     use crate::core::{Input, Output, Ticket};
     use crate::testing::{core, create, now};
 
@@ -122,8 +146,12 @@ mod tests {
         let mut core = core(now);
         let mut answers = Vec::new();
         let all = [(0.5, 0.5), (0.8, 0.8), (0.7, 0.7), (0.6, 0.6), (0.7, 0.85), (0.4, 0.95)];
-        for (ticket, (busy, soon)) in (1..).zip(all) {
-            core.set_busy(busy, soon);
+        let all = all.map(|(busy, soon)| Busy::alone(busy, soon));
+        // Of two threads one has time, and the other has not.
+        let [idle, hot, cooler, cool] =
+            [0.5, 0.95, 0.85, 0.75].map(|most| Busy { most, ..Busy::alone(0.1, 0.1) });
+        for (ticket, busy) in (1..).zip(all.into_iter().chain([idle, hot, cooler, cool])) {
+            core.set_busy(busy);
             let command = create("sip:a@127.0.0.1:9", StatusCallback::default());
             core.handle(Input::Command(command, Ticket(ticket)), now);
             let mut refused = false;
@@ -132,13 +160,14 @@ mod tests {
             }
             answers.push(refused);
         }
-        assert_eq!(answers, [false, true, true, false, false, true]);
+        assert_eq!(answers[..6], [false, true, true, false, false, true]);
+        assert_eq!(answers[6..], [false, true, true, false]);
         core.drain();
         core.handle(
-            Input::Command(create("sip:a@127.0.0.1:9", StatusCallback::default()), Ticket(7)),
+            Input::Command(create("sip:a@127.0.0.1:9", StatusCallback::default()), Ticket(11)),
             now,
         );
         let refused = core.calls_refused();
-        assert_eq!(refused, CallsRefused { busy: 3, draining: 1, ..CallsRefused::default() });
+        assert_eq!(refused, CallsRefused { busy: 5, draining: 1, ..CallsRefused::default() });
     }
 }

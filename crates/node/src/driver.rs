@@ -214,8 +214,7 @@ impl Driver {
         let mut datagram = vec![0; sip::MESSAGE_MAX];
         loop {
             self.carry_out();
-            let (busy, soon) = self.media.busy();
-            self.core.set_busy(busy, soon);
+            self.core.set_busy(self.media.busy());
             let wake = self.core.poll_timeout().unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 received = self.socket.recv_from(&mut datagram) => {

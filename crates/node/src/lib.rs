@@ -89,7 +89,7 @@ pub use crate::core::{
 };
 pub use crate::cores::{THREADS_MAX, Threads, bind_to};
 pub use crate::directory::{Directory, e164};
-pub use crate::draining::CallsRefused;
+pub use crate::draining::{Busy, CallsRefused};
 pub use crate::levels::{DominantChange, LEVELS_ROOMS_MAX, LOOK_EVERY, Look, RoomLevels, Told};
 pub use crate::phones::{
     Behavior, Order, PHONES_MAX, PhoneState, Phones, Plan, Says, Seen, VirtualPhones,

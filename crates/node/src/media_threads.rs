@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::arrival::Port;
 use crate::audibility::Mixed;
 use crate::cores;
+use crate::draining::Busy;
 use crate::levels::Voices;
 use crate::media_thread::inbox::{Sender, channel};
 use crate::media_thread::lateness::Lateness;
@@ -128,13 +129,14 @@ impl MediaThreads {
         &self.lateness
     }
 
-    /// Returns how much of each tick the thread needs that needs least, and how much one will need soon that then needs
-    /// least.
-    pub fn busy(&self) -> (f32, f32) {
-        let least = |(busy, soon): (f32, f32), one: &Arc<Lateness>| {
-            (busy.min(one.busy()), soon.min(one.busy_soon()))
-        };
-        self.lateness.iter().fold((f32::INFINITY, f32::INFINITY), least)
+    /// Returns how much of each tick the threads need.
+    pub fn busy(&self) -> Busy {
+        let none = Busy { least: f32::INFINITY, soon: f32::INFINITY, most: 0.0 };
+        self.lateness.iter().fold(none, |all, one| Busy {
+            least: all.least.min(one.busy()),
+            soon: all.soon.min(one.busy_soon()),
+            most: all.most.max(one.busy()),
+        })
     }
 
     /// Keeps where a recording goes until it begins.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use media::{Channel, Header, LegId, PACKET_MAX, SAMPLES, Shard, ShardStats, TICK};
 use media::{linear_to_ulaw, ulaw_to_linear};
 use model::{Account, AccountSid, AccountStatus, Now, Timestamp};
-use node::{CallsRefused, Core, Guard, Input, Output, PortPairs, Settings, Written};
+use node::{Busy, CallsRefused, Core, Guard, Input, Output, PortPairs, Settings, Written};
 use sip::{Agent, CallId, Config, Event, Terms};
 
 use crate::Voice;
@@ -241,7 +241,7 @@ impl Town {
         let now = self.now();
         let busy = self.shard.stats().legs as f32 / self.capacity as f32;
         let told = if self.is_blind { 0.0 } else { busy };
-        self.core.set_busy(told, told);
+        self.core.set_busy(Busy::alone(told, told));
         self.core.handle_timeout(now);
         for phone in &mut self.phones {
             phone.agent.handle_timeout(now.instant);
