@@ -112,8 +112,23 @@ const CASES: &[Case] = &[
         &["--legs", "100", "--room-size", "4", "--codec", "opus,g722,pcmu"],
     ),
     carry(
-        "250 legs, one room, Opus, 3 talkers",
-        &["--legs", "250", "--room-size", "250", "--codec", "opus", "--talkers", "3"],
+        "250 legs, one room, Opus, 3 talkers, 50 joins a second",
+        &[
+            "--legs",
+            "250",
+            "--room-size",
+            "250",
+            "--codec",
+            "opus",
+            "--talkers",
+            "3",
+            "--joins",
+            "50",
+        ],
+    ),
+    carry(
+        "20 legs, rooms of 4, Opus, all talking",
+        &["--legs", "20", "--room-size", "4", "--codec", "opus", "--talkers", "4"],
     ),
     carry("1,000 waiting, each in a room of its own", &["--legs", "1000", "--waiting"]),
     carry("4,000 waiting, each in a room of its own", &["--legs", "4000", "--waiting"]),
@@ -125,6 +140,11 @@ const CASES: &[Case] = &[
         "400 legs, rooms of 4, 30 ms of jitter, 1 % lost",
         &["--legs", "400", "--room-size", "4", "--jitter", "30", "--loss", "1"],
     ),
+    Case {
+        name: "1,000 updates a second, 400 legs playing",
+        flags: &["--legs", "400", "--room-size", "4", "--updates", "1000", "--for", "10s"],
+        kind: Kind::Change,
+    },
     Case {
         name: "1,000 updates a second, 1,000 legs playing",
         flags: &["--legs", "1000", "--room-size", "4", "--updates", "1000", "--for", "10s"],
