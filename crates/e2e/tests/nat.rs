@@ -91,14 +91,14 @@ async fn a_stranger_who_is_there_before_a_phone_behind_a_nat_is_neither_heard_no
     let (began, mut sent, mut strange) = (Instant::now(), 0, 0);
     while began.elapsed() < ALONE + BOTH {
         let since = began.elapsed();
-        // A thousand a second, and fifty.
-        while u128::from(strange) < since.as_millis() {
-            stranger.send_to(&packet(strange, &strange_voice, 7), to).unwrap();
-            strange += 1;
-        }
+        // Fifty a second, and a thousand: in this order, so that a pause of ours makes nobody else the first.
         while since > ALONE + Duration::from_millis(20) * sent {
             phone.send_to(&packet(sent, &voice, 9), to).unwrap();
             sent += 1;
+        }
+        while u128::from(strange) < since.as_millis() {
+            stranger.send_to(&packet(strange, &strange_voice, 7), to).unwrap();
+            strange += 1;
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
