@@ -9,6 +9,9 @@ use crate::ids::PlayerId;
 /// Sound in memory: 8 kHz mono.
 pub type Pcm = Arc<[i16]>;
 
+/// The last samples of a sound, which fade: 8 ms. Whatever it ends with, it ends without a step.
+const END: usize = SAMPLES * 2 / 5;
+
 /// One sound that plays.
 #[derive(Debug)]
 pub struct Player {
@@ -62,7 +65,10 @@ impl Player {
     /// anew from its beginning where it is played again.
     pub fn plain(&self) -> Option<usize> {
         let length = self.pcm.len();
-        let goes_on = self.at + SAMPLES <= length || self.left != Some(0);
+        let goes_on = self.left.is_none_or(|left| {
+            let rest = length - self.at + length.saturating_mul(left as usize);
+            rest >= SAMPLES + END
+        });
         let is_plain = self.fade.is_unity() && length >= SAMPLES && goes_on;
         is_plain.then(|| self.at % length)
     }
@@ -90,6 +96,10 @@ impl Player {
             }
             *sample = i32::from(self.pcm[self.at]);
             self.at += 1;
+            let left = self.pcm.len() - self.at;
+            if left < END && self.left == Some(0) {
+                *sample = *sample * left as i32 / END as i32;
+            }
         }
         self.fade.add(sum, &frame);
     }
@@ -113,5 +123,37 @@ impl Player {
         }
         self.at = 0;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns what is heard of a sound that is loud to its last sample, in so many ticks.
+    fn heard(length: usize, loops: Option<u32>, ticks: usize) -> Vec<i32> {
+        let pcm = vec![10_000; length].into();
+        let mut player = Player::new(PlayerId(1), pcm, loops, false);
+        let mut heard = vec![0; ticks * SAMPLES];
+        heard.chunks_mut(SAMPLES).for_each(|tick| player.advance(tick));
+        heard
+    }
+
+    #[test]
+    fn a_sound_that_is_loud_to_its_end_ends_without_a_step() {
+        for length in [40, 64, 160, 200, 399, 480, 481] {
+            let heard = heard(length, Some(1), 6);
+            let step = heard.windows(2).map(|two| (two[1] - two[0]).abs()).max().unwrap();
+            assert!(step <= 10_000 / END as i32 + 1, "{length} samples: a step of {step}");
+            assert!(heard[length..].iter().all(|&sample| sample == 0), "{length} samples");
+        }
+    }
+
+    #[test]
+    fn only_the_last_time_fades() {
+        let heard = heard(160, Some(3), 4);
+        assert!(heard[64..480 - END].iter().all(|&sample| sample == 10_000));
+        assert_eq!((heard[479], &heard[480..]), (0, &[0; SAMPLES][..]));
+        assert!(self::heard(160, None, 50)[64..].iter().all(|&sample| sample == 10_000));
     }
 }
