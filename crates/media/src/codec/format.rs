@@ -7,6 +7,11 @@ pub const PAYLOAD_MAX: usize = 1_275;
 /// Samples of the longest packet that is taken: 120 ms at 48 kHz.
 pub const PCM_MAX: usize = 5_760;
 
+/// The bitrates that are made of Opus, whatever the far end asks for.
+pub const BITRATE_MIN: u32 = 6_000;
+/// See above.
+pub const BITRATE_MAX: u32 = 64_000;
+
 /// A voice codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
@@ -44,7 +49,14 @@ impl Codec {
     pub(crate) const fn in_packets(self, ptime_ms: u8) -> Self {
         match self {
             Self::Pcmu | Self::Pcma | Self::G722 => self,
-            Self::Opus(options) => Self::Opus(OpusOptions { halves: ptime_ms == 10, ..options }),
+            Self::Opus(options) => {
+                let bitrate = match options.bitrate {
+                    ..=0 | BITRATE_MIN..=BITRATE_MAX => options.bitrate,
+                    ..BITRATE_MIN => BITRATE_MIN,
+                    _ => BITRATE_MAX,
+                };
+                Self::Opus(OpusOptions { bitrate, halves: ptime_ms == 10, ..options })
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::format::{OpusOptions, PCM_MAX};
+use super::format::{BITRATE_MAX, BITRATE_MIN, OpusOptions, PCM_MAX};
 use crate::rate::{Rate, SAMPLES_MAX};
 
 pub(crate) mod framing;
@@ -15,9 +15,6 @@ mod library;
 /// The library by which Opus is coded: "ropus", in Rust, or "libopus", by the feature of that name.
 pub const OPUS: &str = library::NAME;
 
-/// The bitrates that are made, whatever the far end asks for.
-const BITRATE_MIN: u32 = 6_000;
-const BITRATE_MAX: u32 = 64_000;
 /// What is made where it asks for nothing, and by how much more for each percent of loss: a repetition of
 /// speech takes as much as speech, from 10 % on.
 const BITRATE: u32 = 32_000;

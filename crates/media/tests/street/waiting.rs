@@ -292,6 +292,18 @@ fn each_wish_for_opus_has_an_encoding_of_its_own() {
 }
 
 #[test]
+fn wishes_for_opus_that_come_to_the_same_share_an_encoding() {
+    let Codec::Opus(options) = OPUS else { unreachable!() };
+    let mut street = Street::new();
+    for bitrate in [64_000, 64_001, 510_000, 500, 6_000] {
+        street.call(waiting(Codec::Opus(OpusOptions { bitrate, ..options })));
+    }
+    play(&mut street, &music(), 0..5);
+    street.run(1_200);
+    assert_eq!(encodings(&mut street), 2 * 50);
+}
+
+#[test]
 fn who_heard_a_coach_comes_back_to_what_others_hear_without_a_seam() {
     for codec in [Codec::G722, OPUS] {
         let pcm = music();
